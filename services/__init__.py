@@ -1,0 +1,1 @@
+"""The composition roots, one folder a program; installed as `eucapy_services`."""
