@@ -1,0 +1,72 @@
+"""Files that survive a crash: written beside, synced, renamed, and the folder synced too.
+
+An agent's ledger (its accepted spec and generation) is such a file; it is on disk before the agent acknowledges.
+A reader sees the old content or the new one, never half of either.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+
+
+class LedgerDamaged(Exception):
+    """The file exists but is not what was written; it is kept aside for the operator."""
+
+
+def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Replace `path` atomically and durably. `mode` is set before any content is written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        os.fchmod(fd, mode)
+        view = memoryview(content)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.fsync(fd)
+    except BaseException:
+        os.close(fd)
+        beside.unlink(missing_ok=True)
+        raise
+    os.close(fd)
+    beside.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's own entries (a rename, a removal) durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Ledger(Generic[T]):
+    """One struct in one file."""
+
+    def __init__(self, path: Path, kind: type[T]) -> None:
+        self._path = path
+        self._decoder = msgspec.json.Decoder(kind)
+
+    def read(self) -> T | None:
+        """What was last written, or None on a fresh host. Raises LedgerDamaged."""
+        try:
+            content = self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            return self._decoder.decode(content)
+        except msgspec.MsgspecError as error:
+            raise LedgerDamaged(f"{self._path}: {error}") from error
+
+    def write(self, value: T) -> None:
+        """Returns when the value is on disk."""
+        write_file(self._path, msgspec.json.encode(value))

@@ -1,0 +1,46 @@
+"""Structured logs: one JSON object a line on stderr (journald and files take it as it is).
+
+Fields: `at` (UTC), `level`, `component`, `logger`, `message`, and whatever was given as `extra={"data": {...}}`.
+Secrets never come here: callers log ids, never values.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+
+class JsonFormatter(logging.Formatter):
+    """Renders a record as one JSON line."""
+
+    def __init__(self, component: str) -> None:
+        super().__init__()
+        self._component = component
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "component": self._component,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        data = getattr(record, "data", None)
+        if isinstance(data, dict):
+            line.update(data)
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def setup(component: str, level: str = "info") -> None:
+    """Send this process's logs to stderr as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter(component))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("botocore", "boto3", "asyncio", "aiosqlite", "pyroute2"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,115 @@
+"""eucanetd's messages: the part of the network that one node has to know.
+
+A node is told the VPCs that have a port on it, those ports, where the other addresses of these VPCs are, and the
+security groups that its ports use, with the addresses of the groups that their rules refer to. Nothing else.
+"""
+
+from __future__ import annotations
+
+from eucapy.wire.contract import Agent, Fault, Message, Spec, Status
+
+
+class SubnetSpec(Message, frozen=True, kw_only=True):
+    """A subnet; the gateway is its first address, the resolver its second, as in AWS."""
+
+    subnet_id: str
+    cidr: str
+    gateway: str
+
+
+class RemoteSpec(Message, frozen=True, kw_only=True):
+    """An address of the VPC that lives on another node."""
+
+    ip: str
+    node: str
+
+
+class VpcSpec(Message, frozen=True, kw_only=True):
+    """One VPC as this node needs it. `vni` is its VXLAN network identifier, the same on every node."""
+
+    vpc_id: str
+    vni: int
+    cidrs: tuple[str, ...]
+    subnets: tuple[SubnetSpec, ...]
+    dns_domain: str = "ec2.internal"
+    dns_servers: tuple[str, ...] = ()
+    """Empty: the VPC's own resolver."""
+    names: tuple[tuple[str, str], ...] = ()
+    """(host name without domain, address) that the VPC's resolver answers."""
+    remotes: tuple[RemoteSpec, ...] = ()
+    internet: bool = True
+    """The VPC has an internet gateway attached and a default route to it."""
+
+
+class PortSpec(Message, frozen=True, kw_only=True):
+    """A network interface that is plugged on this node. `private_ips[0]` is the primary address."""
+
+    interface_id: str
+    instance_id: str
+    tap: str
+    mac: str
+    vpc_id: str
+    subnet_id: str
+    private_ips: tuple[str, ...]
+    public: tuple[tuple[str, str], ...] = ()
+    """(private address, public address) pairs, one-to-one."""
+    groups: tuple[str, ...] = ()
+    hostname: str = ""
+    source_dest_check: bool = True
+
+
+class RuleSpec(Message, frozen=True, kw_only=True):
+    """One permission. `protocol` is `tcp`, `udp`, `icmp`, a number as text, or `-1` for all.
+
+    Ports are inclusive and -1 means any; for ICMP they are type and code. Exactly one of `cidr` and `group` is set.
+    """
+
+    protocol: str
+    from_port: int = -1
+    to_port: int = -1
+    cidr: str = ""
+    group: str = ""
+
+
+class GroupSpec(Message, frozen=True, kw_only=True):
+    """A security group: its rules, and every address (this VPC, any node) that belongs to it."""
+
+    group_id: str
+    vpc_id: str
+    ingress: tuple[RuleSpec, ...] = ()
+    egress: tuple[RuleSpec, ...] = ()
+    members: tuple[str, ...] = ()
+
+
+class NetworkSpec(Spec, frozen=True, kw_only=True):
+    """The whole desired network state of a node."""
+
+    node: str
+    nodes: dict[str, str] = {}
+    """Node name → its underlay address, for the nodes that remotes name."""
+    vpcs: dict[str, VpcSpec] = {}
+    ports: dict[str, PortSpec] = {}
+    """By network interface id."""
+    groups: dict[str, GroupSpec] = {}
+
+
+class PortStatus(Message, frozen=True, kw_only=True):
+    """`plugged`: the tap is there and carries what the spec says. A port without a running guest is not plugged."""
+
+    interface_id: str
+    plugged: bool
+    fault: Fault | None = None
+
+
+class NetworkStatus(Status, frozen=True, kw_only=True):
+    """The whole observed network state of a node."""
+
+    node: str
+    ports: dict[str, PortStatus] = {}
+    vpcs: tuple[str, ...] = ()
+    """VPCs that are laid out on this node now."""
+    strangers: tuple[str, ...] = ()
+    fault: Fault | None = None
+
+
+NetworkAgent = Agent[NetworkSpec, NetworkStatus]

@@ -1,0 +1,240 @@
+"""The node controller's messages: what a node shall run, and what it runs.
+
+Sizes are in MiB or GiB as their names say; times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol
+
+from eucapy.wire.contract import Agent, Fault, Message, Spec, Status
+
+
+class ObjectSource(Message, frozen=True, kw_only=True, tag="object"):
+    """An image held by the object store, fetched by the component's own certificate from the store's internal port."""
+
+    bucket: str
+    key: str
+    etag: str
+    size_bytes: int
+    format: str
+    """`raw` or `qcow2`: what the bytes are, as found at registration."""
+
+
+class ImageRoot(Message, frozen=True, kw_only=True, tag="image"):
+    """A root disk that lives on the node: a copy-on-write overlay over the cached image."""
+
+    image_id: str
+    source: ObjectSource
+    size_gib: int
+    """At least this; never smaller than the image itself. 0: as large as the image."""
+
+
+class VolumeRoot(Message, frozen=True, kw_only=True, tag="volume"):
+    """The root disk is the volume in `InstanceSpec.disks` with this id."""
+
+    volume_id: str
+
+
+class DiskSpec(Message, frozen=True, kw_only=True):
+    """A volume as a disk of the guest. `export` is where the storage controller made it reachable for this node."""
+
+    volume_id: str
+    attachment_id: str
+    device: str
+    """The name that EC2 shows, for example `/dev/sdf`."""
+    export: str
+    """An NBD address: `nbd+unix:///<export name>?socket=<path>`."""
+
+
+class EphemeralSpec(Message, frozen=True, kw_only=True):
+    """An instance-store disk of its own, empty at first start and gone with the instance."""
+
+    name: str
+    device: str
+    size_gib: int
+
+
+class NicSpec(Message, frozen=True, kw_only=True):
+    """A network interface of the guest. Its packets are eucanetd's; nc only plugs the tap `tap` into the domain."""
+
+    interface_id: str
+    device_index: int
+    mac: str
+    tap: str
+    vpc_id: str
+    vpc_cidr: str
+    subnet_id: str
+    subnet_cidr: str
+    private_ips: tuple[str, ...]
+    public_ip: str = ""
+    private_dns: str = ""
+    public_dns: str = ""
+    owner_id: str = ""
+    group_ids: tuple[str, ...] = ()
+    group_names: tuple[str, ...] = ()
+
+
+class MetadataOptions(Message, frozen=True, kw_only=True):
+    """EC2's InstanceMetadataOptions, as the service on the node obeys them."""
+
+    enabled: bool = True
+    tokens_required: bool = False
+    hop_limit: int = 1
+    tags: bool = False
+
+
+class MetadataSpec(Message, frozen=True, kw_only=True):
+    """What the metadata service answers for an instance, beside what the other parts of its spec say."""
+
+    account_id: str
+    region: str
+    zone: str
+    image_id: str
+    instance_type: str
+    reservation_id: str
+    launch_index: int = 0
+    launched_at: float = 0.0
+    architecture: str = "x86_64"
+    hostname: str = ""
+    public_keys: tuple[tuple[str, str], ...] = ()
+    """(key pair name, OpenSSH public key)."""
+    user_data: str | None = None
+    """Base64; None when there is none (404), "" when it is empty."""
+    block_devices: tuple[tuple[str, str], ...] = ()
+    """(`ami`, `/dev/sda1`), (`ebs1`, `/dev/sdf`) and so on."""
+    tags: tuple[tuple[str, str], ...] = ()
+    instance_profile_arn: str = ""
+    instance_profile_id: str = ""
+    options: MetadataOptions = MetadataOptions()
+
+
+class InstanceSpec(Message, frozen=True, kw_only=True):
+    """One instance's incarnation on this node.
+
+    `run` says whether it shall be powered; `starts` and `reboots` are counters: the agent starts a guest that ended by
+    itself only when `starts` has grown past the one it ended under, and reboots while `reboots` is ahead of its own.
+    `gone` is the tombstone: power off, remove everything of it, report it `gone` until the item disappears.
+    """
+
+    instance_id: str
+    uuid: str
+    vcpus: int
+    memory_mib: int
+    root: ImageRoot | VolumeRoot
+    root_device: str
+    nics: tuple[NicSpec, ...]
+    metadata: MetadataSpec
+    run: bool = True
+    starts: int = 1
+    reboots: int = 0
+    gone: bool = False
+    force_stop: bool = False
+    disks: tuple[DiskSpec, ...] = ()
+    ephemerals: tuple[EphemeralSpec, ...] = ()
+    architecture: str = "x86_64"
+    boot_mode: str = "legacy-bios"
+
+
+class NodeSpec(Spec, frozen=True, kw_only=True):
+    """The whole desired state of a node."""
+
+    node: str
+    instances: dict[str, InstanceSpec] = {}
+
+
+class Power(StrEnum):
+    """What a guest is, as observed."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    OFF = "off"
+    GONE = "gone"
+
+
+class End(StrEnum):
+    """Why a guest is off."""
+
+    NONE = ""
+    ASKED = "asked"
+    GUEST = "guest"
+    CRASHED = "crashed"
+
+
+class InstanceStatus(Message, frozen=True, kw_only=True):
+    """One instance as the node sees it. `starts` and `reboots` are the counters it has caught up with."""
+
+    instance_id: str
+    power: Power
+    end: End = End.NONE
+    starts: int = 0
+    reboots: int = 0
+    disks: tuple[str, ...] = ()
+    """Attachment ids of the volumes that are in the domain now."""
+    started_at: float = 0.0
+    responsive: bool = True
+    """False while the hypervisor says paused or blocked: the instance's status check fails."""
+    phase: str = ""
+    """What the node is doing for it (`fetching image 40%`), for people."""
+    fault: Fault | None = None
+
+
+class HostFacts(Message, frozen=True, kw_only=True):
+    """What the node has, and what of it is taken by the operating system's reserve."""
+
+    cpus: int
+    memory_mib: int
+    disk_gib: int
+    disk_free_gib: int
+    architecture: str = "x86_64"
+    accelerated: bool = False
+    """True: KVM. False: QEMU's emulation."""
+    cpu_model: str = ""
+
+
+class NodeStatus(Status, frozen=True, kw_only=True):
+    """The whole observed state of a node."""
+
+    node: str
+    host: HostFacts | None = None
+    instances: dict[str, InstanceStatus] = {}
+    strangers: tuple[str, ...] = ()
+    cached_images: tuple[str, ...] = ()
+    fault: Fault | None = None
+    """The node as a whole cannot work (hypervisor away, disk full)."""
+
+
+class Console(Message, frozen=True, kw_only=True):
+    """The newest bytes of a guest's serial console, base64, and when they were read."""
+
+    content: str
+    read_at: float
+
+
+class Screenshot(Message, frozen=True, kw_only=True):
+    """A picture of the guest's screen, base64 of `media_type`."""
+
+    content: str
+    media_type: str
+
+
+class Sensors(Message, frozen=True, kw_only=True):
+    """Counters of one guest since its start, as the hypervisor gives them (nanoseconds, bytes, operations)."""
+
+    values: dict[str, float]
+
+
+class NodeReads(Protocol):
+    """The plain calls: they read, and may fail freely (Unreachable, or LookupError for an unknown instance)."""
+
+    async def console(self, instance_id: str, max_bytes: int) -> Console: ...
+
+    async def screenshot(self, instance_id: str) -> Screenshot: ...
+
+    async def sensors(self, instance_id: str) -> Sensors: ...
+
+
+class NodeAgent(Agent[NodeSpec, NodeStatus], NodeReads, Protocol):
+    """A node controller: the agent's verbs and the plain reads."""

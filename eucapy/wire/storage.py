@@ -1,0 +1,105 @@
+"""The storage controller's messages: the volumes and snapshots of one zone, and to whom they are reachable."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from eucapy.wire.contract import Agent, Fault, Message, Spec, Status
+from eucapy.wire.node import ObjectSource
+
+
+class ExportSpec(Message, frozen=True, kw_only=True):
+    """A volume made reachable to one node for one attachment."""
+
+    attachment_id: str
+    instance_id: str
+    node: str
+    node_address: str
+    """The node's underlay address; the same host gets a unix socket."""
+
+
+class VolumeSpec(Message, frozen=True, kw_only=True):
+    """A volume. `snapshot_id` is what it starts from ("": empty). `gone` is the tombstone."""
+
+    volume_id: str
+    size_gib: int
+    volume_type: str = "gp2"
+    snapshot_id: str = ""
+    exports: tuple[ExportSpec, ...] = ()
+    gone: bool = False
+
+
+class SnapshotSpec(Message, frozen=True, kw_only=True):
+    """A snapshot, taken of `volume_id` once, or made from an object of the store. `gone` is the tombstone."""
+
+    snapshot_id: str
+    volume_id: str = ""
+    size_gib: int = 0
+    source: ObjectSource | None = None
+    gone: bool = False
+
+
+class StorageSpec(Spec, frozen=True, kw_only=True):
+    """The whole desired state of a zone's storage."""
+
+    zone: str
+    volumes: dict[str, VolumeSpec] = {}
+    snapshots: dict[str, SnapshotSpec] = {}
+
+
+class Presence(StrEnum):
+    """What a volume or a snapshot is, as observed."""
+
+    CREATING = "creating"
+    READY = "ready"
+    FAILED = "failed"
+    GONE = "gone"
+
+
+class ExportStatus(Message, frozen=True, kw_only=True):
+    """`address` is an NBD address (`nbd+unix:///name?socket=/path`); "" while it is not reachable yet."""
+
+    attachment_id: str
+    address: str = ""
+    fault: Fault | None = None
+
+
+class VolumeStatus(Message, frozen=True, kw_only=True):
+    """One volume as the storage controller sees it."""
+
+    volume_id: str
+    presence: Presence
+    size_gib: int = 0
+    exports: dict[str, ExportStatus] = {}
+    fault: Fault | None = None
+
+
+class SnapshotStatus(Message, frozen=True, kw_only=True):
+    """One snapshot; `progress` in percent."""
+
+    snapshot_id: str
+    presence: Presence
+    progress: int = 0
+    size_gib: int = 0
+    fault: Fault | None = None
+
+
+class Capacity(Message, frozen=True, kw_only=True):
+    """Of the pool that the volumes lie in."""
+
+    total_gib: int
+    free_gib: int
+
+
+class StorageStatus(Status, frozen=True, kw_only=True):
+    """The whole observed state of a zone's storage."""
+
+    zone: str
+    volumes: dict[str, VolumeStatus] = {}
+    snapshots: dict[str, SnapshotStatus] = {}
+    strangers: tuple[str, ...] = ()
+    capacity: Capacity | None = None
+    fault: Fault | None = None
+
+
+StorageAgent = Agent[StorageSpec, StorageStatus]
