@@ -1,0 +1,89 @@
+"""Clients of the contract: what `server.py` offers, as an object with the same verbs.
+
+A call that gets no answer raises Unreachable; the caller's loop tries again. Nothing is retried in here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Generic, TypeVar
+
+import aiohttp
+
+from eucapy.wire import codec
+from eucapy.wire.contract import Ack, Cursor, Spec, Status, Unreachable
+from eucapy.wire.node import Console, Screenshot, Sensors
+
+SpecT = TypeVar("SpecT", bound=Spec)
+StatusT = TypeVar("StatusT", bound=Status)
+T = TypeVar("T")
+
+
+class Caller:
+    """One process's connections to its peers: a shared pool with the process's own certificate."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None, timeout_s: float = 10.0) -> None:
+        self._tls = tls
+        self._timeout_s = timeout_s
+        self._session: aiohttp.ClientSession | None = None
+
+    async def call(
+        self, method: str, url: str, kind: type[T], body: bytes | None = None, timeout_s: float | None = None
+    ) -> T:
+        """Raises Unreachable, and LookupError when the peer says 404."""
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, ssl=self._tls if self._tls is not None else True)
+            self._session = aiohttp.ClientSession(connector=connector)
+        limit = aiohttp.ClientTimeout(total=timeout_s or self._timeout_s, connect=self._timeout_s)
+        try:
+            async with self._session.request(method, url, data=body, timeout=limit) as answer:
+                content = await answer.read()
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise Unreachable(f"{method} {url}: {type(error).__name__} {error}") from error
+        if answer.status == 404:
+            raise LookupError(content.decode(errors="replace"))
+        if answer.status != 200:
+            raise Unreachable(f"{method} {url}: HTTP {answer.status} {content[:500].decode(errors='replace')}")
+        try:
+            return codec.decode(content, kind)
+        except codec.BadMessage as error:
+            raise Unreachable(f"{method} {url}: {error}") from error
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+            await asyncio.sleep(0)
+
+
+class AgentClient(Generic[SpecT, StatusT]):
+    """The verbs over HTTPS."""
+
+    def __init__(self, caller: Caller, url: str, status_kind: type[StatusT]) -> None:
+        self._caller, self._url, self._status_kind = caller, url.rstrip("/"), status_kind
+
+    async def put_spec(self, spec: SpecT) -> Ack:
+        return await self._caller.call("PUT", f"{self._url}/v1/spec", Ack, codec.encode(spec))
+
+    async def get_status(self, since: Cursor, wait_s: float) -> StatusT:
+        query = f"boot={since.boot}&revision={since.revision}&wait={wait_s:g}"
+        return await self._caller.call(
+            "GET", f"{self._url}/v1/status?{query}", self._status_kind, timeout_s=wait_s + 10.0
+        )
+
+
+class ReadingClient(AgentClient[SpecT, StatusT]):
+    """A client of an agent that has the plain reads of a node (`nc`, and `cc` which passes them on)."""
+
+    async def console(self, instance_id: str, max_bytes: int) -> Console:
+        return await self._read("console", instance_id, Console, f"?max_bytes={max_bytes}")
+
+    async def screenshot(self, instance_id: str) -> Screenshot:
+        return await self._read("screenshot", instance_id, Screenshot)
+
+    async def sensors(self, instance_id: str) -> Sensors:
+        return await self._read("sensors", instance_id, Sensors)
+
+    async def _read(self, name: str, instance_id: str, kind: type[T], query: str = "") -> T:
+        return await self._caller.call("GET", f"{self._url}/v1/read/{name}/{instance_id}{query}", kind, timeout_s=30.0)

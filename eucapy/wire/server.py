@@ -1,0 +1,108 @@
+"""An agent's two verbs (and its plain reads) as an HTTPS server with mutual TLS.
+
+`PUT /v1/spec` takes a spec, `GET /v1/status?boot=&revision=&wait=` long-polls, `GET /v1/read/<name>/<id>` are the plain
+reads. Who may call is decided by the role in the caller's certificate; without TLS (tests on loopback) nobody is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from eucapy.pki import role_of
+from eucapy.wire import codec
+from eucapy.wire.contract import Agent, Cursor, Spec, Unreachable
+
+LONGEST_WAIT_S = 60.0
+LARGEST_SPEC_BYTES = 256 * 1024 * 1024
+
+Read = Callable[[str, Mapping[str, str]], Awaitable[object]]
+
+
+def application(
+    agent: Agent[Any, Any],
+    spec_kind: type[Spec],
+    callers: frozenset[str],
+    reads: Mapping[str, Read] | None = None,
+) -> web.Application:
+    """The HTTP face of an agent. `callers` are the roles that may use it; `reads` its plain calls by name."""
+
+    async def put_spec(request: web.Request) -> web.Response:
+        try:
+            spec = codec.decode(await request.read(), spec_kind)
+        except codec.BadMessage as error:
+            return web.Response(status=400, text=str(error))
+        return _json(await agent.put_spec(spec))
+
+    async def get_status(request: web.Request) -> web.Response:
+        query = request.query
+        try:
+            since = Cursor(boot=query.get("boot", ""), revision=int(query.get("revision", "0")))
+            wait_s = min(LONGEST_WAIT_S, float(query.get("wait", "0")))
+        except ValueError as error:
+            return web.Response(status=400, text=str(error))
+        return _json(await agent.get_status(since, wait_s))
+
+    async def read(request: web.Request) -> web.Response:
+        call = (reads or {}).get(request.match_info["name"])
+        if call is None:
+            return web.Response(status=404, text="no such read")
+        try:
+            return _json(await call(request.match_info["id"], request.query))
+        except LookupError as error:
+            return web.Response(status=404, text=str(error))
+        except Unreachable as error:
+            return web.Response(status=502, text=str(error))
+
+    app = web.Application(client_max_size=LARGEST_SPEC_BYTES, middlewares=[only_roles(callers)])
+    app.router.add_put("/v1/spec", put_spec)
+    app.router.add_get("/v1/status", get_status)
+    app.router.add_get("/v1/read/{name}/{id}", read)
+    return app
+
+
+def only_roles(callers: frozenset[str]) -> Any:
+    """Middleware: refuse a caller whose certificate has another role (403). Plain HTTP carries no roles and passes:
+    it is only ever bound by tests and the one-process cloud."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Any:
+        transport = request.transport
+        if transport is not None and transport.get_extra_info("ssl_object") is not None:
+            role = role_of(transport.get_extra_info("peercert"))
+            if role not in callers:
+                return web.Response(status=403, text=f"{role or 'nobody'} may not call this")
+            request["role"] = role
+        return await handler(request)
+
+    return check
+
+
+class Listener:
+    """A bound HTTP(S) server; `async with` it, or call `start` and `stop`."""
+
+    def __init__(self, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+        self._host, self._port, self._tls = host, port, tls
+
+    async def start(self) -> int:
+        """Returns the port bound (the given one, or the kernel's choice for 0)."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls, reuse_address=True)
+        await site.start()
+        address = self._runner.addresses[0]
+        self._port = int(address[1])
+        return self._port
+
+    async def stop(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._runner.cleanup()
+
+
+def _json(message: object) -> web.Response:
+    return web.Response(body=codec.encode(message), content_type="application/json")
