@@ -1,0 +1,119 @@
+"""The guests' kernel: Debian's own cloud kernel, downloaded by apt from the machine's own sources and unpacked.
+
+It is never installed, and nothing of the host's boot changes. The result is a folder with `boot/vmlinuz-<release>` and
+`lib/modules/<release>/`, cached under the package's version. `initramfs.py` takes modules from it.
+"""
+
+from __future__ import annotations
+
+import lzma
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from eucapy.guests import requirements
+from eucapy.guests.build_cache import BuildCache, content_key
+from eucapy.guests.progress import Progress
+from eucapy.run import RunError, run
+
+META_PACKAGE = "linux-image-cloud-amd64"
+
+
+class KernelError(Exception):
+    """The kernel package cannot be found, downloaded or understood."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """An unpacked kernel package."""
+
+    package: str
+    version: str
+    release: str
+    root: Path
+
+    @property
+    def image(self) -> Path:
+        """The bootable kernel."""
+        return self.root / "boot" / f"vmlinuz-{self.release}"
+
+    @property
+    def modules(self) -> Path:
+        """The folder that holds modules.dep."""
+        return self.root / "lib" / "modules" / self.release
+
+    def module_closure(self, names: list[str]) -> list[Path]:
+        """The module files for `names` and all they need, in an order in which they can be loaded.
+
+        A name that is not a module of this kernel is left out: what one version has as a module another has built in.
+        """
+        needs: dict[str, list[str]] = {}
+        for line in (self.modules / "modules.dep").read_text().splitlines():
+            path, _, rest = line.partition(":")
+            needs[path] = rest.split()
+        by_name = {_module_name(path): path for path in needs}
+        ordered: list[str] = []
+
+        def add(path: str) -> None:
+            for needed in reversed(needs[path]):
+                if needed not in ordered:
+                    add(needed)
+            if path not in ordered:
+                ordered.append(path)
+
+        for name in names:
+            if (path := by_name.get(name.replace("-", "_"))) is not None:
+                add(path)
+        return [self.modules / path for path in ordered]
+
+
+def module_bytes(path: Path) -> bytes:
+    """The module's ELF image, unpacked when the distribution ships it compressed (.ko.xz)."""
+    data = path.read_bytes()
+    return lzma.decompress(data) if path.suffix == ".xz" else data
+
+
+def _module_name(path: str) -> str:
+    return Path(path).name.split(".ko")[0].replace("-", "_")
+
+
+async def fetch(cache: BuildCache, progress: Progress) -> Kernel:
+    """The newest cloud kernel that apt offers. Raises KernelError, MissingPrograms."""
+    requirements.require(["apt-cache", "apt-get", "dpkg-deb", "depmod"])
+    package, version = await _newest()
+
+    async def build(folder: Path) -> None:
+        progress(f"downloading {package} {version}")
+        try:
+            # As root apt would hand the download to a user who may not write here.
+            await run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package, cwd=folder, timeout_s=900)
+        except RunError as error:
+            raise KernelError(f"cannot download {package}: {error.stderr.strip()[-500:]}") from error
+        (archive,) = folder.glob("*.deb")
+        progress(f"unpacking {archive.name}")
+        await run("dpkg-deb", "-x", str(archive), str(folder), timeout_s=300)
+        archive.unlink()
+        await run(str(requirements.locate("depmod")), "-b", str(folder), _release(folder, package), timeout_s=300)
+
+    root = await cache.get("kernel", content_key(package, version), build)
+    return Kernel(package, version, _release(root, package), root)
+
+
+async def _newest() -> tuple[str, str]:
+    """The package that the meta package stands for now, and its version."""
+    depends = await run("apt-cache", "depends", META_PACKAGE, check=False)
+    found = re.search(r"Depends: (linux-image-\S+)", depends.stdout)
+    if found is None:
+        raise KernelError(f"apt knows no package {META_PACKAGE}: is this Debian, and has `apt-get update` been run?")
+    shown = await run("apt-cache", "show", "--no-all-versions", found[1])
+    version = re.search(r"^Version: (\S+)$", shown.stdout, re.MULTILINE)
+    if version is None:
+        raise KernelError(f"apt shows no version of {found[1]}")
+    return found[1], version[1]
+
+
+def _release(root: Path, package: str) -> str:
+    releases = [path.name for path in (root / "lib" / "modules").iterdir() if path.is_dir()]
+    if len(releases) != 1 or not (root / "boot" / f"vmlinuz-{releases[0]}").is_file():
+        raise KernelError(f"{package} is not packed as expected: modules of {releases or 'no release'}")
+    return releases[0]
