@@ -1,0 +1,89 @@
+"""Tags: one row a tag; resources join them by id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from eucapy.clc.store import filters
+from eucapy.clc.store.base import account_column, metadata
+from eucapy.database import Tx
+
+tags = sa.Table(
+    "tags",
+    metadata,
+    sa.Column("resource_id", sa.String(64), primary_key=True),
+    sa.Column("key", sa.String(128), primary_key=True),
+    sa.Column("value", sa.String(256), nullable=False),
+    sa.Column("resource_type", sa.String(40), nullable=False),
+    account_column(),
+    sa.Index(None, "key", "value"),
+)
+
+
+async def put(tx: Tx, account: str, resource_type: str, resource_id: str, values: Mapping[str, str]) -> None:
+    """Set tags; an existing key gets the new value."""
+    if not values:
+        return
+    await tx.run(sa.delete(tags).where(tags.c.resource_id == resource_id, tags.c.key.in_(list(values))))
+    await tx.run(
+        sa.insert(tags),
+        [
+            {"resource_id": resource_id, "key": k, "value": v, "resource_type": resource_type, "account": account}
+            for k, v in values.items()
+        ],
+    )
+
+
+async def remove(tx: Tx, resource_id: str, key: str | None = None, value: str | None = None) -> None:
+    """Remove one tag (only with that value, when given), or all of the resource's."""
+    statement = sa.delete(tags).where(tags.c.resource_id == resource_id)
+    if key is not None:
+        statement = statement.where(tags.c.key == key)
+    if value is not None:
+        statement = statement.where(tags.c.value == value)
+    await tx.run(statement)
+
+
+async def of(tx: Tx, resource_ids: Sequence[str]) -> dict[str, list[dict[str, str]]]:
+    """The tags of resources as EC2's `TagSet`, sorted by key; resources without tags are absent."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for chunk in chunks(resource_ids, 500):
+        rows = await tx.all(
+            sa.select(tags.c.resource_id, tags.c.key, tags.c.value)
+            .where(tags.c.resource_id.in_(chunk))
+            .order_by(tags.c.resource_id, tags.c.key)
+        )
+        for row in rows:
+            found.setdefault(row.resource_id, []).append({"Key": row.key, "Value": row.value})
+    return found
+
+
+def tag_filter(resource_id: sa.ColumnElement[Any]) -> Any:
+    """For `filters.where(..., tags=tag_filter(table.c.id))`: the filter of `tag:<key>`."""
+
+    def for_key(key: str) -> filters.Filter:
+        return lambda values: resource_id.in_(
+            sa.select(tags.c.resource_id).where(tags.c.key == key, filters.matches(tags.c.value, values))
+        )
+
+    return for_key
+
+
+def tag_filters(resource_id: sa.ColumnElement[Any]) -> dict[str, filters.Filter]:
+    """`tag-key` and `tag-value`, which every resource with tags has."""
+    return {
+        "tag-key": lambda values: resource_id.in_(
+            sa.select(tags.c.resource_id).where(filters.matches(tags.c.key, values))
+        ),
+        "tag-value": lambda values: resource_id.in_(
+            sa.select(tags.c.resource_id).where(filters.matches(tags.c.value, values))
+        ),
+    }
+
+
+def chunks(values: Sequence[str], size: int) -> Iterable[Sequence[str]]:
+    """Slices small enough for a statement's parameters."""
+    return (values[start : start + size] for start in range(0, len(values), size))

@@ -1,0 +1,133 @@
+"""Every kind of id in one table: prefix, tag resource type, NotFound and Malformed codes, and how AWS words them.
+
+`new("i")` makes an id; `check("i", value)` refuses what cannot be one; `missing("i", ids)` is the error for ids that do
+not exist. Source of the codes: the EC2 API reference, "Error codes".
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from eucapy.errors import ApiError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of id. `noun` is how AWS names it in messages."""
+
+    prefix: str
+    resource_type: str
+    not_found: str
+    malformed: str
+    noun: str
+
+
+_KINDS = (
+    Kind("i", "instance", "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed", "instance ID"),
+    Kind("r", "reservation", "InvalidReservationID.NotFound", "InvalidReservationID.Malformed", "reservation ID"),
+    Kind("ami", "image", "InvalidAMIID.NotFound", "InvalidAMIID.Malformed", "image id"),
+    Kind("aki", "image", "InvalidAMIID.NotFound", "InvalidAMIID.Malformed", "image id"),
+    Kind("ari", "image", "InvalidAMIID.NotFound", "InvalidAMIID.Malformed", "image id"),
+    Kind("vol", "volume", "InvalidVolume.NotFound", "InvalidParameterValue", "volume"),
+    Kind("snap", "snapshot", "InvalidSnapshot.NotFound", "InvalidParameterValue", "snapshot"),
+    Kind("sg", "security-group", "InvalidGroup.NotFound", "InvalidGroupId.Malformed", "security group"),
+    Kind(
+        "sgr",
+        "security-group-rule",
+        "InvalidSecurityGroupRuleId.NotFound",
+        "InvalidSecurityGroupRuleId.Malformed",
+        "security group rule",
+    ),
+    Kind("key", "key-pair", "InvalidKeyPair.NotFound", "InvalidKeyPair.NotFound", "key pair"),
+    Kind("eipalloc", "elastic-ip", "InvalidAllocationID.NotFound", "InvalidAllocationID.NotFound", "allocation ID"),
+    Kind("eipassoc", "", "InvalidAssociationID.NotFound", "InvalidAssociationID.NotFound", "association ID"),
+    Kind("vpc", "vpc", "InvalidVpcID.NotFound", "InvalidVpcID.Malformed", "vpc ID"),
+    Kind("subnet", "subnet", "InvalidSubnetID.NotFound", "InvalidSubnetID.Malformed", "subnet ID"),
+    Kind(
+        "eni",
+        "network-interface",
+        "InvalidNetworkInterfaceID.NotFound",
+        "InvalidNetworkInterfaceId.Malformed",
+        "networkInterface ID",
+    ),
+    Kind("eni-attach", "", "InvalidAttachmentID.NotFound", "InvalidAttachmentID.Malformed", "attachment ID"),
+    Kind(
+        "igw",
+        "internet-gateway",
+        "InvalidInternetGatewayID.NotFound",
+        "InvalidInternetGatewayId.Malformed",
+        "internetGateway ID",
+    ),
+    Kind("rtb", "route-table", "InvalidRouteTableID.NotFound", "InvalidRouteTableId.Malformed", "routeTable ID"),
+    Kind("rtbassoc", "", "InvalidAssociationID.NotFound", "InvalidAssociationID.NotFound", "association ID"),
+    Kind("acl", "network-acl", "InvalidNetworkAclID.NotFound", "InvalidNetworkAclId.Malformed", "networkAcl ID"),
+    Kind("aclassoc", "", "InvalidAssociationID.NotFound", "InvalidAssociationID.NotFound", "association ID"),
+    Kind("dopt", "dhcp-options", "InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsId.Malformed", "dhcpOption ID"),
+    Kind(
+        "lt",
+        "launch-template",
+        "InvalidLaunchTemplateId.NotFound",
+        "InvalidLaunchTemplateId.Malformed",
+        "launch template",
+    ),
+    Kind("vatt", "", "InvalidAttachment.NotFound", "InvalidAttachment.NotFound", "attachment"),
+)
+
+KINDS: dict[str, Kind] = {kind.prefix: kind for kind in _KINDS}
+
+_NOT_FOUND: dict[str, type[ApiError]] = {
+    kind.prefix: type("IdNotFound", (ApiError,), {"code": kind.not_found}) for kind in _KINDS
+}
+_MALFORMED: dict[str, type[ApiError]] = {
+    kind.prefix: type("IdMalformed", (ApiError,), {"code": kind.malformed}) for kind in _KINDS
+}
+
+_FORM = re.compile(r"([a-z]+(?:-attach)?)-(?:[0-9a-f]{8}|[0-9a-f]{17})")
+
+
+def new(prefix: str) -> str:
+    """A fresh id of the current long form: the prefix and 17 hexadecimal digits."""
+    return f"{KINDS[prefix].prefix}-0{secrets.token_hex(8)}"
+
+
+def kind_of(value: str) -> Kind | None:
+    """The kind of a well-formed id, or None."""
+    match = _FORM.fullmatch(value)
+    return KINDS.get(match[1]) if match else None
+
+
+def check(prefix: str, value: str, *others: str) -> str:
+    """`value` when it has the form of a `prefix` id (or of one of `others`); else the kind's Malformed error."""
+    kind = kind_of(value)
+    if kind is None or kind.prefix not in (prefix, *others):
+        raise _malformed(KINDS[prefix], value)
+    return value
+
+
+def missing(prefix: str, ids: Iterable[str]) -> ApiError:
+    """The NotFound error for ids that do not exist, worded as EC2 does for one and for several."""
+    kind = KINDS[prefix]
+    names = sorted(ids)
+    if len(names) == 1:
+        message = f"The {kind.noun} '{names[0]}' does not exist"
+        if prefix in ("ami", "aki", "ari"):
+            message = f"The image id '[{names[0]}]' does not exist"
+        elif prefix in ("vol", "snap"):
+            message += "."
+    elif prefix in ("ami", "aki", "ari"):
+        message = f"The image ids '[{', '.join(names)}]' do not exist"
+    else:
+        message = f"The {kind.noun}s '{', '.join(names)}' do not exist"
+    return _NOT_FOUND[prefix](message)
+
+
+def _malformed(kind: Kind, value: str) -> ApiError:
+    if kind.malformed == "InvalidParameterValue":
+        expected = f"Expected: '{kind.prefix}-...'."
+        return _MALFORMED[kind.prefix](f"Value ({value}) for parameter {kind.noun}Id is invalid. {expected}")
+    if kind.malformed.endswith("NotFound"):
+        return missing(kind.prefix, [value])
+    return _MALFORMED[kind.prefix](f'Invalid id: "{value}"')
