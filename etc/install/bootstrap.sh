@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# From a bare Debian or Ubuntu to a virtual environment with eucapy in it.
+#
+#   etc/install/bootstrap.sh [--apt LIST]... [--extras NAMES] [--quiet]
+#
+# LIST names a file beside this one (node, test). Installs only what is missing, says what it does, and is done in a
+# moment when nothing is. Without root it cannot call apt: then it names what is missing and ends with 3.
+# The environment is .venv beside the checkout's pyproject.toml; nothing outside it and apt is touched.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+venv="$root/.venv"
+lists=()
+extras="node"
+quiet=""
+
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --apt) lists+=("$2"); shift 2 ;;
+    --extras) extras="$2"; shift 2 ;;
+    --quiet) quiet=1; shift ;;
+    *) echo "bootstrap.sh: unknown argument $1" >&2; exit 2 ;;
+  esac
+done
+
+say() { [ -n "$quiet" ] || printf '  %s\n' "$*"; }
+fail() { printf '\n%s\n' "$*" >&2; exit "${status:-1}"; }
+
+# Shows one line of a long command's output at a time on a terminal, all of it in a log; prints the log's end on failure.
+with_progress() {
+  local title=$1 log started rc=0
+  shift
+  log=$(mktemp)
+  started=$SECONDS
+  if [ -t 1 ] && [ -z "$quiet" ]; then
+    local width
+    width=$(($(tput cols 2>/dev/null || echo 80) - 6))
+    set +e
+    "$@" 2>&1 </dev/null | tee "$log" | while IFS= read -r line; do printf '\r\033[K    %s' "${line:0:$width}"; done
+    rc=${PIPESTATUS[0]}
+    set -e
+    printf '\r\033[K'
+  else
+    "$@" >"$log" 2>&1 </dev/null || rc=$?
+  fi
+  if [ "$rc" -ne 0 ]; then
+    tail -n 40 "$log" >&2
+    rm -f "$log"
+    fail "$title failed (exit status $rc). The lines above say why."
+  fi
+  rm -f "$log"
+  say "$title: $((SECONDS - started)) s"
+}
+
+packages_of() {
+  local list
+  for list in "$@"; do
+    [ -f "$here/$list.txt" ] || fail "bootstrap.sh: no list $list"
+    sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$here/$list.txt"
+  done
+}
+
+missing_packages() {
+  local name
+  for name in "$@"; do
+    [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$name" 2>/dev/null)" = "ii " ] || printf '%s\n' "$name"
+  done
+}
+
+apt_install() {
+  command -v dpkg-query >/dev/null || fail "This machine has no apt. eucapy installs itself on Debian 12 or newer and Ubuntu 22.04 or newer; elsewhere install what etc/install/*.txt names by hand."
+  local wanted missing
+  mapfile -t wanted < <(packages_of "$@")
+  mapfile -t missing < <(missing_packages "${wanted[@]}")
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if [ "$(id -u)" -ne 0 ]; then
+    status=3 fail "These packages are missing, and only root can install them: ${missing[*]}"
+  fi
+  say "installing ${#missing[@]} packages: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  with_progress "apt update" apt-get update -q
+  # A package's own daemons stay off: the cloud starts what it needs itself.
+  local policy=/usr/sbin/policy-rc.d made=""
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    made=1
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  fi
+  with_progress "apt install" apt-get install -q -y --no-install-recommends -o Dpkg::Lock::Timeout=300 "${missing[@]}"
+  if [ -n "$made" ]; then
+    rm -f "$policy"
+    trap - EXIT
+  fi
+}
+
+find_python() {
+  local candidate
+  for candidate in "${EUCAPY_PYTHON:-}" /usr/bin/python3 python3.13 python3.12 python3.11 python3; do
+    [ -n "$candidate" ] && command -v "$candidate" >/dev/null || continue
+    "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
+    command -v "$candidate"
+    return 0
+  done
+  return 1
+}
+
+make_environment() {
+  local wanted stamp="$venv/.eucapy-installed"
+  wanted=$(cat "$root/pyproject.toml" "$root/setup.py" | sha256sum | cut -c1-16)
+  if [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    local extra satisfied=1
+    for extra in ${extras//,/ }; do
+      grep -qsx "$wanted $extra" "$stamp" || satisfied=""
+    done
+    [ -z "$satisfied" ] || return 0
+  else
+    local python
+    python=$(find_python) || fail "No Python of 3.11 or newer with the venv module was found. On Ubuntu 22.04: apt install python3.11 python3.11-venv python3.11-dev"
+    with_progress "virtual environment ($("$python" --version))" "$python" -m venv --clear "$venv"
+  fi
+  with_progress "Python packages [$extras]" \
+    "$venv/bin/python" -m pip install --disable-pip-version-check --progress-bar off -e "$root[$extras]"
+  local extra
+  for extra in ${extras//,/ }; do echo "$wanted $extra" >>"$stamp"; done
+}
+
+[ ${#lists[@]} -eq 0 ] || apt_install "${lists[@]}"
+make_environment

@@ -1,0 +1,75 @@
+"""What a file may be: its length, its name, its first lines, and what never stands in one."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.source import files, modules, text
+
+LONGEST_FILE = 600
+SOURCE_SUFFIXES = {".py", ".sh", ".js", ".css", ".html", ".toml", ".service", ""}
+FORBIDDEN_STEMS = {"utils", "util", "helpers", "helper", "common", "manager", "misc", "types"}
+WORK_LEFT = re.compile(
+    r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"]) + r")\b|NotImplemented" + "Error"
+)
+MACHINE_PATHS = re.compile(
+    r"(?<![\w.-])/(" + "|".join(["work", "farm", "opt/py" + "pi", "opt/wh" + "eels"]) + r")/|/root/\.(?!ssh)\w"
+)
+
+
+def test_no_source_file_is_past_600_lines() -> None:
+    long = {
+        str(path): count
+        for path in files()
+        if path.suffix in SOURCE_SUFFIXES and (content := text(path)) and (count := content.count("\n")) > LONGEST_FILE
+    }
+    assert long == {}
+
+
+def test_no_file_has_a_name_that_says_nothing() -> None:
+    assert [str(path) for path in files() if path.suffix == ".py" and path.stem in FORBIDDEN_STEMS] == []
+
+
+def test_every_module_of_the_product_says_first_what_it_owns() -> None:
+    silent = [
+        str(module.path)
+        for module in modules("eucapy", "services", "tests", "benchmarks")
+        if module.tree.body and not ast.get_docstring(module.tree)
+    ]
+    assert silent == []
+
+
+def test_no_work_is_left_for_later_in_the_product() -> None:
+    left = [
+        f"{path}:{number}: {line.strip()}"
+        for path in files()
+        if path.parts[0] in {"eucapy", "services", "faststart", "etc"} and (content := text(path))
+        for number, line in enumerate(content.splitlines(), 1)
+        if WORK_LEFT.search(line)
+    ]
+    assert left == []
+
+
+def test_no_file_names_a_path_of_the_machine_it_was_written_on() -> None:
+    named = [
+        f"{path}:{number}: {line.strip()}"
+        for path in files()
+        if (content := text(path))
+        for number, line in enumerate(content.splitlines(), 1)
+        if MACHINE_PATHS.search(line)
+    ]
+    assert named == []
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in files() if path.parts[0] == "tests" and path.suffix == ".py"], ids=str
+)
+def test_a_test_waits_for_a_condition_and_never_for_luck(path: Path) -> None:
+    if path.parts[1] == "harness":
+        return  # a wait on a condition has to sleep somewhere
+    content = text(path) or ""
+    assert re.findall(r"\btime\.sleep\(", content) == []
