@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import os
 import struct
 from collections.abc import AsyncIterator, Callable
@@ -97,7 +98,7 @@ class FileBlobs(BlobDriver):
 
     async def scan(self) -> AsyncIterator[str]:
         for shard in SHARDS:
-            for name in await self.hop(lambda shard=shard: os.listdir(self._folder / shard)):  # type: ignore[misc]
+            for name in await self.hop(functools.partial(os.listdir, self._folder / shard)):
                 if is_id(name):
                     yield name
 
@@ -170,7 +171,7 @@ class FileBlobs(BlobDriver):
         fd, unfinished = self.open_unfinished()
         try:
             with source.open("rb") as original:
-                while os.sendfile(fd, original.fileno(), None, BLOCK_BYTES):  # type: ignore[arg-type]
+                while os.sendfile(fd, original.fileno(), None, BLOCK_BYTES):
                     pass
             os.fsync(fd)
             self.name(fd, unfinished, clone_id)
