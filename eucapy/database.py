@@ -108,23 +108,22 @@ class _AsyncTx(_Base):
         return (await self._connection.execute(statement, params)).rowcount
 
 
-class Database:
+class Database(Protocol):
     """The verbs; `open_database` chooses the engine."""
 
     async def read(self, work: Callable[[Tx], Awaitable[T]]) -> T:
         """Run `work` on a consistent snapshot that it cannot change."""
-        raise NotImplementedError
+        ...
 
     async def write(self, work: Callable[[Tx], Awaitable[T]]) -> T:
         """Run `work` in a transaction and commit. `work` may run more than once: it must have no other effect."""
-        raise NotImplementedError
+        ...
 
     async def with_connection(self, work: Callable[[Connection], T]) -> T:
         """Run plain code on a plain connection and commit (migrations)."""
-        raise NotImplementedError
+        ...
 
-    async def close(self) -> None:
-        raise NotImplementedError
+    async def close(self) -> None: ...
 
 
 def open_database(url: str) -> Database:
