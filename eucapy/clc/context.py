@@ -1,0 +1,52 @@
+"""`Call`: what a handler is given. One request, one transaction, no machine in sight.
+
+A handler reads and writes rows through `call.tx` and asks for loops with `call.wake(name)`, which fires after the commit.
+It has no commit, no try, no DryRun and no XML: the chain and `invoke.py` see to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from eucapy.aws.credentials import Credential
+from eucapy.clc.config import Config
+from eucapy.clc.instance_types import Catalogue
+from eucapy.database import Tx
+
+
+@dataclass(slots=True)
+class Call:
+    """One API request, inside its transaction. Times are seconds since the epoch."""
+
+    tx: Tx
+    service: str
+    action: str
+    credential: Credential
+    region: str
+    request_id: str
+    now: float
+    config: Config
+    types: Catalogue
+    seal: Callable[[bytes], bytes] = field(repr=False)
+    """Encrypts a secret for the database."""
+    unseal: Callable[[bytes], bytes] = field(repr=False)
+    fire: Callable[[str], None] = field(repr=False)
+    """Wakes a loop by name, now; handlers use `wake`."""
+    reads: Any = None
+    """The plain reads of instances (console, screenshot, sensors); None in handlers' own tests."""
+    token: Callable[[str], str] = field(default=str, repr=False)
+    """Makes an opaque paging token of a position; `position` takes it back (InvalidNextToken)."""
+    position: Callable[[str], str] = field(default=str, repr=False)
+    source_ip: str = ""
+    user_agent: str = ""
+
+    @property
+    def account(self) -> str:
+        """The caller's account: twelve digits."""
+        return self.credential.account_id
+
+    def wake(self, loop: str) -> None:
+        """Run the loop of that name once this transaction is committed."""
+        self.tx.on_commit(lambda: self.fire(loop))
