@@ -1,0 +1,191 @@
+"""Block storage as the storage controller needs it: the interface of the driver family, its states and its errors.
+
+A driver holds volumes and snapshots of one pool and makes volumes reachable over NBD. It knows nothing of accounts, specs
+or the database. Every verb is idempotent: called again, with the same arguments, after any crash, it ends in the same
+state. A verb returns when its effect is durable.
+
+    volume      absent ──ensure_volume──► there ──ensure_export──► exported ──remove_export──► there ──remove_volume──► absent
+    snapshot    absent ──ensure_snapshot | import_snapshot──► there ──remove_snapshot──► absent
+
+* A snapshot is the volume at one moment between the call and its return, crash-consistent, whether or not the volume is
+  exported and written meanwhile. It never changes afterwards.
+* Volumes and snapshots are independent once made: removing one never harms another, whatever shares its blocks.
+* A volume has one writer: it is exported for one attachment at a time.
+* An export outlives the process that made it. One whose server died is observed without an address; `ensure_export`
+  brings it back with everything that was flushed.
+
+Implementations: `files.py` (qcow2 chains, the embedded default), `fake.py`. Chosen by `loader.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+GIB = 1 << 30
+
+_ID = re.compile(r"[a-z][a-z0-9-]{1,24}")
+
+
+class BlockError(Exception):
+    """A verb could not be done. `code` is stable; `final` says that the same call will never succeed."""
+
+    code = "StorageFailure"
+    final = False
+
+
+class BadRequest(BlockError):
+    """An id, a size or a format that no driver takes."""
+
+    code = "InvalidRequest"
+    final = True
+
+
+class NoSuchVolume(BlockError):
+    code = "VolumeNotFound"
+
+
+class NoSuchSnapshot(BlockError):
+    code = "SnapshotNotFound"
+
+
+class InUse(BlockError):
+    """The volume is exported, or exported for another attachment."""
+
+    code = "VolumeInUse"
+
+
+class NoSpace(BlockError):
+    """The pool has no room; it may have later."""
+
+    code = "InsufficientVolumeCapacity"
+
+
+class UnusableImage(BlockError):
+    """What shall be imported is not an image that can be read."""
+
+    code = "InvalidImage"
+    final = True
+
+
+class PoolLost(BlockError):
+    """The pool is not the one that was opened: its file system is not mounted, or it is damaged."""
+
+    code = "PoolLost"
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a driver can do. `grows_exported`: `grow` also works on an exported volume."""
+
+    name: str
+    grows_exported: bool
+    largest_gib: int
+
+
+@dataclass(frozen=True)
+class VolumeSeen:
+    """A volume that exists. `exports`: attachment id → NBD address ("": its server is not running)."""
+
+    volume_id: str
+    size_gib: int
+    snapshot_id: str = ""
+    exports: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SnapshotSeen:
+    """A snapshot that exists. `volume_id` is "" for an imported one."""
+
+    snapshot_id: str
+    size_gib: int
+    volume_id: str = ""
+
+
+@dataclass(frozen=True)
+class PoolSeen:
+    """Everything in a pool. `pool_id` tells this pool from an empty folder that took its place."""
+
+    pool_id: str
+    volumes: Mapping[str, VolumeSeen]
+    snapshots: Mapping[str, SnapshotSeen]
+    total_gib: int = 0
+    free_gib: int = 0
+
+
+class BlockDriver(Protocol):
+    """The verbs. Each may raise BlockError; the classes above say what for."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def open(self, on_change: Callable[[], None]) -> None:
+        """Take the pool over after whatever happened before: finish what was half done, collect leftovers, find the
+        exports that still run. `on_change` is called when an export's server dies. Raises PoolLost."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the pool. Exports go on."""
+        ...
+
+    async def observe(self) -> PoolSeen: ...
+
+    async def ensure_volume(self, volume_id: str, size_gib: int, snapshot_id: str = "") -> None:
+        """A volume of at least `size_gib`: empty, or with a snapshot's content (and never smaller than it).
+
+        One that exists is left as it is. Raises NoSuchSnapshot, NoSpace, BadRequest."""
+        ...
+
+    async def grow(self, volume_id: str, size_gib: int) -> None:
+        """Raises NoSuchVolume, InUse (see `Capabilities.grows_exported`), BadRequest when it would shrink."""
+        ...
+
+    async def remove_volume(self, volume_id: str) -> None:
+        """Removing what is not there succeeds. Raises InUse while it is exported."""
+        ...
+
+    async def ensure_snapshot(self, snapshot_id: str, volume_id: str) -> None:
+        """Raises NoSuchVolume. A snapshot that exists is left as it is."""
+        ...
+
+    async def import_snapshot(self, snapshot_id: str, image: Path, image_format: str, size_gib: int) -> None:
+        """Make a snapshot of a local file (`raw` or `qcow2`), at least `size_gib` large. The file is only read.
+
+        Raises UnusableImage, NoSpace."""
+        ...
+
+    async def remove_snapshot(self, snapshot_id: str) -> None:
+        """Removing what is not there succeeds. Volumes made from it, and older and newer snapshots, stay whole."""
+        ...
+
+    async def ensure_export(self, volume_id: str, attachment_id: str) -> str:
+        """Make the volume reachable; returns its NBD address, `nbd+unix:///<volume id>?socket=<absolute path>`.
+
+        Raises NoSuchVolume, InUse."""
+        ...
+
+    async def remove_export(self, volume_id: str, attachment_id: str) -> None:
+        """End the export; what its client wrote is in the volume. Ending what is not there succeeds."""
+        ...
+
+
+def check_id(identifier: str) -> str:
+    """An id that is safe as a file name, an NBD export's name and a QEMU node's name. Raises BadRequest."""
+    if not _ID.fullmatch(identifier):
+        raise BadRequest(f"not an id of a volume or snapshot: {identifier!r}")
+    return identifier
+
+
+def check_size(size_gib: int, capabilities: Capabilities) -> int:
+    """Raises BadRequest."""
+    if not 1 <= size_gib <= capabilities.largest_gib:
+        raise BadRequest(f"a size of {size_gib} GiB: from 1 to {capabilities.largest_gib} is possible")
+    return size_gib
+
+
+def whole_gib(size_bytes: int) -> int:
+    """Bytes as GiB, rounded up."""
+    return -(-size_bytes // GIB)

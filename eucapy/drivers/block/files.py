@@ -1,0 +1,299 @@
+"""The block driver `files`: qcow2 layers on a file system, exported by QEMU's storage daemon. The embedded default.
+
+In the pool's folder: `pool` (its identity), `lock` (one process at a time), `layers/` (`layers.py`), `volumes/` and
+`snapshots/` (`records.py`). Snapshots and volumes made from them copy nothing: they share frozen layers. Room is taken as it
+is written.
+
+What a crash may interrupt, and who finishes it:
+
+    ensure_volume    layer, then record            a layer without a record is collected by `open`
+    remove_volume    record, then layers           the same
+    ensure_snapshot  1 intent into the volume's record   2 empty layer over the head   3 the running daemon is told to go on
+                     in it   4 snapshot's record   5 volume's record with the new head
+                     `open` (or the same call again) goes on from 1 forward. If the daemon died in between, the new head
+                     is right whether or not step 3 was done: if not, it is empty and shows what is beneath it.
+    ensure_export    record, then daemon           the record says attached, no daemon runs: called again
+    remove_export    daemon, then record           the same, the other way round
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from eucapy import diskimage, ledger
+from eucapy.drivers.block import base
+from eucapy.drivers.block.base import (
+    GIB,
+    BadRequest,
+    Capabilities,
+    InUse,
+    NoSpace,
+    NoSuchSnapshot,
+    NoSuchVolume,
+    PoolLost,
+    PoolSeen,
+    SnapshotSeen,
+    UnusableImage,
+    VolumeSeen,
+)
+from eucapy.drivers.block.exporter import Exporter
+from eucapy.drivers.block.layers import Layers
+from eucapy.drivers.block.records import Records, SnapshotRecord, VolumeRecord
+
+log = logging.getLogger(__name__)
+
+
+class FilesDriver:
+    """A pool in one folder. `run_folder` holds the sockets and should not outlive the host's boot."""
+
+    def __init__(
+        self, folder: Path, run_folder: Path, *, export_group_id: int | None = None, reserve_gib: int = 0
+    ) -> None:
+        """`reserve_gib`: nothing new is made while less than this is free on the file system."""
+        self.capabilities = Capabilities(name="files", grows_exported=False, largest_gib=16 * 1024)
+        self._folder = folder
+        self._reserve_gib = reserve_gib
+        self._layers = Layers(folder / "layers")
+        self._volumes: Records[VolumeRecord] = Records(folder / "volumes", VolumeRecord)
+        self._snapshots: Records[SnapshotRecord] = Records(folder / "snapshots", SnapshotRecord)
+        self._exporter = Exporter(run_folder, self._layers.path, export_group_id)
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._making: list[tuple[str, ...]] = []
+        """Layers being made or built upon, which no record may name yet or any more."""
+        self._lock_fd = -1
+        self._pool_id = ""
+
+    async def open(self, on_change: Callable[[], None]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._take_lock()
+        try:
+            self._pool_id = self._identity()
+            self._layers.open()
+            self._volumes.open()
+            self._snapshots.open()
+            self._exporter.open(on_change)
+            for record in self._volumes:
+                if record.taking:
+                    await self._finish_snapshot(record)
+            for volume_id in self._exporter.running():
+                held = self._volumes.get(volume_id)
+                if volume_id not in self._volumes.damaged and (held is None or not held.attachment_id):
+                    await self._exporter.stop(volume_id)
+            self._collect()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        self._exporter.close()
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    async def observe(self) -> PoolSeen:
+        space = os.statvfs(self._folder)
+        return PoolSeen(
+            pool_id=self._pool_id,
+            volumes={record.volume_id: self._view(record) for record in self._volumes},
+            snapshots={
+                record.snapshot_id: SnapshotSeen(record.snapshot_id, record.size_gib, record.volume_id)
+                for record in self._snapshots
+            },
+            total_gib=space.f_blocks * space.f_frsize // GIB,
+            free_gib=max(0, space.f_bavail * space.f_frsize // GIB - self._reserve_gib),
+        )
+
+    def _view(self, record: VolumeRecord) -> VolumeSeen:
+        address = self._exporter.address(record.volume_id)
+        exports = {record.attachment_id: address} if record.attachment_id else {}
+        return VolumeSeen(record.volume_id, record.size_gib, record.snapshot_id, exports)
+
+    async def ensure_volume(self, volume_id: str, size_gib: int, snapshot_id: str = "") -> None:
+        base.check_id(volume_id)
+        base.check_size(size_gib, self.capabilities)
+        async with self._locks[volume_id]:
+            if self._volume(volume_id) is not None:
+                return
+            self._require_room()
+            parent = ""
+            if snapshot_id:
+                source = self._snapshots.get(snapshot_id)
+                if source is None:
+                    raise NoSuchSnapshot(f"there is no snapshot {snapshot_id}")
+                parent, size_gib = source.layer, max(size_gib, source.size_gib)
+                self._layers.chain(parent)
+            head = f"{volume_id}.0"
+            with self._kept(head, parent):
+                await self._layers.ensure(head, size_gib, parent)
+                self._volumes.put(
+                    volume_id,
+                    VolumeRecord(volume_id=volume_id, size_gib=size_gib, head=head, snapshot_id=snapshot_id),
+                )
+
+    async def grow(self, volume_id: str, size_gib: int) -> None:
+        base.check_size(size_gib, self.capabilities)
+        async with self._locks[volume_id]:
+            record = self._require_volume(volume_id)
+            if size_gib < record.size_gib:
+                raise BadRequest(f"{volume_id} has {record.size_gib} GiB and cannot shrink to {size_gib}")
+            if record.attachment_id:
+                raise InUse(f"{volume_id} is exported and grows only when it is not")
+            if size_gib > record.size_gib:
+                await self._layers.grow(record.head, size_gib)
+                self._volumes.put(volume_id, msgspec.structs.replace(record, size_gib=size_gib))
+
+    async def remove_volume(self, volume_id: str) -> None:
+        async with self._locks[volume_id]:
+            record = self._volume(volume_id)
+            if record is None:
+                return
+            if record.attachment_id:
+                raise InUse(f"{volume_id} is exported for {record.attachment_id}")
+            await self._exporter.stop(volume_id)
+            self._volumes.remove(volume_id)
+            self._collect()
+
+    async def ensure_snapshot(self, snapshot_id: str, volume_id: str) -> None:
+        base.check_id(snapshot_id)
+        async with self._locks[volume_id]:
+            if self._snapshot(snapshot_id) is not None:
+                return
+            record = self._require_volume(volume_id)
+            if record.taking:
+                record = await self._finish_snapshot(record)
+                if snapshot_id in self._snapshots:
+                    return
+            self._require_room()
+            name, _, number = record.head.rpartition(".")
+            intent = msgspec.structs.replace(record, taking=snapshot_id, next_head=f"{name}.{int(number) + 1}")
+            await self._finish_snapshot(self._volumes.put(volume_id, intent))
+
+    async def _finish_snapshot(self, record: VolumeRecord) -> VolumeRecord:
+        """Steps 2 to 5 of a snapshot, from wherever it was left."""
+        await self._layers.ensure(record.next_head, record.size_gib, record.head)
+        if record.volume_id in self._exporter.running():
+            beneath = self._layers.chain(record.head)[1:2]
+            await self._exporter.put_over(record.volume_id, record.head, record.next_head, "".join(beneath))
+        self._snapshots.put(
+            record.taking,
+            SnapshotRecord(
+                snapshot_id=record.taking, size_gib=record.size_gib, layer=record.head, volume_id=record.volume_id
+            ),
+        )
+        done = msgspec.structs.replace(record, head=record.next_head, taking="", next_head="")
+        return self._volumes.put(record.volume_id, done)
+
+    async def import_snapshot(self, snapshot_id: str, image: Path, image_format: str, size_gib: int) -> None:
+        base.check_id(snapshot_id)
+        async with self._locks[snapshot_id]:
+            if self._snapshot(snapshot_id) is not None:
+                return
+            self._require_room()
+            try:
+                with image.open("rb") as file:
+                    facts = diskimage.inspect(
+                        file.read(diskimage.HEADER_BYTES), os.fstat(file.fileno()).st_size, image_format
+                    )
+            except (OSError, diskimage.BadImage) as error:
+                raise UnusableImage(str(error)) from error
+            size_gib = base.check_size(max(size_gib, base.whole_gib(facts.virtual_bytes)), self.capabilities)
+            with self._kept(snapshot_id):
+                await self._layers.convert(snapshot_id, image, facts.format, size_gib)
+                self._snapshots.put(
+                    snapshot_id, SnapshotRecord(snapshot_id=snapshot_id, size_gib=size_gib, layer=snapshot_id)
+                )
+
+    async def remove_snapshot(self, snapshot_id: str) -> None:
+        async with self._locks[snapshot_id]:
+            if self._snapshot(snapshot_id) is not None:
+                self._snapshots.remove(snapshot_id)
+                self._collect()
+
+    async def ensure_export(self, volume_id: str, attachment_id: str) -> str:
+        async with self._locks[volume_id]:
+            record = self._require_volume(volume_id)
+            if record.attachment_id not in ("", attachment_id):
+                raise InUse(f"{volume_id} is exported for {record.attachment_id}")
+            if not self._exporter.address(volume_id):
+                if record.taking:
+                    record = await self._finish_snapshot(record)
+                chain = self._layers.chain(record.head)
+                self._volumes.put(volume_id, msgspec.structs.replace(record, attachment_id=attachment_id))
+                await self._exporter.start(volume_id, chain)
+            return self._exporter.address(volume_id)
+
+    async def remove_export(self, volume_id: str, attachment_id: str) -> None:
+        async with self._locks[volume_id]:
+            record = self._volume(volume_id)
+            if record is None or record.attachment_id != attachment_id:
+                return
+            await self._exporter.stop(volume_id)
+            self._volumes.put(volume_id, msgspec.structs.replace(record, attachment_id=""))
+
+    def _volume(self, volume_id: str) -> VolumeRecord | None:
+        if volume_id in self._volumes.damaged:
+            raise PoolLost(f"the record of {volume_id} is damaged")
+        return self._volumes.get(volume_id)
+
+    def _snapshot(self, snapshot_id: str) -> SnapshotRecord | None:
+        if snapshot_id in self._snapshots.damaged:
+            raise PoolLost(f"the record of {snapshot_id} is damaged")
+        return self._snapshots.get(snapshot_id)
+
+    def _require_volume(self, volume_id: str) -> VolumeRecord:
+        record = self._volume(volume_id)
+        if record is None:
+            raise NoSuchVolume(f"there is no volume {volume_id}")
+        return record
+
+    def _require_room(self) -> None:
+        space = os.statvfs(self._folder)
+        if space.f_bavail * space.f_frsize < self._reserve_gib * GIB:
+            raise NoSpace(f"less than {self._reserve_gib} GiB are free")
+
+    @contextlib.contextmanager
+    def _kept(self, *layers: str) -> Iterator[None]:
+        """Layers that are not collected while they are worked on, whether or not a record names them."""
+        self._making.append(layers)
+        try:
+            yield
+        finally:
+            self._making.remove(layers)
+
+    def _collect(self) -> None:
+        """Remove the layers that nobody needs, unless a damaged record might need them."""
+        if self._volumes.damaged or self._snapshots.damaged:
+            return
+        roots = {layer for layers in self._making for layer in layers}
+        for record in [*self._volumes, *self._snapshots]:
+            roots.update(record.layers)
+        garbage = self._layers.collect(roots)
+        if garbage:
+            log.info("layers removed", extra={"data": {"layers": garbage}})
+
+    def _take_lock(self) -> None:
+        fd = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(fd)
+            raise PoolLost(f"{self._folder} is in use by another process") from error
+        self._lock_fd = fd
+
+    def _identity(self) -> str:
+        path = self._folder / "pool"
+        try:
+            return path.read_text().strip()
+        except FileNotFoundError:
+            ledger.write_file(path, f"{secrets.token_hex(16)}\n".encode())
+            return path.read_text().strip()

@@ -1,0 +1,171 @@
+"""Layers: the qcow2 files that volumes and snapshots are made of, and which of them anybody still needs.
+
+    snap-1 ─────────────► vol-a.0   (frozen)
+                             ▲
+    snap-2 ──► vol-a.1 ──────┤      (frozen; backed by vol-a.0)
+                  ▲          │
+    vol-a ──► vol-a.2     vol-b.0 ◄── vol-b, made from snap-1
+
+A layer is written by at most one storage daemon while it is a volume's head, and never again once a snapshot froze it.
+It is made under a temporary name, synced and renamed, so that a name always stands for a whole file; its own header
+names the layer beneath it, so that there is no second truth about chains. A layer that no record reaches is garbage:
+`collect` removes it. Who reaches what: `records.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+from eucapy import ledger
+from eucapy.drivers.block.base import GIB, NoSpace, PoolLost, UnusableImage
+from eucapy.run import RunError, run
+
+log = logging.getLogger(__name__)
+
+SUFFIX = ".qcow2"
+NEW = ".new"
+IMPORT_MEMORY_BYTES = 2 << 30
+IMPORT_CPU_S = 1800
+IMPORT_LIMIT_S = 3600.0
+
+
+class Layers:
+    """The folder of layers of one pool."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.damaged: set[str] = set()
+        """Layers whose header cannot be read: chains over them fail, the rest of the pool goes on."""
+        self._parents: dict[str, str] = {}
+
+    def open(self) -> None:
+        """Learn what is there; remove what was not finished."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._parents.clear()
+        self.damaged.clear()
+        for path in self.folder.iterdir():
+            if path.name.endswith(NEW):
+                path.unlink()
+            elif path.name.endswith(SUFFIX):
+                layer = path.name.removesuffix(SUFFIX)
+                try:
+                    self._parents[layer] = _parent_in_header(path)
+                except (PoolLost, ValueError, struct.error) as error:
+                    log.error("damaged layer", extra={"data": {"item": layer, "reason": str(error)}})
+                    self.damaged.add(layer)
+
+    def __contains__(self, layer: str) -> bool:
+        return layer in self._parents
+
+    def path(self, layer: str) -> Path:
+        return self.folder / (layer + SUFFIX)
+
+    async def ensure(self, layer: str, size_gib: int, parent: str = "") -> None:
+        """An empty layer over `parent` (or over nothing). One that exists is left as it is."""
+        if layer in self._parents:
+            return
+        new = self._new(layer)
+        backing = ["-F", "qcow2", "-u", "-b", parent + SUFFIX] if parent else []
+        await _make("qemu-img", "create", "-q", "-f", "qcow2", *backing, str(new), str(size_gib * GIB))
+        self._publish(new, layer, parent)
+
+    async def convert(self, layer: str, image: Path, image_format: str, size_gib: int) -> None:
+        """A layer that stands alone, with the content of `image`, which is hostile until it has been read.
+
+        The caller has inspected its header (`eucapy.diskimage`): nothing outside is named there. What QEMU may use while it
+        reads the rest is limited. Raises UnusableImage, NoSpace."""
+        new = self._new(layer)
+        limits = ["prlimit", f"--as={IMPORT_MEMORY_BYTES}", f"--cpu={IMPORT_CPU_S}", "--core=0", "--nofile=64", "--"]
+        convert = ["qemu-img", "convert", "-q", "-f", image_format, "-O", "qcow2", str(image), str(new)]
+        try:
+            await run(*limits, *convert, timeout_s=IMPORT_LIMIT_S)
+        except RunError as error:
+            new.unlink(missing_ok=True)
+            if "No space left" in error.stderr:
+                raise NoSpace("the pool is full") from error
+            raise UnusableImage(f"the image cannot be read: {error.stderr.strip()[-300:]}") from error
+        await _make("qemu-img", "resize", "-q", "-f", "qcow2", str(new), str(size_gib * GIB))
+        self._publish(new, layer, "")
+
+    async def grow(self, layer: str, size_gib: int) -> None:
+        """Make a layer that nobody has open at least this large."""
+        if _virtual_bytes(self.path(layer)) < size_gib * GIB:
+            await _make("qemu-img", "resize", "-q", "-f", "qcow2", str(self.path(layer)), str(size_gib * GIB))
+
+    def collect(self, roots: Iterable[str]) -> list[str]:
+        """Remove every layer that no root stands on. Returns their names. While a layer is damaged nothing is removed,
+        because what it stands on is not known."""
+        if self.damaged:
+            return []
+        needed: set[str] = set()
+        for root in roots:
+            layer = root
+            while layer and layer not in needed:
+                needed.add(layer)
+                layer = self._parents.get(layer, "")
+        garbage = sorted(set(self._parents) - needed)
+        for layer in garbage:
+            self.path(layer).unlink(missing_ok=True)
+            del self._parents[layer]
+        if garbage:
+            ledger.sync_folder(self.folder)
+        return garbage
+
+    def chain(self, layer: str) -> list[str]:
+        """The layer and all beneath it, top first. Raises PoolLost when one is missing."""
+        chain: list[str] = []
+        while layer:
+            if layer not in self._parents:
+                raise PoolLost(f"the layer {layer} is missing")
+            chain.append(layer)
+            layer = self._parents[layer]
+        return chain
+
+    def _new(self, layer: str) -> Path:
+        new = self.folder / f".{layer}{NEW}"
+        new.unlink(missing_ok=True)
+        return new
+
+    def _publish(self, new: Path, layer: str, parent: str) -> None:
+        new.chmod(0o600)
+        fd = os.open(new, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        new.replace(self.path(layer))
+        ledger.sync_folder(self.folder)
+        self._parents[layer] = parent
+
+
+async def _make(*argv: str) -> None:
+    try:
+        await run(*argv, timeout_s=60.0)
+    except RunError as error:
+        if "No space left" in error.stderr:
+            raise NoSpace("the pool is full") from error
+        raise
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as file:
+        head = file.read(2048)
+    if head[:4] != b"QFI\xfb":
+        raise PoolLost(f"{path} is not a layer")
+    return head
+
+
+def _parent_in_header(path: Path) -> str:
+    head = _header(path)
+    offset, length = struct.unpack_from(">QI", head, 8)
+    if not offset:
+        return ""
+    return head[offset : offset + length].decode().removesuffix(SUFFIX)
+
+
+def _virtual_bytes(path: Path) -> int:
+    return int(struct.unpack_from(">Q", _header(path), 24)[0])

@@ -1,0 +1,134 @@
+"""Pools of every block driver, each with a way to write and read blocks as a guest would."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from eucapy.drivers.block.base import BlockDriver
+from eucapy.drivers.block.fake import FakeDriver
+from eucapy.drivers.block.files import FilesDriver
+from eucapy.run import run
+
+BLOCK_BYTES = 64 * 1024
+
+
+class Pool(Protocol):
+    """A driver over a pool that outlives it."""
+
+    driver: BlockDriver
+
+    async def restart(self) -> None:
+        """The process that holds the driver ends and another one starts."""
+
+    async def write(self, volume_id: str, block: int, word: str) -> None:
+        """A guest writes through the volume's export."""
+
+    async def read(self, volume_id: str, block: int) -> str:
+        """A guest reads through the volume's export; "" for a block of zeros."""
+
+    def kill_export(self, volume_id: str) -> None:
+        """The export's server dies without a word."""
+
+
+class FakePool:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.driver = FakeDriver(folder)
+
+    async def restart(self) -> None:
+        await self.driver.close()
+        self.driver = FakeDriver(self._folder)
+        await self.driver.open(lambda: None)
+
+    async def write(self, volume_id: str, block: int, word: str) -> None:
+        self.driver.write(volume_id, block, word)
+
+    async def read(self, volume_id: str, block: int) -> str:
+        return self.driver.read(volume_id, block)
+
+    def kill_export(self, volume_id: str) -> None:
+        self.driver.kill_export(volume_id)
+
+
+class FilesPool:
+    def __init__(self, folder: Path, run_folder: Path) -> None:
+        self.folder, self.run_folder = folder, run_folder
+        self.on_change: Callable[[], None] = lambda: None
+        self.driver = FilesDriver(folder, run_folder)
+
+    async def restart(self) -> None:
+        await self.driver.close()
+        self.driver = FilesDriver(self.folder, self.run_folder)
+        await self.driver.open(self.on_change)
+
+    async def address(self, volume_id: str) -> str:
+        (address,) = (await self.driver.observe()).volumes[volume_id].exports.values()
+        return address
+
+    async def write(self, volume_id: str, block: int, word: str) -> None:
+        command = f"write -f -P {ord(word)} {block * BLOCK_BYTES} {BLOCK_BYTES}"
+        await run("qemu-io", "-f", "raw", "-c", command, await self.address(volume_id))
+
+    async def read(self, volume_id: str, block: int) -> str:
+        for word in ("", "a", "b", "c", "d"):
+            command = f"read -P {ord(word or chr(0))} {block * BLOCK_BYTES} {BLOCK_BYTES}"
+            result = await run("qemu-io", "-f", "raw", "-c", command, await self.address(volume_id), check=False)
+            if result.status == 0 and "verification failed" not in result.stdout:
+                return word
+        raise AssertionError(f"block {block} of {volume_id} holds none of the words that the tests write")
+
+    def pid(self, volume_id: str) -> int:
+        return int((self.run_folder / volume_id / "pid").read_text())
+
+    def kill_export(self, volume_id: str) -> None:
+        os.kill(self.pid(volume_id), signal.SIGKILL)
+
+    async def end(self) -> None:
+        for volume in (await self.driver.observe()).volumes.values():
+            for attachment_id in volume.exports:
+                await self.driver.remove_export(volume.volume_id, attachment_id)
+        await self.driver.close()
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path leaves room for the names of sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="sc-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+async def _opened_files_pool(folder: Path, run_folder: Path) -> FilesPool:
+    if shutil.which("qemu-storage-daemon") is None or shutil.which("qemu-io") is None:
+        pytest.skip("needs qemu-storage-daemon and qemu-io (Debian: qemu-system-common, qemu-utils)")
+    pool = FilesPool(folder, run_folder)
+    await pool.driver.open(lambda: None)
+    return pool
+
+
+@pytest.fixture
+async def files_pool(tmp_path: Path, short_folder: Path) -> AsyncIterator[FilesPool]:
+    pool = await _opened_files_pool(tmp_path / "pool", short_folder / "run")
+    yield pool
+    await pool.end()
+
+
+@pytest.fixture(params=["fake", "files"])
+async def pool(request: pytest.FixtureRequest, tmp_path: Path, short_folder: Path) -> AsyncIterator[Pool]:
+    if request.param == "files":
+        real = await _opened_files_pool(tmp_path / "pool", short_folder / "run")
+        yield real
+        await real.end()
+        return
+    fake = FakePool(tmp_path / "pool")
+    await fake.driver.open(lambda: None)
+    yield fake
+    await fake.driver.close()
