@@ -1,0 +1,107 @@
+"""Objects of the store, fetched whole by a component with its own certificate (walrus's internal port).
+
+What arrives is compared with what the spec named: another size or another ETag is `Changed`, and the file is not there.
+Runs of zeros become holes, so that a sparse disk image stays cheap.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote
+
+import aiohttp
+
+from eucapy.wire.contract import Unreachable
+from eucapy.wire.node import ObjectSource
+
+CHUNK_BYTES = 1 << 20
+HOLE_BYTES = 64 * 1024
+_ZEROS = bytes(HOLE_BYTES)
+
+
+class Changed(Exception):
+    """The object is not the one that was registered: it is gone, or was replaced."""
+
+
+class ObjectFetcher(Protocol):
+    """Gets an object into a file."""
+
+    async def fetch(self, source: ObjectSource, into: Path, progress: Callable[[int], None]) -> None:
+        """Write the object to `into` (replaced) and sync it; `progress` hears the bytes so far.
+
+        Raises Changed (asking again will not help) and Unreachable (it may).
+        """
+        ...
+
+
+class WalrusFetcher:
+    """The real one."""
+
+    def __init__(self, url: str, tls: ssl.SSLContext | None, stall_s: float = 60.0) -> None:
+        self._url = url.rstrip("/")
+        self._tls = tls
+        self._limit = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=stall_s)
+
+    async def fetch(self, source: ObjectSource, into: Path, progress: Callable[[int], None]) -> None:
+        url = f"{self._url}/internal/objects/{quote(source.bucket, safe='')}/{quote(source.key, safe='/')}"
+        connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True)
+        try:
+            async with (
+                aiohttp.ClientSession(connector=connector, timeout=self._limit, auto_decompress=False) as session,
+                session.get(url) as answer,
+            ):
+                if answer.status == 404:
+                    raise Changed(f"{source.bucket}/{source.key} is no longer there")
+                if answer.status != 200:
+                    raise Unreachable(f"GET {url}: HTTP {answer.status}")
+                etag = answer.headers.get("ETag", "").strip('"')
+                if etag != source.etag.strip('"'):
+                    raise Changed(f"{source.bucket}/{source.key} was replaced since the image was registered")
+                await self._receive(answer, source, into, progress)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            into.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.errno is not None and not isinstance(error, aiohttp.ClientError):
+                raise
+            raise Unreachable(f"GET {url}: {type(error).__name__} {error}") from error
+        except BaseException:
+            into.unlink(missing_ok=True)
+            raise
+
+    async def _receive(
+        self, answer: aiohttp.ClientResponse, source: ObjectSource, into: Path, progress: Callable[[int], None]
+    ) -> None:
+        got = 0
+        with into.open("wb") as stream:
+            async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
+                write_sparse(stream.fileno(), chunk, got)
+                got += len(chunk)
+                if got > source.size_bytes:
+                    break
+                progress(got)
+            if got != source.size_bytes:
+                raise Changed(
+                    f"{source.bucket}/{source.key} has not the {source.size_bytes} bytes it was registered with"
+                )
+            stream.truncate(got)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+def write_sparse(fd: int, chunk: bytes, offset: int) -> None:
+    """Write `chunk` at `offset`, leaving whole aligned-in-chunk runs of zeros as holes."""
+    view = memoryview(chunk)
+    start = 0
+    for at in range(0, len(view) + HOLE_BYTES, HOLE_BYTES):
+        piece = view[at : at + HOLE_BYTES]
+        hole = len(piece) == HOLE_BYTES and piece == _ZEROS
+        if hole or at >= len(view):
+            data = view[start : min(at, len(view))]
+            while data:
+                written = os.pwrite(fd, data, offset + start)
+                data = data[written:]
+                start += written
+            start = at + HOLE_BYTES
