@@ -15,7 +15,10 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
+
+Child = subprocess.Popen[bytes]
+"""A program started by `spawn`; its owner waits for its end."""
 
 
 class RunError(Exception):
@@ -126,7 +129,7 @@ def spawn(
     env: Mapping[str, str] | None = None,
     new_session: bool = True,
     pass_fds: Sequence[int] = (),
-) -> subprocess.Popen[bytes]:
+) -> Child:
     """Start a program that lives on by itself (a daemon's child); the caller owns its end."""
     sink = subprocess.DEVNULL if output is None else output
     return subprocess.Popen(
@@ -138,6 +141,11 @@ def spawn(
         start_new_session=new_session,
         pass_fds=tuple(pass_fds),
     )
+
+
+def become(argv: Sequence[str]) -> NoReturn:
+    """Replace this process by another program (a launcher's last act); the search path is used. Raises OSError."""
+    os.execvp(argv[0], list(argv))
 
 
 def _end_group(pid: int) -> None:

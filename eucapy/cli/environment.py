@@ -1,0 +1,27 @@
+"""`eucapy env`: shell lines that point AWS tools at the cloud of this machine, for `eval "$(eucapy env)"`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+from eucapy.cli.installation import Installation
+
+
+def main(arguments: list[str], data: Path) -> int:
+    parser = argparse.ArgumentParser(prog="eucapy env", description=__doc__)
+    parser.add_argument("--unset", action="store_true", help="take the variables away again")
+    options = parser.parse_args(arguments[1:])
+    if options.unset:
+        for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+            print(f"unset {name}")
+        return 0
+    print(shell_lines(Installation(data).environment()), end="")
+    return 0
+
+
+def shell_lines(variables: dict[str, str]) -> str:
+    """`export NAME=VALUE` a line, quoted for any POSIX shell. A session token of another cloud is taken away."""
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    return "\n".join([*lines, "unset AWS_SESSION_TOKEN AWS_PROFILE"]) + "\n"
