@@ -51,7 +51,7 @@ class Kernel:
         for line in (self.modules / "modules.dep").read_text().splitlines():
             path, _, rest = line.partition(":")
             needs[path] = rest.split()
-        by_name = {_module_name(path): path for path in needs}
+        by_name: dict[str, str] = {_module_name(path): path for path in needs}
         ordered: list[str] = []
 
         def add(path: str) -> None:
@@ -62,8 +62,8 @@ class Kernel:
                 ordered.append(path)
 
         for name in names:
-            if (path := by_name.get(name.replace("-", "_"))) is not None:
-                add(path)
+            if (found := by_name.get(name.replace("-", "_"))) is not None:
+                add(found)
         return [self.modules / path for path in ordered]
 
 

@@ -17,8 +17,8 @@ from eucapy.guests import initramfs, kernel, requirements
 from eucapy.guests.build_cache import BuildCache, content_key
 from eucapy.guests.disk_image import BootFiles, assemble, kernel_arguments, to_qcow2
 from eucapy.guests.image import GuestImage
-from eucapy.guests.progress import Progress, silent
 from eucapy.guests.programs import program_files
+from eucapy.guests.progress import Progress, silent
 from eucapy.run import run
 
 NAME = "starter"

@@ -1,0 +1,1 @@
+"""The hypervisor family. The interface and its promises: `base.py`."""
