@@ -1,0 +1,208 @@
+"""Instances: the API's wish for each (`run`, `starts`, `reboots`), its state, and where placement put it.
+
+`node` is written by placement alone ("" while nowhere), the observed half is in `vms.py`, its network interfaces and
+volumes are rows of their own. What a launch fixes for good is copied into the row (the public key, where the image's
+bytes are), so that a deleted key pair or a deregistered image changes nothing for a running instance. Filters:
+`instance_filters.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from eucapy.clc.store.advance import lifecycle_table
+from eucapy.clc.store.base import Json, account_column, client_token_column, created_column, metadata
+from eucapy.clc.store.filters import Condition
+from eucapy.clc.store.tags import chunks
+from eucapy.database import Row, Tx
+from eucapy.lifecycle import instance as life
+
+table = sa.Table(
+    "instances",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    account_column(),
+    sa.Column("reservation_id", sa.String(32), nullable=False),
+    sa.Column("launch_index", sa.Integer, nullable=False),
+    client_token_column(),
+    created_column(),
+    sa.Column("launched_at", sa.Float, nullable=False),
+    sa.Column("zone", sa.String(64), nullable=False),
+    sa.Column("uuid", sa.String(36), nullable=False),
+    # desired, written by the API
+    sa.Column("run", sa.Boolean, nullable=False),
+    sa.Column("starts", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("reboots", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("force_stop", sa.Boolean, nullable=False, server_default=sa.false()),
+    # the answer
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("state_at", sa.Float, nullable=False),
+    sa.Column("reason_code", sa.String(64), nullable=False, server_default=""),
+    sa.Column("reason", sa.String(255), nullable=False, server_default=""),
+    sa.Column("transition", sa.String(128), nullable=False, server_default=""),
+    # placement's
+    sa.Column("node", sa.String(64), nullable=False, server_default=""),
+    # the machine
+    sa.Column("instance_type", sa.String(32), nullable=False),
+    sa.Column("vcpus", sa.Integer, nullable=False),
+    sa.Column("memory_mib", sa.Integer, nullable=False),
+    sa.Column("architecture", sa.String(16), nullable=False),
+    sa.Column("image_id", sa.String(32), nullable=False, index=True),
+    sa.Column("root_kind", sa.String(16), nullable=False),
+    sa.Column("root_device", sa.String(32), nullable=False),
+    sa.Column("root", Json, nullable=False),
+    sa.Column("ephemerals", Json, nullable=False),
+    sa.Column("boot_mode", sa.String(16), nullable=False, server_default="legacy-bios"),
+    sa.Column("key_name", sa.String(255), nullable=False, server_default=""),
+    sa.Column("public_key", sa.Text, nullable=False, server_default=""),
+    sa.Column("user_data", sa.Text),
+    # the network, as the primary interface was made; blank once terminated
+    sa.Column("vpc_id", sa.String(32), nullable=False, server_default="", index=True),
+    sa.Column("subnet_id", sa.String(32), nullable=False, server_default="", index=True),
+    sa.Column("private_ip", sa.String(15), nullable=False, server_default=""),
+    sa.Column("auto_public", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("source_dest_check", sa.Boolean, nullable=False, server_default=sa.true()),
+    # attributes
+    sa.Column("shutdown_behavior", sa.String(16), nullable=False, server_default="stop"),
+    sa.Column("keep_from_termination", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("keep_from_stop", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("monitoring", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("ebs_optimized", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("metadata_enabled", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("metadata_tokens", sa.String(16), nullable=False, server_default="optional"),
+    sa.Column("metadata_hops", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("metadata_ipv6", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("metadata_tags", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("options", Json, nullable=False),
+    sa.Index(None, "account", "reservation_id", "launch_index"),
+    sa.Index(None, "state", "node", "zone", "memory_mib", "vcpus"),
+    sa.Index(None, "node"),
+)
+
+lifecycle_table(life.INSTANCE, table)
+
+
+class Load(NamedTuple):
+    """What instances take of a node, or ask of a zone."""
+
+    vcpus: int = 0
+    memory_mib: int = 0
+
+
+async def insert(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
+    """New instances, with all columns that have no default; they begin as `pending`."""
+    await tx.run(sa.insert(table), [{**row, "state": life.INSTANCE.start} for row in rows])
+
+
+async def by_id(tx: Tx, account: str, instance_id: str) -> Row | None:
+    return await tx.first(sa.select(table).where(table.c.id == instance_id, table.c.account == account))
+
+
+async def by_ids(tx: Tx, instance_ids: Sequence[str], account: str | None = None) -> dict[str, Row]:
+    """Those that exist (of the account, when given), by id."""
+    found: dict[str, Row] = {}
+    for chunk in chunks(list(instance_ids), 500):
+        statement = sa.select(table).where(table.c.id.in_(chunk))
+        if account is not None:
+            statement = statement.where(table.c.account == account)
+        found.update((row.id, row) for row in await tx.all(statement))
+    return found
+
+
+async def page(
+    tx: Tx, account: str, conditions: Iterable[Condition], after: tuple[str, int] | None, limit: int
+) -> list[Row]:
+    """Up to `limit` instances in the order of (reservation, launch index), from behind `after`."""
+    statement = (
+        sa.select(table)
+        .where(table.c.account == account, *conditions)
+        .order_by(table.c.reservation_id, table.c.launch_index)
+        .limit(limit)
+    )
+    if after is not None:
+        statement = statement.where(sa.tuple_(table.c.reservation_id, table.c.launch_index) > sa.tuple_(*after))
+    return list(await tx.all(statement))
+
+
+async def existing(tx: Tx, account: str, instance_ids: Sequence[str]) -> set[str]:
+    """Which of the ids are instances of the account."""
+    found: set[str] = set()
+    for chunk in chunks(list(instance_ids), 500):
+        rows = await tx.all(sa.select(table.c.id).where(table.c.id.in_(chunk), table.c.account == account))
+        found.update(row.id for row in rows)
+    return found
+
+
+async def count(tx: Tx, account: str) -> int:
+    """The account's instances that are not terminated or about to be."""
+    found = await tx.scalar(
+        sa.select(sa.func.count()).select_from(table).where(table.c.account == account, table.c.state.in_(life.LIVE))
+    )
+    return int(found)
+
+
+async def set_values(tx: Tx, instance_id: str, **columns: Any) -> None:
+    """Write desired columns and attributes. State is not among them: `store.advance`."""
+    await tx.run(sa.update(table).where(table.c.id == instance_id).values(**columns))
+
+
+async def place(tx: Tx, instance_id: str, node: str) -> bool:
+    """Placement's word: the pending instance, which is nowhere yet, belongs on `node`. False when it is too late."""
+    moved = await tx.run(
+        sa.update(table)
+        .where(table.c.id == instance_id, table.c.state == life.PENDING, table.c.node == "")
+        .values(node=node)
+    )
+    return moved == 1
+
+
+async def leave(tx: Tx, instance_id: str) -> None:
+    """The node confirmed that nothing of the instance is left on it."""
+    await tx.run(sa.update(table).where(table.c.id == instance_id).values(node=""))
+
+
+async def on_nodes(tx: Tx, zone: str) -> list[Row]:
+    """All that nodes of the zone must know of, tombstones included, by id."""
+    return list(await tx.all(sa.select(table).where(table.c.zone == zone, table.c.node != "").order_by(table.c.id)))
+
+
+async def placed(tx: Tx, zone: str | None = None) -> dict[str, str]:
+    """Instance id → node, of all that have one."""
+    statement = sa.select(table.c.id, table.c.node).where(table.c.node != "")
+    if zone is not None:
+        statement = statement.where(table.c.zone == zone)
+    return {row.id: row.node for row in await tx.all(statement)}
+
+
+async def unplaced(tx: Tx) -> list[Row]:
+    """Pending instances without a node, oldest first."""
+    return list(
+        await tx.all(
+            sa.select(table)
+            .where(table.c.state == life.PENDING, table.c.node == "")
+            .order_by(table.c.launched_at, table.c.reservation_id, table.c.launch_index)
+        )
+    )
+
+
+async def loads(tx: Tx) -> dict[str, Load]:
+    """What the powered instances take, by node; those without a node under ""."""
+    rows = await tx.all(
+        sa.select(table.c.node, sa.func.sum(table.c.vcpus), sa.func.sum(table.c.memory_mib))
+        .where(table.c.state.in_(life.POWERED))
+        .group_by(table.c.node)
+    )
+    return {node: Load(int(vcpus), int(memory_mib)) for node, vcpus, memory_mib in rows}
+
+
+async def in_state(tx: Tx, state: str, until: float) -> list[Row]:
+    """Those that have been in a state since `until` or longer."""
+    return list(await tx.all(sa.select(table).where(table.c.state == state, table.c.state_at <= until)))
+
+
+async def remove(tx: Tx, instance_ids: Sequence[str]) -> None:
+    for chunk in chunks(list(instance_ids), 500):
+        await tx.run(sa.delete(table).where(table.c.id.in_(chunk)))
