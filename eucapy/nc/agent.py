@@ -1,0 +1,289 @@
+"""The node controller: the contract's verbs, one loop, and a worker per instance with something to do.
+
+An activation of the loop observes once and gives every instance that needs steps a worker. Workers run side by side, so
+that one slow guest never keeps another; a worker that is still busy when the next activation comes goes on, and wakes
+the loop when it is done. A step that fails is noted as the item's fault and tried again with growing pauses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from eucapy.clock import Clock
+from eucapy.diskimage import BadImage
+from eucapy.drivers.hypervisor.base import (
+    Capabilities,
+    DomainNotFound,
+    DomainStatus,
+    HypervisorDriver,
+    HypervisorError,
+    HypervisorUnavailable,
+    Unsupported,
+)
+from eucapy.drivers.imaging.base import ImagingDriver, ImagingError, NoSpace
+from eucapy.nc import observe, planner
+from eucapy.nc.config import Config
+from eucapy.nc.executor import Executor, StillFetching
+from eucapy.nc.image_cache import ImageCache
+from eucapy.nc.records import Records
+from eucapy.reconcile.backoff import Backoff
+from eucapy.reconcile.loop import Loop
+from eucapy.wire.agent import SpecKeeper, StatusBoard
+from eucapy.wire.contract import Ack, Cursor, Fault
+from eucapy.wire.node import (
+    Console,
+    ImageRoot,
+    InstanceSpec,
+    InstanceStatus,
+    NodeSpec,
+    NodeStatus,
+    Screenshot,
+    Sensors,
+)
+from eucapy.wire.objects import Changed, ObjectFetcher
+
+log = logging.getLogger(__name__)
+
+WORKERS_PATIENCE_S = 2.0
+MOST_WORKERS = 8
+MOST_ROUNDS = 8
+CONSOLE_KEEP_BYTES = 1 << 20
+PERIOD_S = 10.0
+
+
+class NodeController:
+    """One host's agent."""
+
+    def __init__(
+        self,
+        config: Config,
+        hypervisor: HypervisorDriver,
+        imaging: ImagingDriver,
+        fetcher: ObjectFetcher,
+        clock: Clock,
+    ) -> None:
+        data = Path(config.data)
+        data.mkdir(parents=True, exist_ok=True)
+        self._config = config
+        self._hypervisor = hypervisor
+        self._clock = clock
+        self.loop = Loop("node", self._activate, period_s=PERIOD_S)
+        self._keeper = SpecKeeper(data / "spec.json", NodeSpec, self.loop.wake)
+        self._board = StatusBoard(NodeStatus(boot="", revision=0, generation=0, node=config.node))
+        self._records = Records(data / "instances")
+        self._cache = ImageCache(data / "images", fetcher, config.image_cache_gib, self.loop.wake)
+        self._executor = Executor(hypervisor, imaging, self._cache, self._records, clock, config.mtu)
+        self._backoff = Backoff(clock)
+        self._faults: dict[str, Fault] = {}
+        self._phases: dict[str, str] = {}
+        self._workers: dict[str, asyncio.Task[bool]] = {}
+        self._slots = asyncio.Semaphore(MOST_WORKERS)
+        self._capabilities: Capabilities | None = None
+        self._events: asyncio.Task[None] | None = None
+        self._graces = planner.Graces(config.stop_grace_s, config.terminate_grace_s)
+        self.on_spec: Callable[[NodeSpec], Awaitable[None]] | None = None
+        """Told of the spec at each activation: the metadata service follows it."""
+
+    @property
+    def spec(self) -> NodeSpec | None:
+        return self._keeper.spec
+
+    async def put_spec(self, spec: NodeSpec) -> Ack:
+        return self._keeper.accept(spec)
+
+    async def get_status(self, since: Cursor, wait_s: float) -> NodeStatus:
+        return await self._board.wait(since, wait_s)
+
+    async def console(self, instance_id: str, max_bytes: int) -> Console:
+        if instance_id not in self._records.known():
+            raise LookupError(f"{instance_id} is not on this node")
+        try:
+            content = await self._hypervisor.console_output(instance_id, max_bytes)
+        except DomainNotFound:
+            content = b""
+        return Console(content=base64.b64encode(content).decode(), read_at=self._clock.time())
+
+    async def screenshot(self, instance_id: str) -> Screenshot:
+        try:
+            picture = await self._hypervisor.screenshot(instance_id)
+        except (DomainNotFound, Unsupported) as error:
+            raise LookupError(str(error)) from error
+        return Screenshot(content=base64.b64encode(picture.content).decode(), media_type=picture.media_type)
+
+    async def sensors(self, instance_id: str) -> Sensors:
+        try:
+            return Sensors(values=await self._hypervisor.sensors(instance_id))
+        except DomainNotFound as error:
+            raise LookupError(str(error)) from error
+
+    def start(self) -> None:
+        """Run in the background of the current event loop."""
+        self.loop.start()
+        self._events = asyncio.create_task(self._listen(), name="hypervisor events")
+
+    async def stop(self) -> None:
+        """End the workers as a crash would; guests run on."""
+        await self.loop.stop()
+        tasks = [*self._workers.values(), *([self._events] if self._events else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._cache.stop()
+        await self._hypervisor.close()
+
+    async def _listen(self) -> None:
+        """Domain events are hints: each wakes the loop."""
+        while True:
+            try:
+                async for _event in self._hypervisor.events():
+                    self.loop.wake()
+            except HypervisorError as error:
+                log.warning("no events from the hypervisor", extra={"data": {"error": str(error)}})
+            await asyncio.sleep(1.0)
+
+    async def _activate(self) -> bool:
+        spec = self._keeper.spec
+        try:
+            if self._capabilities is None:
+                self._capabilities = await self._hypervisor.capabilities()
+            domains = await self._domains()
+        except HypervisorUnavailable as error:
+            self._publish_fault(Fault(code="HypervisorUnavailable", message=str(error)))
+            raise
+        if spec is not None and self.on_spec is not None:
+            await self.on_spec(spec)
+        worked = False
+        if spec is not None:
+            worked = await self._work(spec, domains)
+            if worked:
+                domains = await self._domains()
+        self._evict(spec)
+        self.loop.again_in(self._backoff.next_wait_s())
+        return self._publish(spec, domains) or worked
+
+    async def _domains(self) -> dict[str, DomainStatus]:
+        return {domain.instance_id: domain for domain in await self._hypervisor.observe()}
+
+    async def _work(self, spec: NodeSpec, domains: dict[str, DomainStatus]) -> bool:
+        for instance in spec.instances.values():
+            name = instance.instance_id
+            if name not in self._workers and self._backoff.ready(name) and self._steps(instance, domains):
+                worker = asyncio.create_task(self._one(instance), name=f"instance {name}")
+                self._workers[name] = worker
+                worker.add_done_callback(lambda task, name=name: self._done(name, task))  # type: ignore[misc]
+        if not self._workers:
+            return False
+        done, _busy = await asyncio.wait(self._workers.values(), timeout=WORKERS_PATIENCE_S)
+        return any(task.result() for task in done if not task.cancelled() and task.exception() is None)
+
+    def _done(self, name: str, task: asyncio.Task[bool]) -> None:
+        self._workers.pop(name, None)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("worker failed", exc_info=task.exception(), extra={"data": {"instance": name}})
+        self.loop.wake()
+
+    def _steps(self, instance: InstanceSpec, domains: dict[str, DomainStatus]) -> list[planner.Step]:
+        view = observe.seen(instance, self._clock.time(), self._records, domains, self._cache)
+        steps = planner.plan(instance, view, self._graces)
+        for step in steps:
+            if isinstance(step, planner.Wait):
+                self._phases[instance.instance_id] = step.why
+                self.loop.again_in(step.seconds)
+        return [step for step in steps if not isinstance(step, planner.Wait)]
+
+    async def _one(self, instance: InstanceSpec) -> bool:
+        """Steps of one instance until none is left; true when something was done."""
+        name = instance.instance_id
+        worked = False
+        async with self._slots:
+            for _round in range(MOST_ROUNDS):
+                spec = self._keeper.spec
+                instance = spec.instances.get(name, instance) if spec is not None else instance
+                steps = self._steps(instance, await self._domains())
+                if not steps:
+                    break
+                for step in steps:
+                    try:
+                        await self._executor.apply(instance, step)
+                    except StillFetching:
+                        self._phases[name] = "fetching the image"
+                        return worked
+                    except (HypervisorError, ImagingError, Changed, BadImage, OSError, ValueError, RuntimeError) as error:
+                        self._failed(name, error)
+                        return worked
+                    except Exception as error:
+                        log.exception("step failed", extra={"data": {"instance": name}})
+                        self._failed(name, error)
+                        return worked
+                    worked = True
+                if any(isinstance(step, planner.Detach | planner.Resume) for step in steps):
+                    break  # the guest or its disk decides; events and the timer bring us back
+        self._faults.pop(name, None)
+        self._phases.pop(name, None)
+        self._backoff.succeeded(name)
+        return worked
+
+    def _failed(self, name: str, error: Exception) -> None:
+        wait_s = self._backoff.failed(name)
+        final = isinstance(error, Changed | BadImage)
+        code = "NoSpace" if isinstance(error, NoSpace) else type(error).__name__
+        self._faults[name] = Fault(code=code, message=str(error), final=final)
+        log.warning(
+            "instance not as desired",
+            extra={"data": {"instance": name, "code": code, "error": str(error), "again_in_s": round(wait_s, 1)}},
+        )
+
+    def _evict(self, spec: NodeSpec | None) -> None:
+        bases = {record.base for record in self._records.known().values()}
+        removed = self._cache.evict(bases)
+        if removed:
+            log.info("images evicted", extra={"data": {"images": removed}})
+
+    def _publish(self, spec: NodeSpec | None, domains: dict[str, DomainStatus]) -> bool:
+        assert self._capabilities is not None
+        instances = {}
+        named = spec.instances if spec is not None else {}
+        for name, instance in named.items():
+            instances[name] = self._status(instance, domains)
+        strangers = (set(domains) | set(self._records.known())) - set(named)
+        return self._board.publish(
+            NodeStatus(
+                boot="",
+                revision=0,
+                generation=self._keeper.generation,
+                node=self._config.node,
+                host=observe.host_facts(self._capabilities, self._config),
+                instances=instances,
+                strangers=tuple(sorted(strangers)),
+                cached_images=tuple(self._cache.names()),
+            )
+        )
+
+    def _status(self, instance: InstanceSpec, domains: dict[str, DomainStatus]) -> InstanceStatus:
+        name = instance.instance_id
+        view = observe.seen(instance, self._clock.time(), self._records, domains, self._cache)
+        phase = self._phases.get(name, "")
+        if isinstance(instance.root, ImageRoot):
+            percent = self._cache.percent(instance.root.source)
+            phase = phase if percent is None else f"fetching the image, {percent // 10 * 10}%"
+        return observe.instance_status(instance, view, self._faults.get(name), phase)
+
+    def _publish_fault(self, fault: Fault) -> None:
+        held = self._board.status
+        self._board.publish(
+            NodeStatus(
+                boot="",
+                revision=0,
+                generation=self._keeper.generation,
+                node=self._config.node,
+                host=held.host,
+                instances=held.instances,
+                strangers=held.strangers,
+                cached_images=held.cached_images,
+                fault=fault,
+            )
+        )

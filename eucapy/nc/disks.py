@@ -1,0 +1,64 @@
+"""A guest's local disks, and its domain's definition."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from eucapy.drivers.hypervisor.base import Disk, DomainSpec, FileSource, NbdSource, Nic, disk_serial
+from eucapy.nc.planner import ROOT_SERIAL
+from eucapy.wire.node import DiskSpec, ImageRoot, InstanceSpec, VolumeRoot
+
+GIB = 1 << 30
+
+
+class BadExport(ValueError):
+    """An export's address that this node cannot use."""
+
+
+def root_path(folder: Path) -> Path:
+    return folder / "root.qcow2"
+
+
+def ephemeral_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.qcow2"
+
+
+def console_path(folder: Path) -> Path:
+    return folder / "console.log"
+
+
+def domain(spec: InstanceSpec, folder: Path, mtu: int | None = None) -> DomainSpec:
+    """The domain of an instance: its root first, then its other disks, in the order of the spec."""
+    disks: list[Disk] = []
+    if isinstance(spec.root, ImageRoot):
+        disks.append(Disk(serial=ROOT_SERIAL, source=FileSource(str(root_path(folder)))))
+    else:
+        disks += [volume_disk(disk) for disk in spec.disks if disk.volume_id == spec.root.volume_id]
+    root = spec.root.volume_id if isinstance(spec.root, VolumeRoot) else ""
+    disks += [volume_disk(disk) for disk in spec.disks if disk.volume_id != root]
+    disks += [Disk(serial=e.name, source=FileSource(str(ephemeral_path(folder, e.name)))) for e in spec.ephemerals]
+    return DomainSpec(
+        instance_id=spec.instance_id,
+        uuid=spec.uuid,
+        vcpus=spec.vcpus,
+        memory_mib=spec.memory_mib,
+        disks=tuple(disks),
+        nics=tuple(Nic(mac=nic.mac, tap=nic.tap, mtu=mtu) for nic in spec.nics),
+        console_log=str(console_path(folder)),
+        instance_type=spec.metadata.instance_type,
+    )
+
+
+def volume_disk(disk: DiskSpec) -> Disk:
+    """A volume as the domain's disk. Raises BadExport."""
+    return Disk(serial=disk_serial(disk.volume_id), source=nbd_source(disk.export))
+
+
+def nbd_source(address: str) -> NbdSource:
+    """`nbd+unix:///<export>?socket=<path>` taken apart. Raises BadExport."""
+    parts = urlsplit(address)
+    socket = parse_qs(parts.query).get("socket", [""])[0]
+    if parts.scheme != "nbd+unix" or not socket.startswith("/"):
+        raise BadExport(f"not a unix socket of an NBD server: {address!r}")
+    return NbdSource(socket=socket, export=parts.path.lstrip("/"))

@@ -1,0 +1,139 @@
+"""One step at a time, without choices: what each step of the planner does on the host."""
+
+from __future__ import annotations
+
+import logging
+from functools import singledispatchmethod
+
+import msgspec
+
+from eucapy.clock import Clock
+from eucapy.drivers.hypervisor.base import HypervisorDriver
+from eucapy.drivers.imaging.base import ImagingDriver
+from eucapy.nc import disks, planner
+from eucapy.nc.image_cache import ImageCache
+from eucapy.nc.records import Records
+from eucapy.wire.node import InstanceSpec
+
+log = logging.getLogger(__name__)
+
+FETCH_PATIENCE_S = 1.0
+
+
+class StillFetching(Exception):
+    """The image is on its way; the instance's other steps come when it is there."""
+
+
+class Executor:
+    """Applies steps to one instance; raises what the drivers raise."""
+
+    def __init__(
+        self,
+        hypervisor: HypervisorDriver,
+        imaging: ImagingDriver,
+        cache: ImageCache,
+        records: Records,
+        clock: Clock,
+        mtu: int,
+    ) -> None:
+        self._hypervisor = hypervisor
+        self._imaging = imaging
+        self._cache = cache
+        self._records = records
+        self._clock = clock
+        self._mtu = mtu or None
+
+    async def apply(self, spec: InstanceSpec, step: planner.Step) -> None:
+        """Do the step."""
+        log.info("step", extra={"data": {"instance": spec.instance_id, "step": type(step).__name__}})
+        await self._apply(step, spec)
+
+    @singledispatchmethod
+    async def _apply(self, step: planner.Step, spec: InstanceSpec) -> None:
+        raise TypeError(f"no such step: {step!r}")
+
+    @_apply.register
+    async def _(self, step: planner.FetchImage, spec: InstanceSpec) -> None:
+        self._cache.fetch(step.source)
+        await self._cache.settle(step.source, FETCH_PATIENCE_S)
+        if self._cache.find(step.source) is None:
+            raise self._cache.failure(step.source) or StillFetching
+
+    @_apply.register
+    async def _(self, step: planner.MakeRoot, spec: InstanceSpec) -> None:
+        cached = self._cache.find(step.root.source)
+        if cached is None:
+            raise StillFetching
+        self._cache.touch(step.root.source)
+        self._note(spec, base=cached.path.name)
+        size = max(step.root.size_gib << 30, cached.facts.virtual_bytes)
+        path = disks.root_path(self._records.folder(spec.instance_id))
+        await self._imaging.overlay(cached.path, cached.facts.format, path, size)
+
+    @_apply.register
+    async def _(self, step: planner.MakeEphemeral, spec: InstanceSpec) -> None:
+        self._note(spec)
+        folder = self._records.folder(spec.instance_id)
+        await self._imaging.empty(disks.ephemeral_path(folder, step.name), step.size_gib << 30)
+
+    @_apply.register
+    async def _(self, step: planner.Start, spec: InstanceSpec) -> None:
+        record = self._records.get(spec.instance_id)
+        fresh = record.starts < spec.starts
+        self._note(
+            spec,
+            starts=spec.starts,
+            # A power-on is a reboot too: what was asked for before it is done with it.
+            reboots=spec.reboots,
+            asked_at=0.0,
+            ended="",
+            started_at=self._clock.time() if fresh or not record.started_at else record.started_at,
+        )
+        await self._hypervisor.ensure_defined(disks.domain(spec, self._records.folder(spec.instance_id), self._mtu))
+        await self._hypervisor.start(spec.instance_id)
+
+    @_apply.register
+    async def _(self, step: planner.Ask, spec: InstanceSpec) -> None:
+        self._note(spec, asked_at=self._clock.time())
+        await self._hypervisor.shutdown(spec.instance_id)
+
+    @_apply.register
+    async def _(self, step: planner.Cut, spec: InstanceSpec) -> None:
+        await self._hypervisor.destroy(spec.instance_id)
+
+    @_apply.register
+    async def _(self, step: planner.NoteEnd, spec: InstanceSpec) -> None:
+        self._note(spec, ended="guest")
+
+    @_apply.register
+    async def _(self, step: planner.NoteStopped, spec: InstanceSpec) -> None:
+        self._note(spec, asked_at=0.0)
+
+    @_apply.register
+    async def _(self, step: planner.Reboot, spec: InstanceSpec) -> None:
+        await self._hypervisor.reboot(spec.instance_id)
+        self._note(spec, reboots=step.reboots)
+
+    @_apply.register
+    async def _(self, step: planner.Resume, spec: InstanceSpec) -> None:
+        await self._hypervisor.resume(spec.instance_id)
+
+    @_apply.register
+    async def _(self, step: planner.Attach, spec: InstanceSpec) -> None:
+        await self._hypervisor.attach_disk(spec.instance_id, disks.volume_disk(step.disk))
+
+    @_apply.register
+    async def _(self, step: planner.Detach, spec: InstanceSpec) -> None:
+        await self._hypervisor.detach_disk(spec.instance_id, step.serial)
+
+    @_apply.register
+    async def _(self, step: planner.Undefine, spec: InstanceSpec) -> None:
+        await self._hypervisor.undefine(spec.instance_id)
+
+    @_apply.register
+    async def _(self, step: planner.RemoveFiles, spec: InstanceSpec) -> None:
+        self._records.remove(spec.instance_id)
+
+    def _note(self, spec: InstanceSpec, **changes: object) -> None:
+        record = self._records.get(spec.instance_id)
+        self._records.put(msgspec.structs.replace(record, **changes))

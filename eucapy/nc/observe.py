@@ -1,0 +1,81 @@
+"""What is on the host: domains, folders, disks, the cache; and how an instance looks from outside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from eucapy.drivers.hypervisor.base import Capabilities, DomainStatus, Power
+from eucapy.nc import disks
+from eucapy.nc.config import Config
+from eucapy.nc.image_cache import ImageCache
+from eucapy.nc.planner import Seen, ended_by_guest, volumes
+from eucapy.nc.records import Records
+from eucapy.wire import node as wire
+from eucapy.wire.contract import Fault
+from eucapy.wire.node import HostFacts, ImageRoot, InstanceSpec, InstanceStatus
+
+
+def seen(
+    spec: InstanceSpec, now: float, records: Records, domains: Mapping[str, DomainStatus], cache: ImageCache
+) -> Seen:
+    """One instance, for the planner."""
+    folder = records.folder(spec.instance_id)
+    return Seen(
+        now=now,
+        record=records.get(spec.instance_id),
+        domain=domains.get(spec.instance_id),
+        folder=folder.exists(),
+        image_cached=isinstance(spec.root, ImageRoot) and cache.find(spec.root.source) is not None,
+        root_made=disks.root_path(folder).exists(),
+        ephemerals=frozenset(e.name for e in spec.ephemerals if disks.ephemeral_path(folder, e.name).exists()),
+    )
+
+
+def instance_status(spec: InstanceSpec, view: Seen, fault: Fault | None, phase: str) -> InstanceStatus:
+    """One instance, for the status that goes up."""
+    power, end = _power(spec, view)
+    plugged = {disk.serial for disk in view.domain.disks} if view.domain is not None else set()
+    return InstanceStatus(
+        instance_id=spec.instance_id,
+        power=power,
+        end=end,
+        starts=view.record.starts,
+        reboots=view.record.reboots,
+        disks=tuple(sorted(disk.attachment_id for serial, disk in volumes(spec).items() if serial in plugged)),
+        started_at=view.record.started_at if power is wire.Power.RUNNING else 0.0,
+        responsive=view.domain is None or view.domain.power is not Power.PAUSED,
+        phase=phase,
+        fault=fault,
+    )
+
+
+def _power(spec: InstanceSpec, view: Seen) -> tuple[wire.Power, wire.End]:
+    on = view.domain is not None and view.domain.power is not Power.OFF
+    if spec.gone:
+        if view.domain is None and not view.folder:
+            return wire.Power.GONE, wire.End.ASKED
+        return wire.Power.STOPPING, wire.End.NONE
+    if not spec.run:
+        return (wire.Power.STOPPING, wire.End.NONE) if on else (wire.Power.OFF, wire.End.ASKED)
+    if on and view.record.starts >= spec.starts and not view.record.asked_at:
+        return wire.Power.RUNNING, wire.End.NONE
+    if ended_by_guest(spec, view):
+        return wire.Power.OFF, wire.End.GUEST
+    return wire.Power.PENDING, wire.End.NONE
+
+
+def host_facts(capabilities: Capabilities, config: Config) -> HostFacts:
+    """What this host has to give."""
+    space = os.statvfs(Path(config.data))
+    return HostFacts(
+        cpus=capabilities.cpus,
+        memory_mib=max(0, capabilities.memory_mib - config.reserve_memory_mib),
+        disk_gib=space.f_blocks * space.f_frsize >> 30,
+        # Whole GiB with slack, so that a status does not change with every block written.
+        disk_free_gib=(space.f_bavail * space.f_frsize >> 30) // 4 * 4,
+        architecture=capabilities.architectures[0] if capabilities.architectures else "x86_64",
+        accelerated=capabilities.accelerated,
+        cpu_model=capabilities.cpu_model,
+    )

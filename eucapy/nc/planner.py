@@ -1,0 +1,254 @@
+"""The node planner: what one instance needs next. Pure: spec × seen → steps; a step has no choices left.
+
+                        ┌──────────── the domain ────────────┐
+    desired             │ none / off            │ running                 │ paused
+    ────────────────────┼───────────────────────┼─────────────────────────┼──────────────────
+    run                 │ fetch image, make     │ reboot if behind,       │ resume (its disk is
+                        │ disks, define, start  │ attach, detach disks    │ back, or will be)
+    run, guest ended it │ nothing: reported     │ –                       │ –
+    stop                │ nothing               │ ask it; cut the power   │ cut the power
+                        │                       │ when its grace is over  │
+    gone                │ undefine, remove      │ ask, cut, undefine      │ cut, undefine, remove
+
+A guest that is off although it shall run is judged by why it is off. It powered itself off (`Reason.SHUTDOWN`) under the
+current `starts`: it stays off and is reported, and the cloud decides (EC2's instance-initiated shutdown behaviour). It
+crashed, or nobody knows why (the host was rebooted): it is started again.
+
+Property, tested: `plan(spec, apply(plan(spec, seen), seen))` comes to `[]`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eucapy.drivers.hypervisor.base import DomainStatus, Power, Reason, disk_serial
+from eucapy.nc.records import Record
+from eucapy.wire.node import DiskSpec, ImageRoot, InstanceSpec, ObjectSource, VolumeRoot
+
+
+@dataclass(frozen=True)
+class FetchImage:
+    """Bring the image into the cache; the instance goes on when it is there."""
+
+    image_id: str
+    source: ObjectSource
+
+
+@dataclass(frozen=True)
+class MakeRoot:
+    """Make the copy-on-write root disk over the cached image."""
+
+    root: ImageRoot
+
+
+@dataclass(frozen=True)
+class MakeEphemeral:
+    """Make an empty instance-store disk."""
+
+    name: str
+    size_gib: int
+
+
+@dataclass(frozen=True)
+class Start:
+    """Define the domain as the spec says now, note the start, power on."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Press the power button and note when."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Cut the power."""
+
+
+@dataclass(frozen=True)
+class NoteEnd:
+    """Write down that the guest powered itself off under the current start."""
+
+
+@dataclass(frozen=True)
+class NoteStopped:
+    """Write down that the stop that was asked for is over."""
+
+
+@dataclass(frozen=True)
+class Reboot:
+    """Ask the guest to reboot, then note the counter."""
+
+    reboots: int
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Let a domain go on that waits for a disk."""
+
+
+@dataclass(frozen=True)
+class Attach:
+    """Plug a volume in."""
+
+    disk: DiskSpec
+
+
+@dataclass(frozen=True)
+class Detach:
+    """Ask the guest to let go of a volume."""
+
+    serial: str
+
+
+@dataclass(frozen=True)
+class Undefine:
+    """Forget the domain."""
+
+
+@dataclass(frozen=True)
+class RemoveFiles:
+    """Remove the instance's folder: disks, console log, record."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing can be done before this many seconds have passed, or something else happens."""
+
+    seconds: float
+    why: str
+
+
+Step = (
+    FetchImage
+    | MakeRoot
+    | MakeEphemeral
+    | Start
+    | Ask
+    | Cut
+    | NoteEnd
+    | NoteStopped
+    | Reboot
+    | Resume
+    | Attach
+    | Detach
+    | Undefine
+    | RemoveFiles
+    | Wait
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One instance as the host shows it at `now` (seconds since the epoch)."""
+
+    now: float
+    record: Record
+    domain: DomainStatus | None = None
+    folder: bool = False
+    """Its folder is there."""
+    image_cached: bool = False
+    root_made: bool = False
+    ephemerals: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Graces:
+    """How long a guest may take to obey, in seconds."""
+
+    stop_s: float
+    terminate_s: float
+
+
+def plan(spec: InstanceSpec, seen: Seen, graces: Graces) -> list[Step]:
+    """The steps that bring the instance nearer to its spec, in order."""
+    if spec.gone:
+        return _remove(seen, graces.terminate_s)
+    if not spec.run:
+        return _stop(seen, 0.0 if spec.force_stop else graces.stop_s)
+    return _run(spec, seen)
+
+
+def ended_by_guest(spec: InstanceSpec, seen: Seen) -> bool:
+    """The guest powered itself off under the start that the spec asks for."""
+    return seen.record.ended == "guest" and seen.record.starts >= spec.starts
+
+
+def volumes(spec: InstanceSpec) -> dict[str, DiskSpec]:
+    """The spec's volumes by the serial number that each has in the guest."""
+    return {disk_serial(disk.volume_id): disk for disk in spec.disks}
+
+
+def _off(domain: DomainStatus | None) -> bool:
+    return domain is None or domain.power is Power.OFF
+
+
+def _run(spec: InstanceSpec, seen: Seen) -> list[Step]:
+    domain = seen.domain
+    if _off(domain):
+        return _power_on(spec, seen)
+    assert domain is not None
+    if domain.power is Power.PAUSED:
+        return [Resume()]
+    if seen.record.asked_at:
+        # A stop was asked for and then taken back: the guest goes down by itself and is started again, or has to be cut.
+        return [Wait(5.0, "the guest is shutting down")]
+    steps: list[Step] = []
+    if seen.record.reboots < spec.reboots:
+        steps.append(Reboot(spec.reboots))
+    wanted = volumes(spec)
+    plugged = {disk.serial for disk in domain.disks}
+    steps += [Attach(disk) for serial, disk in wanted.items() if serial not in plugged]
+    local = _local_serials(spec)
+    steps += [Detach(serial) for serial in sorted(plugged) if serial not in wanted and serial not in local]
+    return steps
+
+
+def _power_on(spec: InstanceSpec, seen: Seen) -> list[Step]:
+    domain, record = seen.domain, seen.record
+    if record.starts >= spec.starts:
+        if record.ended == "guest":
+            return []
+        if domain is not None and domain.reason is Reason.SHUTDOWN and not record.asked_at:
+            return [NoteEnd()]
+    steps: list[Step] = []
+    if isinstance(spec.root, ImageRoot) and not seen.root_made:
+        if not seen.image_cached:
+            return [FetchImage(spec.root.image_id, spec.root.source)]
+        steps.append(MakeRoot(spec.root))
+    steps += [MakeEphemeral(e.name, e.size_gib) for e in spec.ephemerals if e.name not in seen.ephemerals]
+    if isinstance(spec.root, VolumeRoot) and spec.root.volume_id not in {disk.volume_id for disk in spec.disks}:
+        return [*steps, Wait(30.0, "the root volume is not reachable yet")]
+    return [*steps, Start()]
+
+
+def _stop(seen: Seen, grace_s: float) -> list[Step]:
+    if _off(seen.domain):
+        return [NoteStopped()] if seen.record.asked_at else []
+    return _power_off(seen, grace_s)
+
+
+def _power_off(seen: Seen, grace_s: float) -> list[Step]:
+    assert seen.domain is not None
+    if seen.domain.power is Power.PAUSED or grace_s <= 0:
+        return [Cut()]
+    if not seen.record.asked_at:
+        return [Ask(), Wait(grace_s, "the guest is asked to shut down")]
+    left_s = seen.record.asked_at + grace_s - seen.now
+    return [Wait(left_s, "the guest is asked to shut down")] if left_s > 0 else [Cut()]
+
+
+def _remove(seen: Seen, grace_s: float) -> list[Step]:
+    if not _off(seen.domain):
+        steps = _power_off(seen, grace_s)
+        return [Cut(), Undefine(), RemoveFiles()] if steps == [Cut()] else steps
+    if seen.domain is not None:
+        return [Undefine(), RemoveFiles()]
+    return [RemoveFiles()] if seen.folder else []
+
+
+def _local_serials(spec: InstanceSpec) -> set[str]:
+    return {ROOT_SERIAL, *(ephemeral.name for ephemeral in spec.ephemerals)}
+
+
+ROOT_SERIAL = "root"
+"""The serial number of a root disk that lives on the node."""
