@@ -1,0 +1,189 @@
+"""The storage controller as an agent: takes the zone's storage spec, makes it true item by item, tells what is.
+
+    put_spec ─► keeper (ledger) ─► loop: observe ─► plan ─► one task an item ─► observe ─► board ─► get_status
+
+Promises beyond those of every agent (`eucapy/wire/contract.py`):
+
+* An item that takes long, or fails, keeps nobody else: each item's steps run in a task of their own, a failing item waits
+  longer each time, and one whose fault is final is not tried again until what is wanted of it changes.
+* Nothing is done in a pool other than the one this agent worked in before. A file system that is not mounted would look
+  like an empty pool, and its volumes would be made again, empty; instead the status carries a fault.
+* Killed at any moment, the next life goes on from the spec in the ledger; the driver's verbs are idempotent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from eucapy.clock import Clock
+from eucapy.drivers.block.base import BlockDriver, BlockError, PoolSeen
+from eucapy.ledger import Ledger
+from eucapy.reconcile.backoff import Backoff
+from eucapy.reconcile.loop import Loop
+from eucapy.run import RunError
+from eucapy.sc import observe
+from eucapy.sc.executor import Executor
+from eucapy.sc.planner import Plan, Step, plan
+from eucapy.sc.transfer import TransferError
+from eucapy.wire.agent import SpecKeeper, StatusBoard
+from eucapy.wire.contract import Ack, Cursor, Fault
+from eucapy.wire.storage import StorageSpec, StorageStatus
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 0.25
+"""An activation waits this long for the steps it began; what takes longer wakes the loop when it is done."""
+
+
+class Home(msgspec.Struct, frozen=True):
+    """The pool that this agent works in."""
+
+    pool_id: str
+
+
+@dataclass(frozen=True)
+class _Failure:
+    steps: tuple[Step, ...]
+    fault: Fault
+
+
+class StorageController:
+    """`Agent[StorageSpec, StorageStatus]` over a block driver."""
+
+    def __init__(
+        self, zone: str, state: Path, driver: BlockDriver, executor: Executor, clock: Clock, resync_s: float = 30.0
+    ) -> None:
+        self._zone = zone
+        self._driver = driver
+        self._executor = executor
+        self._home: Ledger[Home] = Ledger(state / "pool.json", Home)
+        self._backoff = Backoff(clock)
+        self._failures: dict[str, _Failure] = {}
+        self._progress: dict[str, int] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.loop = Loop("storage", self._activate, period_s=resync_s)
+        self._keeper = SpecKeeper(state / "spec.json", StorageSpec, self.loop.wake)
+        self._board = StatusBoard(StorageStatus(boot="", revision=0, generation=self._keeper.generation, zone=zone))
+
+    async def open(self) -> None:
+        """Take the pool over. Call before the loop starts. Raises PoolLost."""
+        self._executor.open()
+        await self._driver.open(self.loop.wake)
+
+    async def close(self) -> None:
+        """End; steps under way are cancelled, which they survive like a crash. Exports go on."""
+        await self.loop.stop()
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._driver.close()
+
+    async def put_spec(self, spec: StorageSpec) -> Ack:
+        return self._keeper.accept(spec)
+
+    async def get_status(self, since: Cursor, wait_s: float) -> StorageStatus:
+        return await self._board.wait(since, wait_s)
+
+    async def _activate(self) -> bool:
+        spec = self._keeper.spec
+        seen = await self._driver.observe()
+        fault = self._foreign_pool(spec, seen)
+        if fault is not None:
+            self._board.publish(msgspec.structs.replace(self._board.status, fault=fault))
+            return False
+        todo = plan(spec, seen, self._driver.capabilities) if spec is not None else Plan()
+        self._forget_past(todo)
+        begun = [self._begin(item, steps) for item, steps in todo.steps.items() if self._may_begin(item, steps)]
+        if begun:
+            await asyncio.wait(begun, timeout=PATIENCE_S)
+            seen = await self._driver.observe()
+        faults = {**todo.faults, **{item: failure.fault for item, failure in self._failures.items()}}
+        self._board.publish(observe.status(self._zone, spec, seen, faults, self._progress))
+        self._plan_retries()
+        return bool(begun)
+
+    def _foreign_pool(self, spec: StorageSpec | None, seen: PoolSeen) -> Fault | None:
+        """Why nothing may be done in this pool; None when it is ours, or becomes ours now."""
+        home = self._home.read()
+        if home is None:
+            if spec is not None:
+                self._home.write(Home(seen.pool_id))
+            return None
+        if home.pool_id == seen.pool_id:
+            return None
+        log.error("another pool", extra={"data": {"expected": home.pool_id, "found": seen.pool_id}})
+        return Fault(code="PoolLost", message="the pool is not the one that was used before; is it mounted?")
+
+    def _may_begin(self, item: str, steps: tuple[Step, ...]) -> bool:
+        if item in self._tasks:
+            return False
+        failure = self._failures.get(item)
+        if failure is None or failure.steps != steps:
+            return True
+        return not failure.fault.final and self._backoff.ready(item)
+
+    def _begin(self, item: str, steps: tuple[Step, ...]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._work(item, steps), name=f"storage {item}")
+        self._tasks[item] = task
+        task.add_done_callback(lambda _: self._ended(item))
+        return task
+
+    def _ended(self, item: str) -> None:
+        self._tasks.pop(item, None)
+        self._progress.pop(item, None)
+        self.loop.wake()
+
+    async def _work(self, item: str, steps: tuple[Step, ...]) -> None:
+        """An item's steps in order; a failure ends them and is kept until they succeed or are no longer wanted."""
+        try:
+            for step in steps:
+                log.info("step", extra={"data": {"item": item, "step": str(step)}})
+                await self._executor.apply(step, self._told_progress(item))
+        except (BlockError, TransferError) as error:
+            self._failed(item, steps, Fault(code=error.code, message=str(error), final=error.final))
+        except (RunError, OSError) as error:
+            self._failed(item, steps, Fault(code="StorageFailure", message=str(error)))
+        except Exception as error:  # the boundary of an item's work: a defect in it must not end the others
+            log.exception("step failed unexpectedly", extra={"data": {"item": item}})
+            self._failed(item, steps, Fault(code="InternalError", message=type(error).__name__))
+        else:
+            self._failures.pop(item, None)
+            self._backoff.succeeded(item)
+
+    def _failed(self, item: str, steps: tuple[Step, ...], fault: Fault) -> None:
+        wait_s = self._backoff.failed(item)
+        self._failures[item] = _Failure(steps, fault)
+        log.warning(
+            "step failed",
+            extra={"data": {"item": item, "code": fault.code, "reason": fault.message, "again_in_s": round(wait_s, 1)}},
+        )
+
+    def _told_progress(self, item: str) -> Callable[[int], None]:
+        def told(percent: int) -> None:
+            if percent // 5 > self._progress.get(item, 0) // 5:
+                self.loop.wake()
+            self._progress[item] = percent
+
+        return told
+
+    def _forget_past(self, todo: Plan) -> None:
+        """Failures of items for which nothing is to be done any more."""
+        for item in set(self._failures) - set(todo.steps) - set(self._tasks):
+            del self._failures[item]
+            self._backoff.succeeded(item)
+
+    def _plan_retries(self) -> None:
+        """Come back when the first failed item may be tried again."""
+        if any(not failure.fault.final and item not in self._tasks for item, failure in self._failures.items()):
+            wait_s = self._backoff.next_wait_s()
+            self.loop.again_in(max(0.1, wait_s) if wait_s is not None else None)

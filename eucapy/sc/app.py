@@ -1,0 +1,58 @@
+"""The storage controller's composition: driver, fetcher, executor, agent and its HTTPS face, from a configuration."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from eucapy import pki
+from eucapy.clock import SystemClock
+from eucapy.drivers.block import loader
+from eucapy.drivers.block.base import GIB
+from eucapy.sc.agent import StorageController
+from eucapy.sc.config import Config
+from eucapy.sc.executor import Executor
+from eucapy.sc.transfer import StoreFetcher
+from eucapy.wire.server import Listener, application
+from eucapy.wire.storage import StorageSpec
+
+CALLERS = frozenset({"clc", "admin"})
+
+
+class StorageControllerApp:
+    """`start`, then `stop`."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises BadRequest for a configuration that no driver takes."""
+        state = Path(config.state)
+        certificates = Path(config.certificates)
+        client_tls: ssl.SSLContext | None = None
+        if config.walrus.startswith("https:"):
+            client_tls = pki.client_context(certificates, "sc")
+        driver = loader.load(
+            config.driver,
+            Path(config.pool),
+            Path(config.run),
+            export_group=config.export_group,
+            reserve_gib=config.reserve_gib,
+        )
+        self._fetcher = StoreFetcher(config.walrus, client_tls, config.largest_image_gib * GIB)
+        executor = Executor(driver, self._fetcher, state / "downloads")
+        self.agent = StorageController(config.zone, state, driver, executor, SystemClock(), config.resync_s)
+        self._listener = Listener(
+            application(self.agent, StorageSpec, CALLERS),
+            config.listen_host,
+            config.listen_port,
+            pki.server_context(certificates, "sc"),
+        )
+
+    async def start(self) -> int:
+        """Take the pool over, run the loop, listen; returns the port. Raises PoolLost, OSError."""
+        await self.agent.open()
+        self.agent.loop.start()
+        return await self._listener.start()
+
+    async def stop(self) -> None:
+        await self._listener.stop()
+        await self.agent.close()
+        await self._fetcher.close()

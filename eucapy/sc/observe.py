@@ -1,0 +1,90 @@
+"""What is: the status of a zone's storage, from what the driver saw and how the work goes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from eucapy.drivers.block.base import PoolSeen
+from eucapy.wire.contract import Fault
+from eucapy.wire.storage import (
+    Capacity,
+    ExportStatus,
+    Presence,
+    SnapshotSpec,
+    SnapshotStatus,
+    StorageSpec,
+    StorageStatus,
+    VolumeSpec,
+    VolumeStatus,
+)
+
+
+def status(
+    zone: str,
+    spec: StorageSpec | None,
+    seen: PoolSeen,
+    faults: Mapping[str, Fault],
+    progress: Mapping[str, int],
+) -> StorageStatus:
+    """`faults` by item; `progress` in percent by snapshot that is being made. Boot and revision are the board's."""
+    volumes = spec.volumes if spec is not None else {}
+    snapshots = spec.snapshots if spec is not None else {}
+    named = {*volumes, *snapshots}
+    return StorageStatus(
+        boot="",
+        revision=0,
+        generation=spec.generation if spec is not None else 0,
+        zone=zone,
+        volumes={item.volume_id: _volume(item, seen, faults.get(item.volume_id)) for item in volumes.values()},
+        snapshots={
+            item.snapshot_id: _snapshot(item, seen, faults.get(item.snapshot_id), progress.get(item.snapshot_id, 0))
+            for item in snapshots.values()
+        },
+        strangers=tuple(sorted({*seen.volumes, *seen.snapshots} - named)),
+        capacity=Capacity(total_gib=seen.total_gib, free_gib=seen.free_gib),
+    )
+
+
+def _volume(item: VolumeSpec, seen: PoolSeen, fault: Fault | None) -> VolumeStatus:
+    there = seen.volumes.get(item.volume_id)
+    if there is None:
+        return VolumeStatus(
+            volume_id=item.volume_id,
+            presence=_absent(item.gone, fault),
+            fault=None if item.gone else fault,
+        )
+    addresses = {**{wish.attachment_id: "" for wish in item.exports}, **there.exports}
+    return VolumeStatus(
+        volume_id=item.volume_id,
+        presence=Presence.READY,
+        size_gib=there.size_gib,
+        exports={
+            attachment_id: ExportStatus(attachment_id=attachment_id, address=address, fault=None if address else fault)
+            for attachment_id, address in addresses.items()
+        },
+        fault=fault,
+    )
+
+
+def _snapshot(item: SnapshotSpec, seen: PoolSeen, fault: Fault | None, percent: int) -> SnapshotStatus:
+    there = seen.snapshots.get(item.snapshot_id)
+    if there is None:
+        return SnapshotStatus(
+            snapshot_id=item.snapshot_id,
+            presence=_absent(item.gone, fault),
+            progress=0 if item.gone else percent,
+            fault=None if item.gone else fault,
+        )
+    return SnapshotStatus(
+        snapshot_id=item.snapshot_id,
+        presence=Presence.READY,
+        progress=100,
+        size_gib=there.size_gib,
+        fault=fault,
+    )
+
+
+def _absent(gone: bool, fault: Fault | None) -> Presence:
+    if gone:
+        return Presence.GONE
+    return Presence.FAILED if fault is not None and fault.final else Presence.CREATING

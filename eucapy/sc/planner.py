@@ -1,0 +1,171 @@
+"""What is missing: `plan(spec, seen, capabilities)` compares what shall be with what is. Pure; it decides everything.
+
+Steps are grouped by item (a volume or a snapshot), so that a failing item keeps nobody else. Within an item they are done
+in order. An item waits, without a step, for what it needs of another:
+
+    volume from a snapshot      waits until the snapshot is there; impossible when it will never be
+    snapshot of a volume        waits until the volume is there; impossible when it will never be
+    tombstone of a volume       its exports end first; snapshots that are still to be taken of it go before
+    tombstone of a snapshot     volumes that are still to be made of it go before
+
+What no spec names is left alone: absence never destroys. An export that the spec of its volume does not name is ended,
+because the volume's spec is the whole truth about the volume.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from eucapy.drivers.block.base import Capabilities, PoolSeen, VolumeSeen
+from eucapy.wire.contract import Fault
+from eucapy.wire.node import ObjectSource
+from eucapy.wire.storage import SnapshotSpec, StorageSpec, VolumeSpec
+
+
+@dataclass(frozen=True)
+class CreateVolume:
+    volume_id: str
+    size_gib: int
+    snapshot_id: str = ""
+
+
+@dataclass(frozen=True)
+class GrowVolume:
+    volume_id: str
+    size_gib: int
+
+
+@dataclass(frozen=True)
+class RemoveVolume:
+    volume_id: str
+
+
+@dataclass(frozen=True)
+class Export:
+    volume_id: str
+    attachment_id: str
+
+
+@dataclass(frozen=True)
+class Unexport:
+    volume_id: str
+    attachment_id: str
+
+
+@dataclass(frozen=True)
+class TakeSnapshot:
+    snapshot_id: str
+    volume_id: str
+
+
+@dataclass(frozen=True)
+class ImportSnapshot:
+    snapshot_id: str
+    source: ObjectSource
+    size_gib: int = 0
+
+
+@dataclass(frozen=True)
+class RemoveSnapshot:
+    snapshot_id: str
+
+
+Step = CreateVolume | GrowVolume | RemoveVolume | Export | Unexport | TakeSnapshot | ImportSnapshot | RemoveSnapshot
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps by item, and what is wrong with items for which there is no step."""
+
+    steps: dict[str, tuple[Step, ...]] = field(default_factory=dict)
+    faults: dict[str, Fault] = field(default_factory=dict)
+
+
+def plan(spec: StorageSpec, seen: PoolSeen, capabilities: Capabilities) -> Plan:
+    """What to do now. Steps of different items may be done in any order, or at once."""
+    result = Plan()
+    for snapshot in spec.snapshots.values():
+        _plan_snapshot(result, snapshot, spec, seen)
+    for volume in spec.volumes.values():
+        _plan_volume(result, volume, spec, seen, capabilities)
+    return result
+
+
+def _plan_snapshot(result: Plan, snapshot: SnapshotSpec, spec: StorageSpec, seen: PoolSeen) -> None:
+    snapshot_id = snapshot.snapshot_id
+    there = snapshot_id in seen.snapshots
+    if snapshot.gone:
+        awaited = any(
+            volume.snapshot_id == snapshot_id and not volume.gone and volume.volume_id not in seen.volumes
+            for volume in spec.volumes.values()
+        )
+        if there and not awaited:
+            result.steps[snapshot_id] = (RemoveSnapshot(snapshot_id),)
+    elif there:
+        return
+    elif snapshot.source is not None:
+        result.steps[snapshot_id] = (ImportSnapshot(snapshot_id, snapshot.source, snapshot.size_gib),)
+    elif snapshot.volume_id in seen.volumes:
+        result.steps[snapshot_id] = (TakeSnapshot(snapshot_id, snapshot.volume_id),)
+    elif not _will_be_made(spec.volumes.get(snapshot.volume_id)):
+        result.faults[snapshot_id] = Fault(
+            code="VolumeNotFound", message=f"there is no volume {snapshot.volume_id}", final=True
+        )
+
+
+def _plan_volume(
+    result: Plan, volume: VolumeSpec, spec: StorageSpec, seen: PoolSeen, capabilities: Capabilities
+) -> None:
+    volume_id = volume.volume_id
+    there = seen.volumes.get(volume_id)
+    if volume.gone:
+        if there is None:
+            return
+        awaited = any(
+            snapshot.volume_id == volume_id
+            and snapshot.source is None
+            and not snapshot.gone
+            and snapshot.snapshot_id not in seen.snapshots
+            for snapshot in spec.snapshots.values()
+        )
+        steps: list[Step] = [Unexport(volume_id, attachment_id) for attachment_id in there.exports]
+        if not awaited:
+            steps.append(RemoveVolume(volume_id))
+        if steps:
+            result.steps[volume_id] = tuple(steps)
+        return
+    if there is None:
+        _plan_creation(result, volume, spec, seen)
+        return
+    _plan_changes(result, volume, there, capabilities)
+
+
+def _plan_creation(result: Plan, volume: VolumeSpec, spec: StorageSpec, seen: PoolSeen) -> None:
+    source = volume.snapshot_id
+    if not source or source in seen.snapshots:
+        result.steps[volume.volume_id] = (CreateVolume(volume.volume_id, volume.size_gib, source),)
+    elif not _will_be_made(spec.snapshots.get(source)):
+        result.faults[volume.volume_id] = Fault(
+            code="SnapshotNotFound", message=f"there is no snapshot {source}", final=True
+        )
+
+
+def _plan_changes(result: Plan, volume: VolumeSpec, there: VolumeSeen, capabilities: Capabilities) -> None:
+    volume_id = volume.volume_id
+    wanted = [export.attachment_id for export in volume.exports]
+    steps: list[Step] = [Unexport(volume_id, held) for held in there.exports if held not in wanted]
+    kept = [held for held in there.exports if held in wanted]
+    if volume.size_gib > there.size_gib:
+        if capabilities.grows_exported or not kept:
+            steps.append(GrowVolume(volume_id, volume.size_gib))
+        else:
+            result.faults[volume_id] = Fault(
+                code="VolumeInUse", message=f"{volume_id} grows to {volume.size_gib} GiB once it is detached"
+            )
+    steps += [Export(volume_id, wish) for wish in wanted if not there.exports.get(wish)]
+    if steps:
+        result.steps[volume_id] = tuple(steps)
+
+
+def _will_be_made(item: VolumeSpec | SnapshotSpec | None) -> bool:
+    return item is not None and not item.gone

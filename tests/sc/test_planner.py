@@ -1,0 +1,240 @@
+"""The planner says what is missing, and nothing once it is done."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eucapy.drivers.block.base import Capabilities, PoolSeen, SnapshotSeen, VolumeSeen
+from eucapy.sc.planner import (
+    CreateVolume,
+    Export,
+    GrowVolume,
+    ImportSnapshot,
+    Plan,
+    RemoveSnapshot,
+    RemoveVolume,
+    Step,
+    TakeSnapshot,
+    Unexport,
+    plan,
+)
+from eucapy.wire.node import ObjectSource
+from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, VolumeSpec
+
+GROWS = Capabilities(name="test", grows_exported=True, largest_gib=1024)
+RIGID = Capabilities(name="test", grows_exported=False, largest_gib=1024)
+IMAGE = ObjectSource(bucket="images", key="tiny", etag="e", size_bytes=1, format="raw")
+
+
+def export(attachment_id: str) -> ExportSpec:
+    return ExportSpec(attachment_id=attachment_id, instance_id="i-1", node="n1", node_address="10.0.0.1")
+
+
+def storage(*items: VolumeSpec | SnapshotSpec) -> StorageSpec:
+    return StorageSpec(
+        generation=1,
+        zone="one",
+        volumes={item.volume_id: item for item in items if isinstance(item, VolumeSpec)},
+        snapshots={item.snapshot_id: item for item in items if isinstance(item, SnapshotSpec)},
+    )
+
+
+def pool(*items: VolumeSeen | SnapshotSeen) -> PoolSeen:
+    return PoolSeen(
+        pool_id="p",
+        volumes={item.volume_id: item for item in items if isinstance(item, VolumeSeen)},
+        snapshots={item.snapshot_id: item for item in items if isinstance(item, SnapshotSeen)},
+    )
+
+
+def steps(spec: StorageSpec, seen: PoolSeen, capabilities: Capabilities = GROWS) -> list[Step]:
+    return [step for item in plan(spec, seen, capabilities).steps.values() for step in item]
+
+
+def test_an_empty_volume_is_created() -> None:
+    assert steps(storage(VolumeSpec(volume_id="v", size_gib=2)), pool()) == [CreateVolume("v", 2)]
+
+
+def test_what_is_as_desired_needs_nothing() -> None:
+    spec = storage(VolumeSpec(volume_id="v", size_gib=2, exports=(export("a"),)), SnapshotSpec(snapshot_id="s"))
+    assert steps(spec, pool(VolumeSeen("v", 2, exports={"a": "nbd+unix:///v"}), SnapshotSeen("s", 1))) == []
+
+
+def test_an_empty_spec_destroys_nothing() -> None:
+    seen = pool(VolumeSeen("v", 2, exports={"a": "nbd+unix:///v"}), SnapshotSeen("s", 1))
+    assert plan(storage(), seen, GROWS) == Plan()
+
+
+def test_a_volume_waits_for_its_snapshot() -> None:
+    volume = VolumeSpec(volume_id="v", size_gib=2, snapshot_id="s")
+    source = SnapshotSpec(snapshot_id="s", source=IMAGE)
+    assert steps(storage(volume, source), pool()) == [ImportSnapshot("s", IMAGE)]
+    assert steps(storage(volume, source), pool(SnapshotSeen("s", 1))) == [CreateVolume("v", 2, "s")]
+
+
+def test_a_volume_of_a_snapshot_that_will_never_be_fails_for_good() -> None:
+    volume = VolumeSpec(volume_id="v", size_gib=2, snapshot_id="s")
+    for spec in (storage(volume), storage(volume, SnapshotSpec(snapshot_id="s", volume_id="w", gone=True))):
+        result = plan(spec, pool(), GROWS)
+        assert result.steps == {}
+        assert (result.faults["v"].code, result.faults["v"].final) == ("SnapshotNotFound", True)
+
+
+def test_a_snapshot_of_a_volume_that_will_never_be_fails_for_good() -> None:
+    result = plan(storage(SnapshotSpec(snapshot_id="s", volume_id="v")), pool(), GROWS)
+    assert (result.faults["s"].code, result.faults["s"].final) == ("VolumeNotFound", True)
+
+
+def test_a_snapshot_of_a_stranger_is_taken() -> None:
+    """The volume's own spec item may be confirmed gone from the spec; what is there can be copied."""
+    spec = storage(SnapshotSpec(snapshot_id="s", volume_id="v"))
+    assert steps(spec, pool(VolumeSeen("v", 1))) == [TakeSnapshot("s", "v")]
+
+
+def test_an_export_whose_server_died_is_made_again() -> None:
+    spec = storage(VolumeSpec(volume_id="v", size_gib=2, exports=(export("a"),)))
+    assert steps(spec, pool(VolumeSeen("v", 2, exports={"a": ""}))) == [Export("v", "a")]
+
+
+def test_another_attachment_takes_over_after_the_first_is_ended() -> None:
+    spec = storage(VolumeSpec(volume_id="v", size_gib=2, exports=(export("b"),)))
+    assert steps(spec, pool(VolumeSeen("v", 2, exports={"a": "x"}))) == [Unexport("v", "a"), Export("v", "b")]
+
+
+def test_growth_waits_for_the_end_of_the_export_where_the_driver_needs_that() -> None:
+    exported = storage(VolumeSpec(volume_id="v", size_gib=3, exports=(export("a"),)))
+    seen = pool(VolumeSeen("v", 2, exports={"a": "x"}))
+    assert steps(exported, seen, GROWS) == [GrowVolume("v", 3)]
+    waiting = plan(exported, seen, RIGID)
+    assert (waiting.steps, waiting.faults["v"].final) == ({}, False)
+    detached = storage(VolumeSpec(volume_id="v", size_gib=3))
+    assert steps(detached, seen, RIGID) == [Unexport("v", "a"), GrowVolume("v", 3)]
+
+
+def test_a_tombstone_ends_exports_first() -> None:
+    spec = storage(VolumeSpec(volume_id="v", size_gib=2, gone=True))
+    assert steps(spec, pool(VolumeSeen("v", 2, exports={"a": "x"}))) == [Unexport("v", "a"), RemoveVolume("v")]
+    assert steps(spec, pool()) == []
+
+
+def test_a_deleted_volume_stays_until_its_last_snapshot_is_taken() -> None:
+    spec = storage(VolumeSpec(volume_id="v", size_gib=2, gone=True), SnapshotSpec(snapshot_id="s", volume_id="v"))
+    assert steps(spec, pool(VolumeSeen("v", 2))) == [TakeSnapshot("s", "v")]
+    assert steps(spec, pool(VolumeSeen("v", 2), SnapshotSeen("s", 2))) == [RemoveVolume("v")]
+
+
+def test_a_deleted_snapshot_stays_until_the_last_volume_is_made_of_it() -> None:
+    spec = storage(SnapshotSpec(snapshot_id="s", gone=True), VolumeSpec(volume_id="v", size_gib=2, snapshot_id="s"))
+    assert steps(spec, pool(SnapshotSeen("s", 2))) == [CreateVolume("v", 2, "s")]
+    assert steps(spec, pool(SnapshotSeen("s", 2), VolumeSeen("v", 2, "s"))) == [RemoveSnapshot("s")]
+
+
+VOLUMES, SNAPSHOTS, ATTACHMENTS = ("v1", "v2", "v3"), ("s1", "s2", "s3"), ("a1", "a2")
+sizes = st.integers(1, 4)
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> StorageSpec:
+    volumes = [
+        VolumeSpec(
+            volume_id=volume_id,
+            size_gib=draw(sizes),
+            snapshot_id=draw(st.sampled_from(("", *SNAPSHOTS))),
+            exports=tuple(export(name) for name in draw(st.lists(st.sampled_from(ATTACHMENTS), max_size=1))),
+            gone=draw(st.booleans()),
+        )
+        for volume_id in draw(st.lists(st.sampled_from(VOLUMES), unique=True))
+    ]
+    snapshots = [
+        SnapshotSpec(
+            snapshot_id=snapshot_id,
+            volume_id=draw(st.sampled_from(VOLUMES)),
+            source=draw(st.sampled_from((None, IMAGE))),
+            gone=draw(st.booleans()),
+        )
+        for snapshot_id in draw(st.lists(st.sampled_from(SNAPSHOTS), unique=True))
+    ]
+    return storage(*volumes, *snapshots)
+
+
+@st.composite
+def pools(draw: st.DrawFn) -> PoolSeen:
+    addresses = st.dictionaries(st.sampled_from(ATTACHMENTS), st.sampled_from(("", "nbd+unix:///v")), max_size=1)
+    return pool(
+        *(
+            VolumeSeen(v, draw(sizes), "", draw(addresses))
+            for v in draw(st.lists(st.sampled_from(VOLUMES), unique=True))
+        ),
+        *(SnapshotSeen(s, draw(sizes)) for s in draw(st.lists(st.sampled_from(SNAPSHOTS), unique=True))),
+    )
+
+
+def apply(seen: PoolSeen, todo: list[Step]) -> PoolSeen:
+    """What the steps make of a pool; each asserts what the driver would refuse."""
+    volumes, snapshots = dict(seen.volumes), dict(seen.snapshots)
+    for step in todo:
+        match step:
+            case CreateVolume(volume_id, size_gib, source):
+                assert volume_id not in volumes
+                least = snapshots[source].size_gib if source else 0
+                volumes[volume_id] = VolumeSeen(volume_id, max(size_gib, least), source)
+            case GrowVolume(volume_id, size_gib):
+                assert size_gib > volumes[volume_id].size_gib
+                volumes[volume_id] = dataclasses.replace(volumes[volume_id], size_gib=size_gib)
+            case RemoveVolume(volume_id):
+                assert not volumes.pop(volume_id).exports
+            case Export(volume_id, attachment_id):
+                held = volumes[volume_id]
+                assert set(held.exports) <= {attachment_id}
+                volumes[volume_id] = dataclasses.replace(held, exports={attachment_id: "nbd+unix:///v"})
+            case Unexport(volume_id, attachment_id):
+                held = volumes[volume_id]
+                exports = {name: at for name, at in held.exports.items() if name != attachment_id}
+                assert exports != held.exports
+                volumes[volume_id] = dataclasses.replace(held, exports=exports)
+            case TakeSnapshot(snapshot_id, volume_id):
+                assert snapshot_id not in snapshots
+                snapshots[snapshot_id] = SnapshotSeen(snapshot_id, volumes[volume_id].size_gib, volume_id)
+            case ImportSnapshot(snapshot_id):
+                assert snapshot_id not in snapshots
+                snapshots[snapshot_id] = SnapshotSeen(snapshot_id, 1)
+            case RemoveSnapshot(snapshot_id):
+                del snapshots[snapshot_id]
+    return PoolSeen(seen.pool_id, volumes, snapshots)
+
+
+ROUNDS = 6
+"""The longest wait: a snapshot imported, a volume of it, a snapshot of that, … each one more round."""
+
+
+@given(specs(), pools(), st.sampled_from((GROWS, RIGID)), st.randoms(use_true_random=False))
+@settings(max_examples=400, deadline=None)
+def test_following_the_plan_in_any_order_of_items_ends_with_nothing_to_do(
+    spec: StorageSpec, seen: PoolSeen, capabilities: Capabilities, order: object
+) -> None:
+    strangers = ({*seen.volumes, *seen.snapshots}) - {*spec.volumes, *spec.snapshots}
+    for _ in range(ROUNDS):
+        items = list(plan(spec, seen, capabilities).steps.values())
+        order.shuffle(items)  # type: ignore[attr-defined]
+        for todo in items:
+            seen = apply(seen, [step for step in todo if _still_allowed(step, seen)])
+    assert plan(spec, seen, capabilities).steps == {}
+    assert strangers <= {*seen.volumes, *seen.snapshots}
+    for volume in spec.volumes.values():
+        if volume.gone:
+            assert volume.volume_id not in seen.volumes
+        elif volume.volume_id in seen.volumes:
+            assert set(seen.volumes[volume.volume_id].exports) == {wish.attachment_id for wish in volume.exports}
+
+
+def _still_allowed(step: Step, seen: PoolSeen) -> bool:
+    """Items of one plan are done side by side: what a step needs may be gone by the time it is done, and it fails then."""
+    match step:
+        case CreateVolume(_, _, source):
+            return not source or source in seen.snapshots
+        case TakeSnapshot(_, volume_id):
+            return volume_id in seen.volumes
+    return True
