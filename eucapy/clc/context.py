@@ -10,10 +10,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from eucapy.aws.credentials import Credential
+from eucapy.aws.credentials import Identity
 from eucapy.clc.config import Config
 from eucapy.clc.instance_types import Catalogue
 from eucapy.database import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A user of an account. `rights` is `all` or `none` until policies decide."""
+
+    account: str
+    account_name: str
+    canonical_id: str
+    user_id: str
+    user_name: str
+    path: str = "/"
+    rights: str = "none"
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:iam::{self.account}:user{self.path}{self.user_name}"
 
 
 @dataclass(slots=True)
@@ -23,7 +40,7 @@ class Call:
     tx: Tx
     service: str
     action: str
-    credential: Credential
+    identity: Identity
     region: str
     request_id: str
     now: float
@@ -43,9 +60,16 @@ class Call:
     user_agent: str = ""
 
     @property
+    def principal(self) -> Principal:
+        """Who calls. Handlers that may be called anonymously look at `identity` instead."""
+        principal = self.identity.principal
+        assert isinstance(principal, Principal)
+        return principal
+
+    @property
     def account(self) -> str:
         """The caller's account: twelve digits."""
-        return self.credential.account_id
+        return self.identity.account
 
     def wake(self, loop: str) -> None:
         """Run the loop of that name once this transaction is committed."""

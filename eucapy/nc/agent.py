@@ -212,7 +212,15 @@ class NodeController:
                     except StillFetching:
                         self._phases[name] = "fetching the image"
                         return worked
-                    except (HypervisorError, ImagingError, Changed, BadImage, OSError, ValueError, RuntimeError) as error:
+                    except (
+                        HypervisorError,
+                        ImagingError,
+                        Changed,
+                        BadImage,
+                        OSError,
+                        ValueError,
+                        RuntimeError,
+                    ) as error:
                         self._failed(name, error)
                         return worked
                     except Exception as error:
