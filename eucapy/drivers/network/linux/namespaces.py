@@ -1,0 +1,70 @@
+"""Namespaces: made as `ip netns` makes them, and turned into routers that trust nobody.
+
+What the settings are for: no redirects (in a routed network every packet between guests leaves by another link than it
+came, or by the very same); reverse path checks per link (`links.py`), so the sum over all links stays 0; errors carry the
+address of the link that the packet came by, which is the guest's gateway; no IPv6.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from eucapy.drivers.network import netns
+from eucapy.drivers.network.linux.places import Place, Places
+from eucapy.drivers.network.model import Namespace
+from eucapy.run import run_now
+
+IFF_UP = 1
+
+SETTINGS = {
+    "net/ipv4/ip_forward": "1",
+    "net/ipv4/conf/all/rp_filter": "0",
+    "net/ipv4/conf/default/rp_filter": "1",
+    "net/ipv4/conf/all/send_redirects": "0",
+    "net/ipv4/conf/default/send_redirects": "0",
+    "net/ipv4/conf/all/accept_redirects": "0",
+    "net/ipv4/conf/default/accept_redirects": "0",
+    "net/ipv4/conf/all/proxy_arp": "0",
+    "net/ipv4/icmp_errors_use_inbound_ifaddr": "1",
+    "net/ipv6/conf/all/disable_ipv6": "1",
+    "net/ipv6/conf/default/disable_ipv6": "1",
+}
+
+
+def observe(place: Place) -> Namespace:
+    """The opened namespace; `ready` when every setting that the kernel has is as it must be."""
+    found = place.read(list(SETTINGS))
+    loopback = place.link("lo")
+    ready = all(SETTINGS[name] == value for name, value in found.items())
+    return Namespace(namespace=place.namespace, ready=ready and bool(loopback and loopback["flags"] & IFF_UP))
+
+
+def put(thing: Namespace, places: Places) -> None:
+    """Make it if need be, and set it right."""
+    name = thing.namespace
+    if netns.exists(name) and not _usable(name):
+        run_now("ip", "netns", "delete", name)  # the name is left of one whose making was cut short
+    if not netns.exists(name):
+        run_now("ip", "netns", "add", name)
+    place = places[name]
+    for setting, value in place.read(list(SETTINGS)).items():
+        if SETTINGS[setting] != value:
+            place.write(setting, SETTINGS[setting])
+    place.ip.link("set", index=place.index("lo"), state="up")
+
+
+def drop(thing: Namespace, places: Places) -> None:
+    """Remove it with all that is in it; a guest's tap that is in it is lost, so callers make sure that none is."""
+    places.forget(thing.namespace)
+    if netns.exists(thing.namespace):
+        run_now("ip", "netns", "delete", thing.namespace)
+
+
+def _usable(name: str) -> bool:
+    try:
+        with netns.inside(name):
+            return True
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # a plain file, on which nothing was mounted
+            return False
+        raise

@@ -1,0 +1,100 @@
+"""A namespace opened for work: a netlink socket that lives in it, and its links by name and index.
+
+Opened and used in the driver's worker thread. `Places` keeps those that one activity needs and closes them together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pyroute2 import IPRoute, NetlinkError
+
+from eucapy.drivers.network import netns
+from eucapy.drivers.network.model import NODE
+
+OURS = 180
+"""The routing protocol number that marks our routes and neighbours in the node's namespace."""
+
+
+class Place:
+    """One namespace. `ip` speaks netlink inside it from whatever namespace the thread is in."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        with netns.inside(namespace):
+            self.ip: Any = IPRoute()
+
+    def close(self) -> None:
+        self.ip.close()
+
+    def link(self, name: str) -> Any | None:
+        """The link's netlink message, or None when there is no such link."""
+        try:
+            found = self.ip.link("get", ifname=name)
+        except NetlinkError as error:
+            if error.code in (errno.ENODEV, errno.ENOENT):
+                return None
+            raise
+        return found[0] if found else None
+
+    def index(self, name: str) -> int:
+        """Raises LookupError."""
+        found = self.link(name)
+        if found is None:
+            raise LookupError(f"no link {name} in {self.namespace or 'the node'}")
+        return int(found["index"])
+
+    def write(self, setting: str, value: str) -> None:
+        """A kernel setting, as a path under /proc/sys."""
+        with netns.inside(self.namespace):
+            Path("/proc/sys", setting).write_text(value)
+
+    def read(self, settings: list[str]) -> dict[str, str]:
+        """Kernel settings; what is not there is left out."""
+        values: dict[str, str] = {}
+        with netns.inside(self.namespace):
+            for setting in settings:
+                with contextlib.suppress(FileNotFoundError):
+                    values[setting] = Path("/proc/sys", setting).read_text().strip()
+        return values
+
+
+class Places:
+    """The namespaces that one activity has opened; the node's own is `node`."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Place] = {}
+
+    def __enter__(self) -> Places:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._open:
+            self._open.popitem()[1].close()
+
+    @property
+    def node(self) -> Place:
+        return self[NODE]
+
+    def __getitem__(self, namespace: str) -> Place:
+        place = self._open.get(namespace)
+        if place is None:
+            place = self._open[namespace] = Place(namespace)
+        return place
+
+    def forget(self, namespace: str) -> None:
+        """Close the namespace's socket: an open one keeps a removed namespace alive."""
+        place = self._open.pop(namespace, None)
+        if place is not None:
+            place.close()
+
+
+def gone(error: NetlinkError) -> bool:
+    """Does the error say that the thing is not there (any more)?"""
+    return error.code in (errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EADDRNOTAVAIL, errno.ENXIO)

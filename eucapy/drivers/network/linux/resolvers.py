@@ -1,0 +1,160 @@
+"""DHCP and DNS of a namespace: one dnsmasq, which outlives us as the packets do.
+
+Its files are in a folder a namespace. The configuration file carries the digest in its name, so that the command line of
+the running program says which configuration it has; `loaded` carries the digest of the host files that it has been told
+to read (SIGHUP). A program that runs in another incarnation of the namespace, or is not dnsmasq at all although its number
+stands in the pid file, counts as none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from eucapy.drivers.network import netns
+from eucapy.drivers.network.model import Resolver
+from eucapy.ledger import write_file
+from eucapy.run import in_netns, run_now
+
+_CONFIG_NAME = re.compile(r"dnsmasq-([0-9a-f]+)\.conf")
+
+
+class Resolvers:
+    """The resolvers of this node, under one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def observe(self, prefix: str) -> Iterator[Resolver]:
+        """A resolver whose program is gone, or was started for another incarnation, shows empty digests."""
+        if not self._folder.is_dir():
+            return
+        for folder in sorted(self._folder.iterdir()):
+            if netns.vpc_of(prefix, folder.name) and folder.is_dir():
+                running = _running(folder)
+                loaded = _text(folder / "loaded") if running else ""
+                yield Resolver(namespace=folder.name, config_digest=running[1] if running else "", hosts_digest=loaded)
+
+    def put(self, thing: Resolver) -> None:
+        """Raises RunError when dnsmasq does not start."""
+        folder = self._folder / thing.namespace
+        folder.mkdir(parents=True, exist_ok=True)
+        for each in (self._folder, folder):
+            each.chmod(0o755)  # dnsmasq reads its host files again after it has given up root
+        running = _running(folder)
+        current = running is not None and running[1] == thing.config_digest and not _contradicted(folder, thing)
+        (folder / "loaded").unlink(missing_ok=True)
+        write_file(folder / "hosts", thing.hosts.encode(), mode=0o644)
+        write_file(folder / "leases", thing.leases.encode(), mode=0o644)
+        if running is not None and current:
+            _signal(folder, running[0], signal.SIGHUP)
+        else:
+            self._stop(folder)
+            _forget_contradicted(folder, thing)
+            config = folder / f"dnsmasq-{thing.config_digest}.conf"
+            for stale in folder.glob("dnsmasq-*.conf"):
+                stale.unlink()
+            write_file(config, thing.config.replace("{folder}", str(folder)).encode(), mode=0o644)
+            run_now(*in_netns(thing.namespace, ["dnsmasq", f"--conf-file={config}"]), timeout_s=20)
+        write_file(folder / "loaded", thing.hosts_digest.encode(), mode=0o644)
+
+    def drop(self, thing: Resolver) -> None:
+        folder = self._folder / thing.namespace
+        self._stop(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _stop(self, folder: Path) -> None:
+        pid = _pid(folder)
+        if pid is not None:
+            _signal(folder, pid, signal.SIGTERM, wait_s=5.0)
+
+
+def _assigned(thing: Resolver) -> dict[str, str]:
+    """Address → MAC of the DHCP host file."""
+    rows = (line.split(",") for line in thing.leases.splitlines() if line)
+    return {row[1]: row[0] for row in rows}
+
+
+def _held(folder: Path) -> list[list[str]]:
+    """dnsmasq's own lease file: expiry, MAC, address, name, client id."""
+    return [row for row in (line.split() for line in _text(folder / "leases.db").splitlines()) if len(row) >= 3]
+
+
+def _contradicted(folder: Path, thing: Resolver) -> bool:
+    """Is an address leased to one MAC and assigned to another? dnsmasq would refuse the new owner until the lease ends."""
+    assigned = _assigned(thing)
+    return any(assigned.get(row[2], row[1]) != row[1] for row in _held(folder))
+
+
+def _forget_contradicted(folder: Path, thing: Resolver) -> None:
+    assigned = _assigned(thing)
+    rows = [" ".join(row) + "\n" for row in _held(folder) if assigned.get(row[2], row[1]) == row[1]]
+    write_file(folder / "leases.db", "".join(rows).encode(), mode=0o644)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _pid(folder: Path) -> int | None:
+    """The number of this folder's dnsmasq, if it runs at all."""
+    text = _text(folder / "pid")
+    if not text.isdigit() or _config_of(folder, int(text)) is None:
+        return None
+    return int(text)
+
+
+def _config_of(folder: Path, pid: int) -> str | None:
+    """The digest of the configuration that the process runs with, if it is this folder's dnsmasq."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    for word in words:
+        config = Path(word.removeprefix("--conf-file="))
+        match = _CONFIG_NAME.fullmatch(config.name)
+        if match and config.parent == folder:
+            return match[1]
+    return None
+
+
+def _running(folder: Path) -> tuple[int, str] | None:
+    """(process number, configuration digest) of the dnsmasq that serves the namespace as it is now."""
+    pid = _pid(folder)
+    if pid is None:
+        return None
+    try:
+        here, there = Path(f"/proc/{pid}/ns/net").stat(), netns.path(folder.name).stat()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    config = _config_of(folder, pid)
+    if config is None or (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino):
+        return None
+    return pid, config
+
+
+def _signal(folder: Path, pid: int, number: signal.Signals, wait_s: float = 0.0) -> None:
+    """Send through a pidfd, checked after it is open, so that a reused number is never hit."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if _config_of(folder, pid) is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(fd, number)
+            if wait_s and not select.select([fd], [], [], wait_s)[0]:
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+                select.select([fd], [], [], wait_s)
+    finally:
+        os.close(fd)

@@ -1,0 +1,134 @@
+"""Addresses, routes, permanent neighbours, VXLAN forwarding entries.
+
+In a namespace of ours everything that is not the kernel's own counts; in the node's namespace only routes of our
+protocol number, and what lies on our links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from socket import AF_INET
+from typing import Any
+
+from pyroute2 import NetlinkError
+
+from eucapy.drivers.network.linux.places import OURS, Place, Places, gone
+from eucapy.drivers.network.model import NODE, Address, Forwarding, Neighbour, Route
+
+RTPROT_KERNEL = 2
+RT_TABLE_MAIN = 254
+RTN_UNREACHABLE = 7
+NUD_PERMANENT = 0x80
+NTF_PROXY = 0x08
+ANY = "0.0.0.0"  # noqa: S104 - the default route's destination
+
+
+def observe_addresses(place: Place, names: dict[int, str]) -> Iterator[Address]:
+    """`names` are our links, by index."""
+    for message in place.ip.get_addr(family=AF_INET):
+        link = names.get(message["index"])
+        ip = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+        if link is not None and not (link == "lo" and ip == "127.0.0.1"):
+            length = message["prefixlen"]
+            yield Address(namespace=place.namespace, link=link, ip=ip if length == 32 else f"{ip}/{length}")
+
+
+def put_address(thing: Address, places: Places) -> None:
+    place = places[thing.namespace]
+    place.ip.addr("replace", index=place.index(thing.link), address=thing.ip, prefixlen=32)
+
+
+def drop_address(thing: Address, places: Places) -> None:
+    ip, _, length = thing.ip.partition("/")
+    place = places[thing.namespace]
+    link = place.link(thing.link)
+    if link is not None:
+        _unless_gone(place.ip.addr, "del", index=link["index"], address=ip, prefixlen=int(length or 32))
+
+
+def observe_routes(place: Place, names: dict[int, str]) -> Iterator[Route]:
+    for message in place.ip.route("dump", family=AF_INET):
+        ours = message["proto"] == OURS if place.namespace == NODE else message["proto"] != RTPROT_KERNEL
+        if not ours or message.get_attr("RTA_TABLE") != RT_TABLE_MAIN:
+            continue
+        yield Route(
+            namespace=place.namespace,
+            to=f"{message.get_attr('RTA_DST') or ANY}/{message['dst_len']}",
+            link="" if message["type"] == RTN_UNREACHABLE else names.get(message.get_attr("RTA_OIF"), "?"),
+            via=message.get_attr("RTA_GATEWAY") or "",
+        )
+
+
+def put_route(thing: Route, places: Places) -> None:
+    place = places[thing.namespace]
+    request: dict[str, Any] = {"dst": thing.to, "proto": OURS}
+    if not thing.link:
+        request["type"] = "unreachable"
+    else:
+        request["oif"] = place.index(thing.link)
+        if thing.via:
+            request |= {"gateway": thing.via, "flags": ["onlink"]}
+        else:
+            request["scope"] = "link"
+    place.ip.route("replace", **request)
+
+
+def drop_route(thing: Route, places: Places) -> None:
+    request: dict[str, Any] = {"dst": thing.to}
+    if not thing.link:
+        request["type"] = "unreachable"
+    _unless_gone(places[thing.namespace].ip.route, "del", **request)
+
+
+def observe_neighbours(place: Place, names: dict[int, str]) -> Iterator[Neighbour]:
+    for message in place.ip.neigh("dump", family=AF_INET):
+        link = names.get(message["ifindex"])
+        if link is not None and message["state"] & NUD_PERMANENT and not message["flags"] & NTF_PROXY:
+            yield Neighbour(
+                namespace=place.namespace,
+                link=link,
+                ip=message.get_attr("NDA_DST"),
+                mac=message.get_attr("NDA_LLADDR") or "",
+            )
+
+
+def put_neighbour(thing: Neighbour, places: Places) -> None:
+    place = places[thing.namespace]
+    place.ip.neigh("replace", ifindex=place.index(thing.link), dst=thing.ip, lladdr=thing.mac, state=NUD_PERMANENT)
+
+
+def drop_neighbour(thing: Neighbour, places: Places) -> None:
+    place = places[thing.namespace]
+    link = place.link(thing.link)
+    if link is not None:
+        _unless_gone(place.ip.neigh, "del", ifindex=link["index"], dst=thing.ip)
+
+
+def observe_forwarding(place: Place, vxlans: dict[int, str]) -> Iterator[Forwarding]:
+    """`vxlans` are the VXLAN links, by index."""
+    for index, link in vxlans.items():
+        for message in place.ip.fdb("dump", ifindex=index):
+            node = message.get_attr("NDA_DST")
+            if message["ifindex"] == index and node:
+                mac = message.get_attr("NDA_LLADDR")
+                yield Forwarding(namespace=place.namespace, link=link, mac=mac, node=node)
+
+
+def put_forwarding(thing: Forwarding, places: Places) -> None:
+    place = places[thing.namespace]
+    place.ip.fdb("replace", ifindex=place.index(thing.link), lladdr=thing.mac, dst=thing.node)
+
+
+def drop_forwarding(thing: Forwarding, places: Places) -> None:
+    place = places[thing.namespace]
+    link = place.link(thing.link)
+    if link is not None:
+        _unless_gone(place.ip.fdb, "del", ifindex=link["index"], lladdr=thing.mac, dst=thing.node)
+
+
+def _unless_gone(call: Any, *args: Any, **request: Any) -> None:
+    try:
+        call(*args, **request)
+    except NetlinkError as error:
+        if not gone(error):
+            raise

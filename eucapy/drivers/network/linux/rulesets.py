@@ -1,0 +1,59 @@
+"""Rule sets: our tables of a namespace, replaced in one nftables transaction.
+
+The digest of what was loaded is kept in the kernel with it, as the name of an empty chain: table and digest come and go
+together. Only `inet eucapy` and `arp eucapy` are ever touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyroute2.nftables.main import NFTables
+
+from eucapy.drivers.network import netns
+from eucapy.drivers.network.linux import flows
+from eucapy.drivers.network.linux.places import Place, Places
+from eucapy.drivers.network.model import Ruleset
+from eucapy.run import in_netns, run_now
+
+TABLE = "eucapy"
+FAMILIES = ("inet", "arp")
+NFPROTO_INET = 1
+_MARK = "digest_"
+
+
+def observe(place: Place) -> Iterator[Ruleset]:
+    """The rule set that is loaded, if one is; its digest is empty when it is not one that we loaded whole."""
+    with netns.inside(place.namespace):
+        tables = NFTables(nfgen_family=NFPROTO_INET)
+    try:
+        chains = [
+            message.get_attr("NFTA_CHAIN_NAME")
+            for message in tables.get_chains()
+            if message.get_attr("NFTA_CHAIN_TABLE") == TABLE and message["nfgen_family"] == NFPROTO_INET
+        ]
+    finally:
+        tables.close()
+    if chains:
+        marks = [name.removeprefix(_MARK) for name in chains if name.startswith(_MARK)]
+        yield Ruleset(namespace=place.namespace, digest=marks[0] if len(marks) == 1 else "")
+
+
+def put(thing: Ruleset, places: Places) -> None:
+    """Replace; connections that were translated in a way that no longer holds are forgotten afterwards."""
+    mark = f"table inet {TABLE} {{\n  chain {_MARK}{thing.digest} {{\n  }}\n}}\n"
+    _load(thing.namespace, _removal() + thing.text + mark)
+    if thing.published is not None:
+        flows.forget_untrue(places[thing.namespace], thing.published)
+
+
+def drop(thing: Ruleset, places: Places) -> None:
+    _load(thing.namespace, _removal())
+
+
+def _removal() -> str:
+    return "".join(f"table {family} {TABLE}\ndelete table {family} {TABLE}\n" for family in FAMILIES)
+
+
+def _load(namespace: str, text: str) -> None:
+    run_now(*in_netns(namespace or None, ["nft", "-f", "-"]), stdin=text)

@@ -1,0 +1,68 @@
+"""The rules of the node's own namespace: what guests may do to the host, and who may speak VXLAN to it.
+
+Only a table of ours, with policies that accept: the host's own firewall stays the operator's. A tap that waits to be
+adopted is deaf and dumb. From the VPCs' pairs come guests that have public addresses, and the VPCs' resolvers asking
+theirs upstream; neither may reach the host itself, but for answers to what the host has asked them and `host_ports`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from eucapy.drivers.network.model import NODE, Ruleset, digest
+from eucapy.eucanetd.compile import text
+from eucapy.eucanetd.compile.layout import PEER_PREFIX, Layout
+
+
+def ruleset(plan: Layout, taps: Iterable[str], public: Iterable[str], nodes: Iterable[str]) -> Ruleset:
+    """`taps` of this node's ports, `public` addresses that are here, underlay addresses of the other `nodes`."""
+    pairs = f'"{PEER_PREFIX}*"'
+    transit = text.cidr(plan.transit)
+    dns = f"ip saddr {transit} meta l4proto {{ tcp, udp }} th dport 53 accept"
+    overlay = (
+        f"    ip daddr {text.ip(plan.underlay)} udp dport {plan.vxlan_port} ip saddr != @nodes drop\n"
+        if plan.underlay
+        else ""
+    )
+    ports = (
+        f"    iifname {pairs} tcp dport {{ {', '.join(str(port) for port in sorted(plan.host_ports))} }} accept\n"
+        if plan.host_ports
+        else ""
+    )
+    masquerade = f"    ip saddr @published oifname != {pairs} masquerade\n" if plan.masquerade else ""
+    body = (
+        "table inet eucapy {\n"
+        f"{_set('taps', 'ifname', [f'{chr(34)}{text.link(tap)}{chr(34)}' for tap in sorted(taps)])}"
+        f"{_set('published', 'ipv4_addr', sorted({text.ip(ip) for ip in public}))}"
+        f"{_set('nodes', 'ipv4_addr', sorted({text.ip(ip) for ip in nodes}))}"
+        "  chain early {\n"
+        "    type filter hook prerouting priority raw; policy accept;\n"
+        "    iifname @taps drop\n"
+        f"{overlay}"
+        "  }\n"
+        "  chain host {\n"
+        "    type filter hook input priority filter; policy accept;\n"
+        f"    iifname {pairs} ct state established,related accept\n"
+        f"    iifname {pairs} {dns}\n"
+        f"{ports}"
+        f"    iifname {pairs} drop\n"
+        "  }\n"
+        "  chain passage {\n"
+        "    type filter hook forward priority filter; policy accept;\n"
+        f"    iifname {pairs} ct state established,related accept\n"
+        f"    iifname {pairs} {dns}\n"
+        f"    iifname {pairs} ip saddr != @published drop\n"
+        f"    oifname {pairs} ip daddr != {transit} ip daddr != @published drop\n"
+        "  }\n"
+        "  chain departures {\n"
+        "    type nat hook postrouting priority srcnat; policy accept;\n"
+        f"    ip saddr {transit} oifname != {pairs} masquerade\n"
+        f"{masquerade}"
+        "  }\n"
+        "}\n"
+    )
+    return Ruleset(namespace=NODE, digest=digest(body), text=body)
+
+
+def _set(name: str, of: str, items: list[str]) -> str:
+    return f"  set {name} {{\n    type {of}\n{text.elements(items)}  }}\n"

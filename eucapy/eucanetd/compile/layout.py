@@ -1,0 +1,89 @@
+"""What is where on a node: names, link-level addresses, sizes.
+
+    guest ── tap ┐                                              ┌── other VPCs' pairs
+                 ├ [ VPC namespace: routes, rules ] up ═══ euv<vni> ┤ [ node's namespace ] uplink ── network
+    guest ── tap ┘            │ vx                              └── underlay ══ VXLAN ══ other nodes
+                              └ sends through the node's underlay address
+
+No subnet is a broadcast domain: each address is a /32 route to a tap or to another node, and the taps answer ARP for what
+is routed. The pair `up`/`euv<vni>` is numbered from the transit block by the VPC's VNI, so nothing has to be allocated;
+neighbours on it and on VXLAN are permanent, and their MAC addresses follow from what they stand for.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from eucapy.drivers.network import netns
+
+VXLAN = "vx"
+UP = "up"
+LOOPBACK = "lo"
+PEER_PREFIX = "euv"
+
+METADATA = "169.254.169.254"
+RESOLVER = "169.254.169.253"
+"""Where EC2's resolver answers in every VPC, beside the subnet's own."""
+
+TAP_MAC = "02:65:75:63:61:00"
+"""The gateway's MAC address, the same on every tap of every node: a guest that moves keeps its ARP cache."""
+UP_MAC = "02:65:75:63:61:01"
+PEER_MAC = "02:65:75:63:61:02"
+
+VXLAN_OVERHEAD = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The node's configuration as the compiler needs it. `underlay` "" is a node without others; `uplink` "" one whose
+    public addresses are reached from the node itself, or routed to it, alone."""
+
+    prefix: str = "euca-"
+    underlay: str = ""
+    underlay_mtu: int = 1500
+    vxlan_port: int = 4789
+    uplink: str = ""
+    masquerade: bool = False
+    transit: str = "240.0.0.0/8"
+    upstream: tuple[str, ...] = ()
+    """DNS servers that the VPCs' resolvers ask."""
+    resolver_user: str = "nobody"
+    host_ports: tuple[int, ...] = ()
+    """TCP ports of this host that guests may reach from their public addresses."""
+    guest_mtu: int = 0
+    """0: what fits into the underlay."""
+
+    def namespace(self, vpc_id: str) -> str:
+        return netns.vpc_namespace(self.prefix, vpc_id)
+
+    def peer(self, vni: int) -> str:
+        return f"{PEER_PREFIX}{vni}"
+
+    @property
+    def mtu(self) -> int:
+        """Of every link of a VPC, and what guests are told."""
+        return self.guest_mtu or self.underlay_mtu - VXLAN_OVERHEAD
+
+    @property
+    def transit_gateway(self) -> str:
+        """The next hop of every namespace's default route: the node, as an address that is nobody's."""
+        return str(ipaddress.IPv4Network(self.transit).network_address)
+
+    def transit_address(self, vni: int) -> str:
+        """Raises ValueError when the block is too small for the VNI."""
+        block = ipaddress.IPv4Network(self.transit)
+        if not 0 < vni < block.num_addresses:
+            raise ValueError(f"VNI {vni} does not fit into the transit block {self.transit}")
+        return str(block.network_address + vni)
+
+
+def vtep_mac(underlay: str) -> str:
+    """The MAC address of a node's end of every VXLAN, from its underlay address."""
+    packed = ipaddress.IPv4Address(underlay).packed
+    return "02:76:" + ":".join(f"{byte:02x}" for byte in packed)
+
+
+def subnet_resolver(cidr: str) -> str:
+    """The address of the resolver in a block: its base plus two, as in EC2."""
+    return str(ipaddress.IPv4Network(cidr, strict=False).network_address + 2)

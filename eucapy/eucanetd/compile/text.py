@@ -1,0 +1,59 @@
+"""What may stand in a rule set or a resolver's file. Specs come over mutual TLS, and still no value of theirs is pasted
+into another program's language unread. Each function returns its argument in canonical form or raises ValueError."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+
+_LINK = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+_ID = re.compile(r"[a-z]+-[A-Za-z0-9-]{1,100}")
+
+
+def link(name: str) -> str:
+    if not _LINK.fullmatch(name):
+        raise ValueError(f"{name!r} is not a link's name")
+    return name
+
+
+def mac(address: str) -> str:
+    lowered = address.lower()
+    if not _MAC.fullmatch(lowered):
+        raise ValueError(f"{address!r} is not a MAC address")
+    return lowered
+
+
+def ip(address: str) -> str:
+    return str(ipaddress.IPv4Address(address))
+
+
+def cidr(block: str) -> str:
+    return str(ipaddress.IPv4Network(block, strict=False))
+
+
+def label(name: str) -> str:
+    """One label of a host name."""
+    if not _LABEL.fullmatch(name):
+        raise ValueError(f"{name!r} is not a host name")
+    return name
+
+
+def domain(name: str) -> str:
+    """A domain name, or nothing."""
+    return ".".join(label(part) for part in name.split(".")) if name else ""
+
+
+def identifier(resource_id: str) -> str:
+    """A resource id as an nftables name."""
+    if not _ID.fullmatch(resource_id):
+        raise ValueError(f"{resource_id!r} is not a resource id")
+    return resource_id.replace("-", "_")
+
+
+def elements(items: Iterable[str]) -> str:
+    """The elements line of a set or map, or nothing for an empty one, which nftables has no words for."""
+    joined = ",\n      ".join(items)
+    return f"    elements = {{\n      {joined}\n    }}\n" if joined else ""

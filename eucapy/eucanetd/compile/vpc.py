@@ -1,0 +1,123 @@
+"""One VPC on one node: its namespace with everything in it, and its things in the node's namespace.
+
+Links, addresses and routes follow the taps that are there; rules, DHCP and DNS follow the spec, so that a guest finds them
+ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+
+from eucapy.drivers.network.model import (
+    NODE,
+    Address,
+    Forwarding,
+    Link,
+    LinkKind,
+    Namespace,
+    Neighbour,
+    PublicAddress,
+    Route,
+    Thing,
+)
+from eucapy.eucanetd.compile import firewall, layout, resolver, text
+from eucapy.eucanetd.compile.layout import Layout
+from eucapy.wire.network import GroupSpec, PortSpec, VpcSpec
+
+
+def compile_vpc(
+    vpc: VpcSpec,
+    ports: Sequence[PortSpec],
+    groups: Mapping[str, GroupSpec],
+    nodes: Mapping[str, str],
+    plan: Layout,
+    taps: Set[str],
+) -> frozenset[Thing]:
+    """What there shall be for the VPC. `ports` are those of it that this node has, `taps` the taps that are on the node
+    now, `nodes` the underlay addresses. Raises ValueError for a spec that makes no sense."""
+    namespace = plan.namespace(vpc.vpc_id)
+    resolvers = resolver.resolver_addresses(vpc)
+    plugged = [port for port in ports if port.tap in taps]
+    things: set[Thing] = {
+        Namespace(namespace=namespace),
+        firewall.ruleset(vpc, ports, groups, plan, resolvers),
+        resolver.resolver(vpc, ports, plan),
+        *(Address(namespace=namespace, link=layout.LOOPBACK, ip=ip) for ip in (layout.METADATA, *resolvers)),
+        *(Route(namespace=namespace, to=text.cidr(block)) for block in (*vpc.cidrs, "169.254.0.0/16")),
+    }
+    for port in plugged:
+        things |= set(_port(vpc, port, plan))
+    things |= set(_uplink(vpc, plugged, plan))
+    if plan.underlay:
+        local = {ip for port in plugged for ip in port.private_ips}
+        things |= set(_overlay(vpc, nodes, local, plan))
+    return frozenset(things)
+
+
+def _port(vpc: VpcSpec, port: PortSpec, plan: Layout) -> Iterator[Thing]:
+    namespace = plan.namespace(vpc.vpc_id)
+    gateways = [subnet.gateway for subnet in vpc.subnets if subnet.subnet_id == port.subnet_id]
+    if not gateways:
+        raise ValueError(f"{port.interface_id} is in subnet {port.subnet_id}, which {vpc.vpc_id} has not")
+    yield Link(
+        namespace=namespace,
+        name=port.tap,
+        kind=LinkKind.TAP,
+        mtu=plan.mtu,
+        mac=layout.TAP_MAC,
+        proxy_arp=True,
+        check_source=port.source_dest_check,
+    )
+    yield Address(namespace=namespace, link=port.tap, ip=text.ip(gateways[0]))
+    for ip in port.private_ips:
+        yield Neighbour(namespace=namespace, link=port.tap, ip=text.ip(ip), mac=text.mac(port.mac))
+        yield Route(namespace=namespace, to=f"{text.ip(ip)}/32", link=port.tap)
+
+
+def _uplink(vpc: VpcSpec, plugged: Sequence[PortSpec], plan: Layout) -> Iterator[Thing]:
+    """The pair to the node's namespace, and the public addresses that come by it."""
+    namespace, peer, own = plan.namespace(vpc.vpc_id), plan.peer(vpc.vni), plan.transit_address(vpc.vni)
+    yield Link(namespace=namespace, name=layout.UP, kind=LinkKind.VETH, mtu=plan.mtu, mac=layout.UP_MAC, peer=peer)
+    yield Address(namespace=namespace, link=layout.UP, ip=own)
+    yield Neighbour(namespace=namespace, link=layout.UP, ip=plan.transit_gateway, mac=layout.PEER_MAC)
+    yield Route(namespace=namespace, to="0.0.0.0/0", link=layout.UP, via=plan.transit_gateway)
+    yield Link(namespace=NODE, name=peer, kind=LinkKind.VETH_PEER, mtu=plan.mtu, mac=layout.PEER_MAC)
+    yield Neighbour(namespace=NODE, link=peer, ip=own, mac=layout.UP_MAC)
+    yield Route(namespace=NODE, to=f"{own}/32", link=peer)
+    for public in public_addresses(vpc, plugged):
+        yield Route(namespace=NODE, to=f"{public}/32", link=peer, via=own)
+        if plan.uplink:
+            yield PublicAddress(namespace=NODE, link=text.link(plan.uplink), ip=public)
+
+
+def public_addresses(vpc: VpcSpec, plugged: Sequence[PortSpec]) -> list[str]:
+    """Public addresses that are alive here: of ports that are plugged, in a VPC that has an internet gateway."""
+    if not vpc.internet:
+        return []
+    return sorted({text.ip(public) for port in plugged for _, public in port.public})
+
+
+def _overlay(vpc: VpcSpec, nodes: Mapping[str, str], local: Set[str], plan: Layout) -> Iterator[Thing]:
+    """The VXLAN device, and a route for every address of the VPC on another node. A local address wins over a remote."""
+    namespace = plan.namespace(vpc.vpc_id)
+    yield Link(
+        namespace=namespace,
+        name=layout.VXLAN,
+        kind=LinkKind.VXLAN,
+        mtu=plan.mtu,
+        mac=layout.vtep_mac(plan.underlay),
+        vni=vpc.vni,
+        local=text.ip(plan.underlay),
+        port=plan.vxlan_port,
+    )
+    reached: set[str] = set()
+    for remote in vpc.remotes:
+        node = nodes.get(remote.node)
+        if node is None or node == plan.underlay or remote.ip in local:
+            continue
+        reached.add(text.ip(node))
+        yield Route(namespace=namespace, to=f"{text.ip(remote.ip)}/32", link=layout.VXLAN, via=text.ip(node))
+    for node in sorted(reached):
+        mac = layout.vtep_mac(node)
+        yield Neighbour(namespace=namespace, link=layout.VXLAN, ip=node, mac=mac)
+        yield Forwarding(namespace=namespace, link=layout.VXLAN, mac=mac, node=node)
