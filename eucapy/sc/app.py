@@ -12,7 +12,8 @@ from eucapy.drivers.block.base import GIB
 from eucapy.sc.agent import StorageController
 from eucapy.sc.config import Config
 from eucapy.sc.executor import Executor
-from eucapy.sc.transfer import StoreFetcher
+from eucapy.sc.transfer import Transfer
+from eucapy.wire.objects import WalrusFetcher
 from eucapy.wire.server import Listener, application
 from eucapy.wire.storage import StorageSpec
 
@@ -36,8 +37,8 @@ class StorageControllerApp:
             export_group=config.export_group,
             reserve_gib=config.reserve_gib,
         )
-        self._fetcher = StoreFetcher(config.walrus, client_tls, config.largest_image_gib * GIB)
-        executor = Executor(driver, self._fetcher, state / "downloads")
+        transfer = Transfer(WalrusFetcher(config.walrus, client_tls), config.largest_image_gib * GIB)
+        executor = Executor(driver, transfer, state / "downloads")
         self.agent = StorageController(config.zone, state, driver, executor, SystemClock(), config.resync_s)
         self._listener = Listener(
             application(self.agent, StorageSpec, CALLERS),
@@ -55,4 +56,3 @@ class StorageControllerApp:
     async def stop(self) -> None:
         await self._listener.stop()
         await self.agent.close()
-        await self._fetcher.close()

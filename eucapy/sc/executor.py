@@ -19,15 +19,15 @@ from eucapy.sc.planner import (
     TakeSnapshot,
     Unexport,
 )
-from eucapy.sc.transfer import Fetcher
+from eucapy.sc.transfer import Transfer
 
 
 class Executor:
     """Steps, done with a driver. `folder` holds what is being downloaded, and nothing else."""
 
-    def __init__(self, driver: BlockDriver, fetcher: Fetcher, folder: Path) -> None:
+    def __init__(self, driver: BlockDriver, transfer: Transfer, folder: Path) -> None:
         self._driver = driver
-        self._fetcher = fetcher
+        self._transfer = transfer
         self._folder = folder
 
     def open(self) -> None:
@@ -62,7 +62,7 @@ class Executor:
     async def _import(self, step: ImportSnapshot, progress: Callable[[int], None]) -> None:
         image = self._folder / step.snapshot_id
         try:
-            await self._fetcher.fetch(step.source, image, progress)
+            await self._transfer.fetch(step.source, image, progress)
             await self._driver.import_snapshot(step.snapshot_id, image, step.source.format, step.size_gib)
         finally:
             image.unlink(missing_ok=True)

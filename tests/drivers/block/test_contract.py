@@ -174,7 +174,7 @@ async def test_an_export_whose_server_died_is_seen_and_brought_back(pool: Pool) 
     await with_content(pool, V1, {0: "a"})
     pool.kill_export(V1)
     async with asyncio.timeout(10):
-        while (await volumes(pool))[V1].exports != {"att-1": ""}:
+        while (await volumes(pool))[V1].exports != {"att-1": ""}:  # noqa: ASYNC110  the death of a process is seen from outside
             await asyncio.sleep(0.01)
     await pool.driver.ensure_export(V1, "att-1")
     assert await pool.read(V1, 0) == "a"
