@@ -76,6 +76,11 @@ def constant(value: str) -> Filter:
     return build
 
 
+def never(values: Sequence[str]) -> Condition:
+    """A documented filter on something that no row here can have (`outpost-arn`)."""
+    return sa.false()
+
+
 def timestamp(column: sa.ColumnElement[Any]) -> Filter:
     """Seconds in the column, `2026-01-31T12:00:00.000Z` in the filter; wildcards allowed (`2026-01-*`)."""
     from eucapy.clc.store import moments

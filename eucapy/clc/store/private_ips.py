@@ -1,0 +1,74 @@
+"""Private addresses that are given out: one row each. EC2 keeps five addresses of every subnet for itself."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from eucapy.clc.store.base import metadata
+from eucapy.clc.store.free_numbers import Span, pick
+from eucapy.database import Tx
+
+RESERVED = 5
+"""The network, the router, the resolver, one for the future, and the broadcast address."""
+
+private_ips = sa.Table(
+    "private_ips",
+    metadata,
+    sa.Column("subnet_id", sa.String(32), sa.ForeignKey("subnets.id"), primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True),
+    sa.Column("ip", sa.String(15), nullable=False),
+    sa.Column("is_primary", sa.Boolean, nullable=False),
+    sa.Column("interface_id", sa.String(32), nullable=False, index=True),
+)
+
+
+def usable(cidr: str) -> Span:
+    """The first and last address that may be given out, as numbers."""
+    network = ipaddress.IPv4Network(cidr)
+    return int(network.network_address) + 4, int(network.broadcast_address) - 1
+
+
+async def is_taken(tx: Tx, subnet_id: str, number: int) -> bool:
+    return (
+        await tx.first(
+            sa.select(private_ips.c.number).where(private_ips.c.subnet_id == subnet_id, private_ips.c.number == number)
+        )
+        is not None
+    )
+
+
+async def free(tx: Tx, subnet_id: str, cidr: str) -> str | None:
+    """An address of the subnet that nobody has; None when the subnet is full."""
+
+    async def taken(number: int) -> bool:
+        return await is_taken(tx, subnet_id, number)
+
+    async def all_taken() -> Iterable[int]:
+        rows = await tx.all(sa.select(private_ips.c.number).where(private_ips.c.subnet_id == subnet_id))
+        return [row.number for row in rows]
+
+    number = await pick([usable(cidr)], taken, all_taken)
+    return None if number is None else str(ipaddress.IPv4Address(number))
+
+
+async def insert(tx: Tx, *, subnet_id: str, ip: str, interface_id: str, is_primary: bool) -> None:
+    await tx.run(
+        sa.insert(private_ips).values(
+            subnet_id=subnet_id,
+            number=int(ipaddress.IPv4Address(ip)),
+            ip=ip,
+            is_primary=is_primary,
+            interface_id=interface_id,
+        )
+    )
+
+
+async def remove(tx: Tx, interface_id: str, ips: Iterable[str] | None = None) -> None:
+    """Give back these addresses of the interface, or all of them."""
+    statement = sa.delete(private_ips).where(private_ips.c.interface_id == interface_id)
+    if ips is not None:
+        statement = statement.where(private_ips.c.ip.in_(list(ips)))
+    await tx.run(statement)

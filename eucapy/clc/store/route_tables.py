@@ -1,0 +1,233 @@
+"""Route tables, their routes, and which subnets they serve.
+
+A subnet without an association of its own is served by the VPC's main table. A route's state is not stored: it is a
+`blackhole` while its gateway is not attached to the table's VPC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from eucapy import ids
+from eucapy.clc.store import filters
+from eucapy.clc.store.base import account_column, created_column, metadata
+from eucapy.clc.store.internet_gateways import internet_gateways
+from eucapy.clc.store.subnets import subnets
+from eucapy.clc.store.tags import tag_filters
+from eucapy.database import Row, Tx
+
+route_tables = sa.Table(
+    "route_tables",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    account_column(),
+    sa.Column("vpc_id", sa.String(32), sa.ForeignKey("vpcs.id"), nullable=False, index=True),
+    created_column(),
+)
+
+routes = sa.Table(
+    "routes",
+    metadata,
+    sa.Column("route_table_id", sa.String(32), sa.ForeignKey("route_tables.id"), primary_key=True),
+    sa.Column("destination", sa.String(18), primary_key=True),
+    sa.Column("gateway_id", sa.String(32), nullable=False),
+    sa.Column("origin", sa.String(32), nullable=False),
+)
+"""`gateway_id` is `local` or an internet gateway; `origin` CreateRouteTable or CreateRoute."""
+
+associations = sa.Table(
+    "route_table_associations",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("route_table_id", sa.String(32), sa.ForeignKey("route_tables.id"), nullable=False, index=True),
+    sa.Column("vpc_id", sa.String(32), nullable=False, index=True),
+    sa.Column("subnet_id", sa.String(32), sa.ForeignKey("subnets.id"), nullable=True, unique=True),
+)
+"""`subnet_id` is null for the association that makes a table its VPC's main one."""
+
+_ACTIVE = sa.or_(
+    routes.c.gateway_id == "local",
+    sa.select(internet_gateways.c.id)
+    .where(internet_gateways.c.id == routes.c.gateway_id, internet_gateways.c.vpc_id == route_tables.c.vpc_id)
+    .correlate(routes, route_tables)
+    .exists(),
+)
+
+
+def _route(column: sa.ColumnElement[str]) -> filters.Filter:
+    return filters.exists(
+        lambda values: sa.select(routes.c.destination).where(
+            routes.c.route_table_id == route_tables.c.id, filters.matches(column, values)
+        )
+    )
+
+
+def _association(column: sa.ColumnElement[str]) -> filters.Filter:
+    return filters.exists(
+        lambda values: sa.select(associations.c.id).where(
+            associations.c.route_table_id == route_tables.c.id, filters.matches(column, values)
+        )
+    )
+
+
+FILTERS: dict[str, filters.Filter] = {
+    "route-table-id": filters.text(route_tables.c.id),
+    "vpc-id": filters.text(route_tables.c.vpc_id),
+    "owner-id": filters.text(route_tables.c.account),
+    "association.route-table-association-id": _association(associations.c.id),
+    "association.route-table-id": _association(associations.c.route_table_id),
+    "association.subnet-id": _association(associations.c.subnet_id),
+    "association.gateway-id": filters.never,
+    "association.main": _association(sa.case((associations.c.subnet_id.is_(None), "true"), else_="false")),
+    "route.destination-cidr-block": _route(routes.c.destination),
+    "route.destination-ipv6-cidr-block": filters.never,
+    "route.destination-prefix-list-id": filters.never,
+    "route.egress-only-internet-gateway-id": filters.never,
+    "route.gateway-id": _route(routes.c.gateway_id),
+    "route.instance-id": filters.never,
+    "route.nat-gateway-id": filters.never,
+    "route.transit-gateway-id": filters.never,
+    "route.vpc-peering-connection-id": filters.never,
+    "route.origin": _route(routes.c.origin),
+    "route.state": _route(sa.case((_ACTIVE, "active"), else_="blackhole")),
+    **tag_filters(route_tables.c.id),
+}
+
+
+async def insert(tx: Tx, *, account: str, vpc_id: str, vpc_cidr: str, now: float, main: bool = False) -> Row:
+    """A table with the local route; `main`: the new VPC's main one."""
+    table_id = ids.new("rtb")
+    await tx.run(sa.insert(route_tables).values(id=table_id, account=account, vpc_id=vpc_id, created_at=now))
+    await insert_route(tx, table_id, vpc_cidr, "local", "CreateRouteTable")
+    if main:
+        await associate(tx, table_id, vpc_id, None)
+    row = await by_id(tx, account, table_id)
+    assert row is not None
+    return row
+
+
+async def by_id(tx: Tx, account: str, table_id: str) -> Row | None:
+    return await tx.first(
+        sa.select(route_tables).where(route_tables.c.account == account, route_tables.c.id == table_id)
+    )
+
+
+async def main_of(tx: Tx, vpc_id: str) -> Row | None:
+    """The VPC's main association: `id`, `route_table_id`."""
+    return await tx.first(
+        sa.select(associations).where(associations.c.vpc_id == vpc_id, associations.c.subnet_id.is_(None))
+    )
+
+
+async def of_vpc(tx: Tx, vpc_id: str) -> list[Row]:
+    return list(await tx.all(sa.select(route_tables).where(route_tables.c.vpc_id == vpc_id)))
+
+
+async def page(
+    tx: Tx, account: str, conditions: Sequence[filters.Condition], after: str = "", limit: int | None = None
+) -> list[Row]:
+    """Those of the account that meet all conditions and come after the id `after`, by id."""
+    statement = sa.select(route_tables).where(route_tables.c.account == account, route_tables.c.id > after, *conditions)
+    return list(await tx.all(statement.order_by(route_tables.c.id).limit(limit)))
+
+
+async def routes_of(tx: Tx, table_ids: Sequence[str]) -> dict[str, list[Row]]:
+    """The routes of tables: destination, gateway_id, origin, and `active`."""
+    found: dict[str, list[Row]] = {}
+    rows = await tx.all(
+        sa.select(routes, _ACTIVE.label("active"))
+        .join(route_tables, route_tables.c.id == routes.c.route_table_id)
+        .where(routes.c.route_table_id.in_(table_ids))
+        .order_by(routes.c.route_table_id, routes.c.origin.desc(), routes.c.destination)
+    )
+    for row in rows:
+        found.setdefault(row.route_table_id, []).append(row)
+    return found
+
+
+async def associations_of(tx: Tx, table_ids: Sequence[str]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    rows = await tx.all(
+        sa.select(associations).where(associations.c.route_table_id.in_(table_ids)).order_by(associations.c.id)
+    )
+    for row in rows:
+        found.setdefault(row.route_table_id, []).append(row)
+    return found
+
+
+async def insert_route(tx: Tx, table_id: str, destination: str, gateway_id: str, origin: str = "CreateRoute") -> None:
+    await tx.run(
+        sa.insert(routes).values(route_table_id=table_id, destination=destination, gateway_id=gateway_id, origin=origin)
+    )
+
+
+async def route(tx: Tx, table_id: str, destination: str) -> Row | None:
+    return await tx.first(
+        sa.select(routes).where(routes.c.route_table_id == table_id, routes.c.destination == destination)
+    )
+
+
+async def replace_route(tx: Tx, table_id: str, destination: str, gateway_id: str) -> None:
+    await tx.run(
+        sa.update(routes)
+        .where(routes.c.route_table_id == table_id, routes.c.destination == destination)
+        .values(gateway_id=gateway_id)
+    )
+
+
+async def remove_route(tx: Tx, table_id: str, destination: str) -> None:
+    await tx.run(sa.delete(routes).where(routes.c.route_table_id == table_id, routes.c.destination == destination))
+
+
+async def associate(tx: Tx, table_id: str, vpc_id: str, subnet_id: str | None) -> str:
+    """The id of a new association; `subnet_id` None makes the table the VPC's main one."""
+    association_id = ids.new("rtbassoc")
+    await tx.run(
+        sa.insert(associations).values(id=association_id, route_table_id=table_id, vpc_id=vpc_id, subnet_id=subnet_id)
+    )
+    return association_id
+
+
+async def association(tx: Tx, account: str, association_id: str) -> Row | None:
+    """An association of the account's: id, route_table_id, vpc_id, subnet_id."""
+    return await tx.first(
+        sa.select(associations)
+        .join(route_tables, route_tables.c.id == associations.c.route_table_id)
+        .where(route_tables.c.account == account, associations.c.id == association_id)
+    )
+
+
+async def association_of_subnet(tx: Tx, subnet_id: str) -> Row | None:
+    return await tx.first(sa.select(associations).where(associations.c.subnet_id == subnet_id))
+
+
+async def disassociate(tx: Tx, association_id: str) -> None:
+    await tx.run(sa.delete(associations).where(associations.c.id == association_id))
+
+
+async def remove(tx: Tx, table_id: str) -> None:
+    """The table with its routes and associations."""
+    await tx.run(sa.delete(associations).where(associations.c.route_table_id == table_id))
+    await tx.run(sa.delete(routes).where(routes.c.route_table_id == table_id))
+    await tx.run(sa.delete(route_tables).where(route_tables.c.id == table_id))
+
+
+async def public_subnets(tx: Tx, vpc_ids: Sequence[str]) -> set[str]:
+    """The subnets of these VPCs whose route table sends 0.0.0.0/0 to an internet gateway attached to the VPC."""
+    own = associations.alias("own")
+    main = associations.alias("main")
+    rows = await tx.all(
+        sa.select(subnets.c.id)
+        .join(main, sa.and_(main.c.vpc_id == subnets.c.vpc_id, main.c.subnet_id.is_(None)))
+        .outerjoin(own, own.c.subnet_id == subnets.c.id)
+        .join(routes, routes.c.route_table_id == sa.func.coalesce(own.c.route_table_id, main.c.route_table_id))
+        .join(internet_gateways, internet_gateways.c.id == routes.c.gateway_id)
+        .where(
+            subnets.c.vpc_id.in_(vpc_ids),
+            routes.c.destination == "0.0.0.0/0",
+            internet_gateways.c.vpc_id == subnets.c.vpc_id,
+        )
+    )
+    return {row.id for row in rows}
