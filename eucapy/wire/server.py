@@ -17,9 +17,11 @@ from aiohttp import web
 from eucapy.pki import role_of
 from eucapy.wire import codec
 from eucapy.wire.contract import Agent, Cursor, Spec, Unreachable
+from eucapy.wire.node import NodeReads
 
 LONGEST_WAIT_S = 60.0
 LARGEST_SPEC_BYTES = 256 * 1024 * 1024
+MOST_CONSOLE_BYTES = 1 << 20
 
 Read = Callable[[str, Mapping[str, str]], Awaitable[object]]
 
@@ -64,6 +66,21 @@ def application(
     app.router.add_get("/v1/status", get_status)
     app.router.add_get("/v1/read/{name}/{id}", read)
     return app
+
+
+def console_reads(agent: NodeReads) -> dict[str, Read]:
+    """The plain reads of a node, or of a zone's nodes, by name."""
+
+    async def console(instance_id: str, query: Mapping[str, str]) -> object:
+        return await agent.console(instance_id, min(MOST_CONSOLE_BYTES, int(query.get("max_bytes", "65536"))))
+
+    async def screenshot(instance_id: str, query: Mapping[str, str]) -> object:
+        return await agent.screenshot(instance_id)
+
+    async def sensors(instance_id: str, query: Mapping[str, str]) -> object:
+        return await agent.sensors(instance_id)
+
+    return {"console": console, "screenshot": screenshot, "sensors": sensors}
 
 
 def only_roles(callers: frozenset[str]) -> Any:

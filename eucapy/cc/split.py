@@ -1,0 +1,92 @@
+"""The split: a zone's spec as one `NodeSpec` and one `NetworkSpec` a node. Pure.
+
+A node is told what it needs and nothing else: its own ports, the VPCs that these lie in, where the other addresses of
+these VPCs are, and the security groups that its ports use. Of a group that a rule merely refers to it gets the members.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import msgspec
+
+from eucapy.wire.cluster import ClusterSpec, PlacedPort
+from eucapy.wire.network import GroupSpec, NetworkSpec, RemoteSpec
+from eucapy.wire.node import NodeSpec
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one node is sent."""
+
+    node: NodeSpec
+    network: NetworkSpec
+
+
+def split(spec: ClusterSpec) -> dict[str, Part]:
+    """Every registered node's part, under the zone's generation."""
+    everywhere: dict[str, PlacedPort] = {**spec.far_ports, **spec.ports}
+    by_vpc: dict[str, list[PlacedPort]] = defaultdict(list)
+    members: dict[str, set[str]] = defaultdict(set)
+    by_node: dict[str, list[PlacedPort]] = defaultdict(list)
+    for placed in everywhere.values():
+        by_vpc[placed.port.vpc_id].append(placed)
+        for group in placed.port.groups:
+            members[group].update(placed.port.private_ips)
+    for placed in spec.ports.values():
+        by_node[placed.node].append(placed)
+    for known in spec.groups.values():
+        members[known.group_id].update(known.members)
+    addresses = {**spec.far_nodes, **{name: entry.address for name, entry in spec.nodes.items()}}
+    return {
+        name: Part(
+            NodeSpec(generation=spec.generation, node=name, instances=entry.instances),
+            _network(spec, name, by_node[name], by_vpc, members, addresses),
+        )
+        for name, entry in spec.nodes.items()
+    }
+
+
+def _network(
+    spec: ClusterSpec,
+    node: str,
+    mine: list[PlacedPort],
+    by_vpc: dict[str, list[PlacedPort]],
+    members: dict[str, set[str]],
+    addresses: dict[str, str],
+) -> NetworkSpec:
+    vpcs = {}
+    far: set[str] = set()
+    for vpc_id in sorted({placed.port.vpc_id for placed in mine}):
+        remotes = []
+        for placed in by_vpc[vpc_id]:
+            if placed.node != node and placed.node in addresses:
+                far.add(placed.node)
+                remotes += [RemoteSpec(ip=ip, node=placed.node) for ip in placed.port.private_ips]
+        if vpc_id in spec.vpcs:
+            remotes.sort(key=lambda remote: (remote.ip, remote.node))
+            vpcs[vpc_id] = msgspec.structs.replace(spec.vpcs[vpc_id], remotes=tuple(remotes))
+    return NetworkSpec(
+        generation=spec.generation,
+        node=node,
+        nodes={name: addresses[name] for name in sorted(far)},
+        vpcs=vpcs,
+        ports={placed.port.interface_id: placed.port for placed in mine},
+        groups=_groups(spec, {group for placed in mine for group in placed.port.groups}, members),
+    )
+
+
+def _groups(spec: ClusterSpec, used: set[str], members: dict[str, set[str]]) -> dict[str, GroupSpec]:
+    """The groups in use with their rules; groups that these name, with their members alone."""
+    groups: dict[str, GroupSpec] = {}
+    for group_id in sorted(used & set(spec.groups)):
+        group = spec.groups[group_id]
+        groups[group_id] = msgspec.structs.replace(group, members=tuple(sorted(members[group_id])))
+        for rule in (*group.ingress, *group.egress):
+            if rule.group and rule.group not in used and rule.group not in groups:
+                vpc = spec.groups[rule.group].vpc_id if rule.group in spec.groups else group.vpc_id
+                groups[rule.group] = GroupSpec(
+                    group_id=rule.group, vpc_id=vpc, members=tuple(sorted(members.get(rule.group, ())))
+                )
+    return groups

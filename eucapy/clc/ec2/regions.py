@@ -1,0 +1,102 @@
+"""DescribeRegions and DescribeAvailabilityZones: this cloud's own region and its zones."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from eucapy.clc.context import Call
+from eucapy.clc.ec2.errors import InvalidParameterValue, InvalidZoneNotFound
+from eucapy.clc.ec2.service import ec2
+from eucapy.clc.store.filters import InvalidFilter
+
+_REGION_FILTERS = {"endpoint": "Endpoint", "opt-in-status": "OptInStatus", "region-name": "RegionName"}
+_ZONE_FILTERS = {
+    "group-name": "GroupName",
+    "message": "Message",
+    "opt-in-status": "OptInStatus",
+    "parent-zone-id": "ParentZoneId",
+    "parent-zone-name": "ParentZoneName",
+    "region-name": "RegionName",
+    "state": "State",
+    "zone-id": "ZoneId",
+    "zone-name": "ZoneName",
+    "zone-type": "ZoneType",
+}
+
+
+@ec2.action("DescribeRegions")
+async def describe_regions(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
+    here = {
+        "OptInStatus": "opt-in-not-required",
+        "RegionName": call.region,
+        "Endpoint": call.config.endpoint or f"ec2.{call.region}.amazonaws.com",
+    }
+    for name in p.get("RegionNames") or []:
+        if name != call.region:
+            raise InvalidParameterValue(f"Invalid region(s): [{name}]")
+    return {"Regions": _filtered([here], _REGION_FILTERS, p.get("Filters"))}
+
+
+@ec2.action("DescribeAvailabilityZones")
+async def describe_availability_zones(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
+    zones = [
+        {
+            "OptInStatus": "opt-in-not-required",
+            "Messages": [],
+            "RegionName": call.region,
+            "ZoneName": name,
+            "ZoneId": zone_id(call.region, index),
+            "GroupName": f"{call.region}-zg-1",
+            "GroupLongName": f"{call.region} 1",
+            "NetworkBorderGroup": call.region,
+            "ZoneType": "availability-zone",
+            "State": "available",
+        }
+        for index, name in enumerate(call.config.zones)
+    ]
+    for name in p.get("ZoneNames") or []:
+        if name not in call.config.zones:
+            raise InvalidZoneNotFound(zone=name)
+    known = {str(zone["ZoneId"]) for zone in zones}
+    for wanted in p.get("ZoneIds") or []:
+        if wanted not in known:
+            raise InvalidParameterValue(f"Invalid availability zone-id: [{wanted}]")
+    if p.get("ZoneNames"):
+        zones = [zone for zone in zones if zone["ZoneName"] in p["ZoneNames"]]
+    if p.get("ZoneIds"):
+        zones = [zone for zone in zones if zone["ZoneId"] in p["ZoneIds"]]
+    return {"AvailabilityZones": _filtered(zones, _ZONE_FILTERS, p.get("Filters"))}
+
+
+def zone_id(region: str, index: int) -> str:
+    """AWS's short zone id, such as `use1-az1` for the first zone of us-east-1."""
+    parts = region.split("-")
+    if len(parts) == 3 and parts[2].isdigit():
+        middle = "".join(word[0] for word in _words(parts[1]))
+        return f"{parts[0]}{middle}{parts[2]}-az{index + 1}"
+    return f"{hashlib.sha256(region.encode()).hexdigest()[:4]}-az{index + 1}"
+
+
+def _words(direction: str) -> list[str]:
+    """`northeast` is two words, `east` is one."""
+    for first in ("north", "south"):
+        if direction.startswith(first) and direction != first:
+            return [first, direction[len(first) :]]
+    return [direction]
+
+
+def _filtered(
+    entries: Sequence[Mapping[str, Any]], names: Mapping[str, str], filters: Iterable[Mapping[str, Any]] | None
+) -> list[Mapping[str, Any]]:
+    """The entries that meet every filter. Zones and regions are configuration, not rows."""
+    kept = list(entries)
+    for entry in filters or ():
+        member = names.get(entry.get("Name") or "")
+        if member is None:
+            raise InvalidFilter(f"The filter '{entry.get('Name')}' is invalid")
+        patterns = entry.get("Values") or []
+        kept = [zone for zone in kept if any(fnmatchcase(str(zone.get(member, "")), pattern) for pattern in patterns)]
+    return kept

@@ -1,0 +1,16 @@
+"""The node controller on the network: its HTTPS face."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from eucapy.nc.agent import NodeController
+from eucapy.wire.node import NodeSpec
+from eucapy.wire.server import application, console_reads
+
+CALLERS = frozenset({"cc", "admin"})
+
+
+def app(controller: NodeController) -> web.Application:
+    """For the cluster controller and the operator."""
+    return application(controller, NodeSpec, CALLERS, console_reads(controller))
