@@ -45,14 +45,11 @@ class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clocks_ghz: dict[str, float] = {}
     disks: dict[str, tuple[int, int]] = {}
     ebs: dict[str, tuple[int, float, int, int, float, int]] = {}
-    enclaves: dict[str, bool] = {}
     free_tier: tuple[str, ...] = ()
     strategies: tuple[str, ...] = ("cluster", "partition", "spread")
     burstable: bool = False
     dedicated: bool = False
-    hibernation: bool = False
     ipv6: bool = True
-    tpm: bool = False
 
 
 class InstanceType(msgspec.Struct, frozen=True):
@@ -118,7 +115,7 @@ def load(path: str | Path = "") -> Catalogue:
         raise ConfigError(f"{source}: {error}") from error
     types: dict[str, InstanceType] = {}
     for name, family in families.items():
-        strays = {*family.disks, *family.ebs, *family.clocks_ghz, *family.enclaves, *family.free_tier} - set(family.sizes)
+        strays = {*family.disks, *family.ebs, *family.clocks_ghz, *family.free_tier} - set(family.sizes)
         if strays:
             raise ConfigError(f"{source}: the family {name} has no size {', '.join(sorted(strays))}")
         for size in family.sizes:

@@ -139,6 +139,11 @@ def unescape(value: str) -> str:
     return re.sub(r"\\(.)", r"\1", value)
 
 
+def pattern(value: str) -> re.Pattern[str]:
+    """A filter value as a regular expression, for answers that are not rows."""
+    return re.compile(_regex(value))
+
+
 def _like(value: str) -> str:
     out: list[str] = []
     chars = iter(value)
