@@ -1,0 +1,213 @@
+"""HTTP: aiohttp's low-level server in front of the chain.
+
+No router and no middleware: an `Edge` is the one handler. It reads the head, lets the Router claim the request, reads the
+body (in memory within the service's limit; for S3 it stays a stream), asks the Chain, and sends the answer with AWS's
+request id headers. Requests for a service that is answered elsewhere (`foreign`: S3 on the cloud controller's endpoint) are
+handed over untouched, body unread.
+
+`100 Continue` is sent when the body is first asked for, so that a refused upload is refused before it starts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from eucapy.aws import errors
+from eucapy.aws.bodies import RawReader
+from eucapy.aws.chain import Chain, host_id
+from eucapy.aws.errors import ApiError, RequestEntityTooLarge
+from eucapy.aws.message import Incoming, Outgoing
+from eucapy.aws.route import Claim, Unrouted
+from eucapy.aws.service import MIB
+
+log = logging.getLogger(__name__)
+
+Foreign = Callable[[web.BaseRequest, Claim], Awaitable[web.StreamResponse]]
+
+_SERVER = {"ec2": "AmazonEC2", "s3": "AmazonS3"}
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Edge:
+    """The handler of an endpoint. `foreign` maps a service's name to what answers it instead of the chain."""
+
+    def __init__(self, chain: Chain, *, foreign: Mapping[str, Foreign] | None = None) -> None:
+        self._chain, self._foreign = chain, dict(foreign or {})
+        missing = chain.router.foreign - self._foreign.keys()
+        if missing:
+            raise ValueError(f"the router claims {sorted(missing)}, but nobody answers them")
+
+    def server(self, **options: object) -> web.Server:
+        """An aiohttp server; `options` go to its protocol."""
+        return web.Server(self.handle, access_log=None, **options)  # type: ignore[arg-type]
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        target = request.raw_path
+        if not target.startswith("/"):
+            target = _origin_form(target)
+        path, _, query = target.partition("?")
+        headers = request.headers
+        host = headers.get("host", "")
+        router = self._chain.router
+        try:
+            claim = router.claim(request.method, path, query, headers, host)
+        except Unrouted as unrouted:
+            claim = Claim(unrouted.service.name if unrouted.service is not None else None, unrouted.protocol, path)
+            family = unrouted.service.family if unrouted.service is not None else "json"
+            return await self._early(request, claim, unrouted.error, family)
+        if claim.service in self._foreign:
+            return await self._foreign[claim.service](request, claim)
+        streams = claim.protocol == "rest-xml" and claim.service == "s3"
+        request_id = _short_id() if streams else _long_id()
+        stream, body = None, b""
+        if streams:
+            stream = RawReader(request.content.readany, _length(request), self._continue(request))
+        elif request.body_exists:
+            limit = self._limit(claim)
+            length = request.content_length
+            read = (
+                None if length is not None and length > limit else await _read(request, limit, self._continue(request))
+            )
+            if read is None:
+                family = "ec2" if claim.protocol == "query" and claim.service in (None, "ec2") else ""
+                return await self._early(request, claim, RequestEntityTooLarge(limit=limit), family)
+            body = read
+        incoming = Incoming(
+            request.method, path, query, headers, body, stream, host, request.scheme, request.remote or "",
+            self._chain.clock(), request_id,
+        )  # fmt: skip
+        outgoing = await self._chain.answer(claim, incoming)
+        return await self._send(request, claim, outgoing, request_id)
+
+    def _limit(self, claim: Claim) -> int:
+        services = self._chain.router.services
+        service = services.get(claim.service) if claim.service is not None else None
+        return service.body_limit if service is not None else MIB
+
+    @staticmethod
+    def _continue(request: web.BaseRequest) -> Callable[[], Awaitable[bytes]] | None:
+        if request.headers.get("expect", "").lower() != "100-continue" or request.version < (1, 1):
+            return None
+
+        async def begin() -> bytes:
+            await request.writer.write(_CONTINUE)
+            # The interim answer does not count: aiohttp would take the real one for begun.
+            request.writer.output_size = 0
+            return b""
+
+        return begin
+
+    async def _early(self, request: web.BaseRequest, claim: Claim, error: ApiError, family: str) -> web.StreamResponse:
+        """A refusal before the chain is reached."""
+        request_id = _long_id()
+        protocol = claim.protocol
+        if protocol == "query" and family == "ec2":
+            protocol = "ec2"
+        service = self._chain.router.services.get(claim.service or "")
+        outgoing = errors.render(error, protocol, family, service.model if service is not None else None, request_id)
+        return await self._send(request, claim, outgoing, request_id)
+
+    async def _send(
+        self, request: web.BaseRequest, claim: Claim, outgoing: Outgoing, request_id: str
+    ) -> web.StreamResponse:
+        headers = outgoing.headers
+        if claim.service == "s3":
+            headers["x-amz-request-id"] = request_id
+            headers["x-amz-id-2"] = host_id(request_id)
+        else:
+            headers["x-amzn-RequestId"] = request_id
+        headers.setdefault("Server", _SERVER.get(claim.service or "ec2", "eucapy"))
+        body = outgoing.body
+        if isinstance(body, bytes | bytearray):
+            response: web.StreamResponse = web.Response(body=body, status=outgoing.status, headers=headers)
+            self._close_unread(request, response)
+            return response
+        response = web.StreamResponse(status=outgoing.status, headers=headers)
+        if body.length is not None:
+            response.content_length = body.length
+        elif request.version >= (1, 1):
+            response.enable_chunked_encoding()
+        self._close_unread(request, response)
+        await response.prepare(request)
+        if request.method == "HEAD":
+            return response
+        try:
+            await body.send(response.write)
+            await response.write_eof()
+        except ConnectionError:
+            log.debug("request %s: the client went away", request_id)
+        except Exception:
+            log.exception("request %s: the body broke off", request_id)
+            if request.transport is not None:
+                request.transport.abort()
+        return response
+
+    @staticmethod
+    def _close_unread(request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """A body that nobody read would be taken for the next request: such a connection ends with this answer."""
+        if request.body_exists and not request.content.is_eof():
+            response.force_close()
+
+
+async def _read(request: web.BaseRequest, limit: int, begin: Callable[[], Awaitable[bytes]] | None) -> bytes | None:
+    """The whole body, or None when it is larger than `limit`."""
+    if begin is not None:
+        await begin()
+    content = request.content
+    first = await content.readany()
+    if content.at_eof():
+        return first if len(first) <= limit else None
+    parts, total = [first], len(first)
+    while piece := await content.readany():
+        total += len(piece)
+        if total > limit:
+            return None
+        parts.append(piece)
+    return b"".join(parts)
+
+
+def _length(request: web.BaseRequest) -> int | None:
+    if not request.body_exists:
+        return 0
+    return request.content_length
+
+
+def _origin_form(target: str) -> str:
+    """`http://host/path` or `*` as a path."""
+    _, scheme, rest = target.partition("://")
+    if not scheme:
+        return "/" + target.lstrip("*")
+    slash = rest.find("/")
+    return rest[slash:] if slash >= 0 else "/"
+
+
+def _long_id() -> str:
+    text = os.urandom(16).hex()
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
+
+
+def _short_id() -> str:
+    return os.urandom(8).hex().upper()
+
+
+@asynccontextmanager
+async def serving(
+    edge: Edge, host: str, port: int, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[str, int]]:
+    """Serve `edge` while the context lasts; gives the address that is bound (port 0 picks a free one)."""
+    runner = web.ServerRunner(edge.server())
+    await runner.setup()
+    site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=1024)
+    try:
+        await site.start()
+        bound = runner.addresses[0]
+        yield bound[0], bound[1]
+    finally:
+        await runner.cleanup()
