@@ -13,10 +13,10 @@ PORT ?= 8773
 DATA ?= .cloud
 
 install:
-	@etc/install/bootstrap.sh --apt node --extras node
+	@etc/install/bootstrap.sh --apt node --extras node,tools
 
 environment:
-	@etc/install/bootstrap.sh --extras node,dev
+	@etc/install/bootstrap.sh --extras node,tools,dev
 
 check: environment
 	@etc/dev/check.sh

@@ -107,11 +107,24 @@ async def _by_lines(process: asyncio.subprocess.Process, data: bytes | None, on_
     return bytes(kept)
 
 
-def run_now(*argv: str, stdin: str | None = None, timeout_s: float = 60.0, check: bool = True) -> Result:
+def run_now(
+    *argv: str,
+    stdin: str | None = None,
+    timeout_s: float = 60.0,
+    check: bool = True,
+    env: Mapping[str, str] | None = None,
+) -> Result:
     """`run` for code without an event loop (installers, test harness)."""
     try:
         done = subprocess.run(
-            argv, input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False, errors="replace"
+            argv,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            errors="replace",
+            env={**os.environ, **env} if env is not None else None,
         )
     except subprocess.TimeoutExpired as error:
         raise RunError(argv, None, f"limit of {timeout_s:g} s") from error

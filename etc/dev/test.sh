@@ -8,7 +8,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 
 printf '\n── install\n'
-etc/install/bootstrap.sh --apt node --apt test --extras node,dev || exit 1
+etc/install/bootstrap.sh --apt node --apt test --extras node,tools,dev || exit 1
 export PATH="$PWD/.venv/bin:$PATH"
 
 if [ $# -gt 0 ]; then

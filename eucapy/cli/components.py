@@ -10,7 +10,7 @@ from eucapy.cli import output
 from eucapy.cli.installation import CliError, Installation
 from eucapy.cli.operator import Operator
 
-KINDS = ("cc", "sc", "walrus", "nc")
+KINDS = ("cc", "sc", "nc")
 
 
 def main(arguments: list[str], data: Path) -> int:
@@ -22,7 +22,12 @@ def main(arguments: list[str], data: Path) -> int:
     register.add_argument("kind", choices=KINDS)
     register.add_argument("name")
     register.add_argument("--zone", default="")
-    register.add_argument("member", nargs="*", metavar="NAME=VALUE", help="urls and the rest, as the kind has them")
+    register.add_argument(
+        "member",
+        nargs="*",
+        metavar="NAME=VALUE",
+        help="url=https://HOST:PORT; for a node also eucanetd_url and address",
+    )
     options = parser.parse_args(arguments[1:])
     operator = Operator.of(Installation(data))
     if options.action == "list":

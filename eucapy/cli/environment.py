@@ -8,20 +8,22 @@ from pathlib import Path
 
 from eucapy.cli.installation import Installation
 
+VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE")
+
 
 def main(arguments: list[str], data: Path) -> int:
     parser = argparse.ArgumentParser(prog="eucapy env", description=__doc__)
     parser.add_argument("--unset", action="store_true", help="take the variables away again")
     options = parser.parse_args(arguments[1:])
     if options.unset:
-        for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
-            print(f"unset {name}")
+        print(f"unset {' '.join(VARIABLES)}")
         return 0
     print(shell_lines(Installation(data).environment()), end="")
     return 0
 
 
 def shell_lines(variables: dict[str, str]) -> str:
-    """`export NAME=VALUE` a line, quoted for any POSIX shell. A session token of another cloud is taken away."""
+    """`export NAME=VALUE` a line, quoted for any POSIX shell. What would point tools elsewhere is unset."""
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-    return "\n".join([*lines, "unset AWS_SESSION_TOKEN AWS_PROFILE"]) + "\n"
+    others = [name for name in (*VARIABLES, "AWS_SESSION_TOKEN", "AWS_PROFILE") if name not in variables]
+    return "\n".join([*lines, f"unset {' '.join(others)}"]) + "\n"

@@ -8,7 +8,9 @@ the operator's keys (0600). The installer (`faststart/`) writes both, every othe
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -67,7 +69,9 @@ class Record(msgspec.Struct, kw_only=True):
     """The range was chosen for this host alone: nothing else on the network reaches it."""
     prefix: str = "euca-"
     """What the names of the cloud's network namespaces begin with."""
-    accelerator: str = "auto"
+    node: str = "node1"
+    acceleration: str = "auto"
+    """`kvm`, `emulation` or `auto`, as in nc.toml."""
     supervised_by: str = ""
     """`systemd` or `own`; empty before the first start."""
     profile: str = ""
@@ -133,11 +137,24 @@ class Installation:
     def save_admin(self, keys: Keys) -> None:
         write_file(self.admin_file, msgspec.json.format(msgspec.json.encode(keys), indent=2) + b"\n", mode=0o600)
 
+    def settings(self, daemon: str) -> dict[str, Any]:
+        """What stands in the daemon's configuration file, which an operator may have edited. Raises CliError."""
+        path = self.folder("etc") / f"{daemon}.toml"
+        try:
+            return tomllib.loads(path.read_text())
+        except FileNotFoundError as error:
+            raise CliError(f"{path} is not there: start the cloud with ./faststart") from error
+        except tomllib.TOMLDecodeError as error:
+            raise CliError(f"{path}: {error}") from error
+
     @property
     def endpoint_url(self) -> str:
         """The address of every AWS service of this cloud."""
-        record = self.record()
-        return f"http://{record.address}:{record.ports.api}"
+        settings = self.settings("clc")
+        if settings.get("endpoint"):
+            return str(settings["endpoint"])
+        scheme = "https" if settings.get("tls_cert") else "http"
+        return f"{scheme}://{settings['host']}:{settings['port']}"
 
     @property
     def operator_url(self) -> str:
@@ -145,14 +162,19 @@ class Installation:
         return f"https://127.0.0.1:{self.record().ports.operator}"
 
     def environment(self) -> dict[str, str]:
-        """The variables that point AWS tools here."""
+        """The variables that point AWS tools here. Raises CliError."""
+        self.record()
         keys = self.admin()
-        return {
+        settings = self.settings("clc")
+        variables = {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": keys.access_key_id,
             "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
-            "AWS_DEFAULT_REGION": self.record().region,
+            "AWS_DEFAULT_REGION": str(settings.get("region", DEFAULT_REGION)),
         }
+        if settings.get("tls_cert"):
+            variables["AWS_CA_BUNDLE"] = str(self.folder("pki") / "ca.pem")
+        return variables
 
 
 def require_root(what: str) -> None:

@@ -46,11 +46,6 @@ def judge(machine: Machine) -> list[Finding]:
     ]
 
 
-def accelerator(machine: Machine) -> str:
-    """`kvm` or `tcg`. A device file alone proves nothing: the processor must offer vmx or svm to this system."""
-    return "kvm" if machine.virtualization and machine.kvm_device else "tcg"
-
-
 def _root(machine: Machine) -> Finding:
     if machine.root:
         return Finding("root", Level.GOOD, "yes")
@@ -66,7 +61,7 @@ def _system(machine: Machine) -> Finding:
 
 def _processor(machine: Machine) -> Finding:
     count = f"{machine.processors} processor{'s' if machine.processors != 1 else ''}"
-    if machine.virtualization and machine.kvm_device:
+    if machine.kvm:
         return Finding(
             "processor", Level.GOOD, f"{count} with {machine.virtualization}: guests run at full speed (KVM)"
         )
@@ -74,7 +69,7 @@ def _processor(machine: Machine) -> Finding:
         return Finding(
             "processor",
             Level.WARNING,
-            f"{count} with {machine.virtualization}, but /dev/kvm cannot be opened",
+            f"{count} with {machine.virtualization}, but KVM does not work: {machine.kvm_reason}",
             "Guests will be emulated, ten times slower or more. Load the kernel module (modprobe kvm_intel or kvm_amd) "
             "and start again to use the processor's virtualization.",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import os
@@ -11,6 +12,8 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from eucapy.drivers.hypervisor.acceleration import detect, processor_flags
 
 LOOPBACK = "127.0.0.1"
 
@@ -25,7 +28,9 @@ class Machine:
     processors: int
     virtualization: str
     """`vmx`, `svm`, or "" when the processor offers neither to this system."""
-    kvm_device: bool
+    kvm: bool
+    """Whether a guest really ran under KVM here, and `kvm_reason` why (not)."""
+    kvm_reason: str
     memory_mib: int
     available_memory_mib: int
     disk_free_gib: float
@@ -41,13 +46,16 @@ class Machine:
 def gather(data: Path, ports: Iterable[int], name: str) -> Machine:
     """Look at this machine. `data` is where the cloud will live, `name` a host name that has to resolve."""
     memory = _memory_mib()
+    acceleration = asyncio.run(detect())
+    flags = processor_flags() & {"vmx", "svm"}
     return Machine(
         root=os.geteuid() == 0,
         distribution=_distribution(),
         architecture=platform.machine(),
         processors=len(os.sched_getaffinity(0)),
-        virtualization=_virtualization(Path("/proc/cpuinfo").read_text()),
-        kvm_device=os.access("/dev/kvm", os.R_OK | os.W_OK),
+        virtualization=min(flags, default=""),
+        kvm=acceleration.kvm,
+        kvm_reason=acceleration.reason,
         memory_mib=memory.get("MemTotal", 0),
         available_memory_mib=memory.get("MemAvailable", 0),
         disk_free_gib=shutil.disk_usage(_existing(data)).free / 2**30,
@@ -95,14 +103,6 @@ def _distribution() -> str:
         return platform.freedesktop_os_release().get("PRETTY_NAME", "unknown")
     except OSError:
         return "unknown"
-
-
-def _virtualization(cpuinfo: str) -> str:
-    for line in cpuinfo.splitlines():
-        if line.startswith("flags"):
-            flags = line.partition(":")[2].split()
-            return next((flag for flag in ("vmx", "svm") if flag in flags), "")
-    return ""
 
 
 def _memory_mib() -> dict[str, int]:

@@ -1,0 +1,254 @@
+"""`eucapy image list|menu|build|install|remove`: guest images made here, and put into the cloud of this machine.
+
+An image is a file (built here from packages, given by path, or downloaded), uploaded to the bucket `eucapy-images` of
+the operator's account and registered from there, so that every node can fetch it. Whoever has an account may launch it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import shutil
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eucapy.cli import output
+from eucapy.cli.installation import CliError, Installation, Record
+
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
+BUCKET = "eucapy-images"
+Say = Callable[[str], None]
+_DOWNLOAD_BLOCK = 1 << 20
+_AVAILABLE_WITHIN_S = 600.0
+
+
+@dataclass(frozen=True)
+class MenuEntry:
+    """An image that can be built here."""
+
+    name: str
+    summary: str
+    duration: str
+
+
+MENU = (
+    MenuEntry("starter", "a small Linux that boots in seconds (busybox, ssh): for first steps and tests", "seconds"),
+    MenuEntry("debian", "Debian 12 with cloud-init, built from your package mirror", "some minutes"),
+)
+
+
+def main(arguments: list[str], data: Path) -> int:
+    parser = argparse.ArgumentParser(prog="eucapy image", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    listing = actions.add_parser("list", help="the images of the cloud of this machine")
+    listing.add_argument("--json", action="store_true")
+    actions.add_parser("menu", help="the images that can be built here")
+    build = actions.add_parser("build", help="build an image of the menu to a file")
+    build.add_argument("name", choices=[entry.name for entry in MENU])
+    build.add_argument("--output", type=Path, required=True, help="the file to write (qcow2)")
+    install = actions.add_parser("install", help="put an image into the cloud: from the menu, a file or a URL")
+    install.add_argument("source", help=f"{', '.join(entry.name for entry in MENU)}, a path, or http(s)://…")
+    install.add_argument("--name", help="the image's name; default made of the source")
+    remove = actions.add_parser("remove", help="deregister an image and remove its object")
+    remove.add_argument("image_id")
+    options = parser.parse_args(arguments[1:])
+    installation = Installation(data)
+    if options.action == "menu":
+        print(output.table([{"name": entry.name, "what": entry.summary, "takes": entry.duration} for entry in MENU]))
+    elif options.action == "list":
+        output.rows(inventory(installation), key="images", json_wanted=options.json)
+    elif options.action == "build":
+        shutil.copyfile(build_image(options.name, installation, print), options.output)
+        print(options.output)
+    elif options.action == "install":
+        print(install_image(installation, options.source, print, name=options.name or ""))
+    else:
+        remove_image(installation, options.image_id)
+    return 0
+
+
+def client(installation: Installation, service: str) -> Any:
+    """A boto3 client with the operator's keys for the cloud of this machine."""
+    import boto3
+    from botocore.config import Config
+
+    variables = installation.environment()
+    return boto3.client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=variables["AWS_ENDPOINT_URL"],
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        region_name=variables["AWS_DEFAULT_REGION"],
+        verify=variables.get("AWS_CA_BUNDLE"),
+        config=Config(s3={"addressing_style": "path"}, retries={"mode": "standard"}),
+    )
+
+
+def inventory(installation: Installation) -> list[dict[str, object]]:
+    """The operator's own images, newest first."""
+    ec2: EC2Client = client(installation, "ec2")
+    images = ec2.describe_images(Owners=["self"])["Images"]
+    return [
+        {"id": image["ImageId"], "name": image["Name"], "state": image["State"], "made": image["CreationDate"]}
+        for image in sorted(images, key=lambda image: image["CreationDate"], reverse=True)
+    ]
+
+
+def build_image(name: str, installation: Installation, say: Say) -> Path:
+    """Build an image of the menu, or find it built; the qcow2 file. Raises CliError."""
+    from eucapy.drivers.hypervisor.acceleration import detect
+    from eucapy.guests.build_cache import BuildCache
+    from eucapy.guests.requirements import MissingPrograms
+    from eucapy.run import RunError
+
+    cache = BuildCache(installation.folder("images"))
+
+    async def build() -> Path:
+        emulated = not (await detect()).kvm
+        if name == "starter":
+            from eucapy.guests import starter
+
+            return (await starter.build(cache, emulated=emulated, progress=say)).qcow2
+        from eucapy.guests import debian
+
+        return (await debian.build(cache, emulated=emulated, progress=say)).qcow2
+
+    try:
+        built = asyncio.run(build())
+    except (MissingPrograms, RunError, OSError) as error:
+        raise CliError(f"the image {name} cannot be built: {error}") from error
+    cache.prune(name)
+    return built
+
+
+def install_image(installation: Installation, source: str, say: Say, name: str = "") -> str:
+    """Bring an image into the cloud and return its id; an image of the same name and content is found again.
+
+    Raises CliError.
+    """
+    from_menu = source in {entry.name for entry in MENU}
+    if from_menu:
+        path = build_image(source, installation, say)
+    elif urllib.parse.urlsplit(source).scheme in ("http", "https"):
+        path = download(source, installation.folder("images") / "downloads", say)
+    else:
+        path = Path(source)
+        if not path.is_file():
+            raise CliError(f"{source} is neither a file, nor a URL, nor one of {', '.join(e.name for e in MENU)}")
+    name = name or (f"eucapy-{source}" if from_menu else path.stem)
+    digest = _digest(path)
+    image_id = _register(installation, path, f"{name}-{digest}", say)
+    record: Record = installation.record()
+    if record.images.get(name) != image_id:
+        record.images[name] = image_id
+        installation.save(record)
+    return image_id
+
+
+def remove_image(installation: Installation, image_id: str) -> None:
+    """Deregister the image and remove its object, if it lies in our bucket. Raises CliError."""
+    from botocore.exceptions import ClientError
+
+    ec2: EC2Client = client(installation, "ec2")
+    try:
+        image = ec2.describe_images(ImageIds=[image_id])["Images"][0]
+        ec2.deregister_image(ImageId=image_id)
+    except ClientError as error:
+        raise CliError(str(error)) from error
+    bucket, _, key = image.get("ImageLocation", "").partition("/")
+    if bucket == BUCKET:
+        client(installation, "s3").delete_object(Bucket=bucket, Key=key)
+    record = installation.record()
+    record.images = {name: known for name, known in record.images.items() if known != image_id}
+    installation.save(record)
+
+
+def download(url: str, folder: Path, say: Say) -> Path:
+    """Fetch an image file, once: a finished download of the same URL is used again. Raises CliError."""
+    file_name = Path(urllib.parse.urlsplit(url).path).name or "image"
+    target = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{file_name}"
+    if target.exists():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.part")
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer, aside.open("wb") as writer:  # noqa: S310
+            total = int(answer.headers.get("Content-Length") or 0)
+            done = 0
+            while block := answer.read(_DOWNLOAD_BLOCK):
+                writer.write(block)
+                done += len(block)
+                say(f"downloaded {done >> 20} MiB" + (f" of {total >> 20}" if total else ""))
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        aside.unlink(missing_ok=True)
+        raise CliError(f"{url} cannot be downloaded: {error}") from error
+    if total and done != total:
+        aside.unlink()
+        raise CliError(f"{url} broke off after {done} of {total} bytes")
+    return aside.rename(target)
+
+
+def _register(installation: Installation, path: Path, name: str, say: Say) -> str:
+    """Upload the file under that name and register it; the image's id once it can be launched."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    ec2: EC2Client = client(installation, "ec2")
+    s3 = client(installation, "s3")
+    try:
+        known = ec2.describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": [name]}])["Images"]
+        if known and known[0]["State"] in ("available", "pending"):
+            return _available(ec2, known[0]["ImageId"])
+        buckets = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+        if BUCKET not in buckets:
+            s3.create_bucket(Bucket=BUCKET)
+        key = f"{name}{path.suffix or '.img'}"
+        size = path.stat().st_size
+        sent = 0
+
+        def count(amount: int) -> None:
+            nonlocal sent
+            sent += amount
+            say(f"uploaded {sent >> 20} of {size >> 20} MiB")
+
+        s3.upload_file(str(path), BUCKET, key, Callback=count)
+        say("registering")
+        image_id = ec2.register_image(
+            Name=name,
+            Description=f"{name.rpartition('-')[0]}, installed by eucapy",
+            ImageLocation=f"{BUCKET}/{key}",
+            Architecture="x86_64",
+            VirtualizationType="hvm",
+        )["ImageId"]
+        _available(ec2, image_id)
+        ec2.modify_image_attribute(ImageId=image_id, LaunchPermission={"Add": [{"Group": "all"}]})
+    except (ClientError, BotoCoreError) as error:
+        raise CliError(f"the image {name} cannot be registered: {error}") from error
+    return image_id
+
+
+def _available(ec2: EC2Client, image_id: str) -> str:
+    """Wait until the image can be launched. Raises CliError with the reason when it never will."""
+    deadline = time.monotonic() + _AVAILABLE_WITHIN_S
+    while time.monotonic() < deadline:
+        image = ec2.describe_images(ImageIds=[image_id])["Images"][0]
+        if image["State"] == "available":
+            return image_id
+        if image["State"] != "pending":
+            reason = image.get("StateReason", {}).get("Message", image["State"])
+            raise CliError(f"the image {image_id} cannot be used: {reason}")
+        time.sleep(0.3)
+    raise CliError(f"the image {image_id} is still pending after {_AVAILABLE_WITHIN_S:.0f} s")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:12]
