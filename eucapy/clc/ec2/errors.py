@@ -104,3 +104,11 @@ class AuthFailure(ApiError):
 class InvalidSubnetIDNotFound(ApiError):
     code = "InvalidSubnetID.NotFound"
     message = "The subnet ID '{subnet}' does not exist"
+
+
+class InvalidID(ApiError):
+    message = "The ID '{id}' is not valid"
+
+
+class TagLimitExceeded(ApiError):
+    message = "The maximum number of Tags for a resource has been reached."

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from eucapy.clc.store import filters
 from eucapy.clc.store.base import account_column, metadata
-from eucapy.database import Tx
+from eucapy.database import Row, Tx
 
 tags = sa.Table(
     "tags",
@@ -21,6 +21,15 @@ tags = sa.Table(
     account_column(),
     sa.Index(None, "key", "value"),
 )
+
+
+FILTERS: dict[str, filters.Filter] = {
+    "key": filters.text(tags.c.key),
+    "value": filters.text(tags.c.value),
+    "resource-id": filters.text(tags.c.resource_id),
+    "resource-type": filters.text(tags.c.resource_type),
+}
+"""Of DescribeTags."""
 
 
 async def put(tx: Tx, account: str, resource_type: str, resource_id: str, values: Mapping[str, str]) -> None:
@@ -59,6 +68,30 @@ async def of(tx: Tx, resource_ids: Sequence[str]) -> dict[str, list[dict[str, st
         for row in rows:
             found.setdefault(row.resource_id, []).append({"Key": row.key, "Value": row.value})
     return found
+
+
+async def page(
+    tx: Tx,
+    account: str,
+    conditions: Sequence[filters.Condition],
+    after: tuple[str, str] = ("", ""),
+    limit: int | None = None,
+) -> list[Row]:
+    """The account's tags that meet all conditions, by resource and key, from behind `after`."""
+    resource_id, key = after
+    statement = (
+        sa.select(tags)
+        .where(tags.c.account == account, *conditions)
+        .where(sa.or_(tags.c.resource_id > resource_id, sa.and_(tags.c.resource_id == resource_id, tags.c.key > key)))
+        .order_by(tags.c.resource_id, tags.c.key)
+        .limit(limit)
+    )
+    return list(await tx.all(statement))
+
+
+def own_tag_filter(key: str) -> filters.Filter:
+    """`tag:<key>` of DescribeTags: the tag itself."""
+    return lambda values: sa.and_(tags.c.key == key, filters.matches(tags.c.value, values))
 
 
 def tag_filter(resource_id: sa.ColumnElement[Any]) -> Any:

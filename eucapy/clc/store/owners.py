@@ -1,0 +1,60 @@
+"""Which table holds the resources of each kind of id, to ask whether an account has them.
+
+Every taggable kind stands here; a test compares with `eucapy/ids.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from eucapy import ids
+from eucapy.clc.store.base import metadata
+from eucapy.clc.store.tags import chunks
+from eucapy.database import Tx
+
+TABLES = {
+    "i": "instances",
+    "r": "instances",
+    "ami": "images",
+    "aki": "images",
+    "ari": "images",
+    "vol": "volumes",
+    "snap": "snapshots",
+    "sg": "security_groups",
+    "sgr": "security_group_rules",
+    "key": "key_pairs",
+    "eipalloc": "public_ips",
+    "vpc": "vpcs",
+    "subnet": "subnets",
+    "eni": "network_interfaces",
+    "igw": "internet_gateways",
+    "rtb": "route_tables",
+    "acl": "network_acls",
+    "dopt": "dhcp_options",
+    "lt": "launch_templates",
+}
+_ID_COLUMN = {"r": "reservation_id"}
+
+
+async def missing(tx: Tx, account: str, resource_ids: Iterable[str]) -> dict[str, list[str]]:
+    """Those of the well-formed ids that the account does not own, by prefix."""
+    by_prefix: dict[str, list[str]] = {}
+    for value in resource_ids:
+        kind = ids.kind_of(value)
+        assert kind is not None, "callers check the form first"
+        by_prefix.setdefault(kind.prefix, []).append(value)
+    absent: dict[str, list[str]] = {}
+    for prefix, wanted in by_prefix.items():
+        table = metadata.tables.get(TABLES[prefix])
+        found: set[str] = set()
+        if table is not None:
+            column = table.c[_ID_COLUMN.get(prefix, "id")]
+            for chunk in chunks(wanted, 500):
+                rows = await tx.all(sa.select(column).where(table.c.account == account, column.in_(chunk)))
+                found.update(row[0] for row in rows)
+        left = [value for value in wanted if value not in found]
+        if left:
+            absent[prefix] = left
+    return absent
