@@ -48,11 +48,12 @@ NODE_SETTINGS = ("net.ipv4.ip_forward",)
 class LinuxNetwork:
     """Namespaces whose names begin with `prefix` are ours; the resolvers' files are under `folder`.
 
-    "The node's namespace" is the one that this process runs in.
+    The node's namespace is the one named `home`, or the one that this process runs in.
     """
 
-    def __init__(self, *, prefix: str, folder: Path) -> None:
+    def __init__(self, *, prefix: str, folder: Path, home: str = "") -> None:
         self._prefix = prefix
+        self._home = home
         self._resolvers = Resolvers(folder)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="network")
         self._events: LinkEvents | None = None
@@ -92,7 +93,7 @@ class LinuxNetwork:
         await self._work(lambda: self._apply(steps))
 
     def watch(self, wake: Callable[[], None]) -> None:
-        self._events = LinkEvents(wake)
+        self._events = LinkEvents(wake, self._home)
 
     async def close(self) -> None:
         if self._events is not None:
@@ -114,7 +115,7 @@ class LinuxNetwork:
         broken: dict[str, str] = {}
         waiting: frozenset[str] = frozenset()
         mtus: dict[str, int] = {}
-        with Places() as places:
+        with Places(self._home) as places:
             node = places.node
             messages = list(node.ip.link("dump"))
             waiting = frozenset(m.get_attr("IFLA_IFNAME") for m in messages if links.is_tap(m))
@@ -140,7 +141,7 @@ class LinuxNetwork:
         return Observed(things=frozenset(things), waiting_taps=waiting, mtus=mtus, broken=broken)
 
     def _apply(self, steps: Sequence[Step]) -> None:
-        with Places() as places:
+        with Places(self._home) as places:
             for step in steps:
                 try:
                     self._take(step, places)

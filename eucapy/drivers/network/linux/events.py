@@ -7,18 +7,24 @@ import contextlib
 import socket
 from collections.abc import Callable
 
+from eucapy.drivers.network import netns
+
 RTMGRP_LINK = 1
 SOL_NETLINK = 270
 NETLINK_LISTEN_ALL_NSID = 8
 
 
+def _netlink() -> socket.socket:
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+
+
 class LinkEvents:
     """A netlink subscription in the event loop; it says only that something happened, the loop looks what."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], None], home: str = "") -> None:
         self._wake = wake
         self._loop = asyncio.get_running_loop()
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        self._socket = netns.call_in(home, _netlink)
         self._socket.setblocking(False)
         # Namespaces that our veth pairs and VXLAN devices reach into have ids here, so a guest's end is heard too.
         self._socket.setsockopt(SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1)

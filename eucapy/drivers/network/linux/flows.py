@@ -20,7 +20,7 @@ from eucapy.drivers.network.linux.places import Place
 def forget_untrue(place: Place, published: Collection[tuple[str, str]]) -> int:
     """Forget the connections whose translation is not a (private, public) pair of `published`; returns how many."""
     true = set(published)
-    with netns.inside(place.namespace):
+    with netns.inside(place.netns):
         tracker = NFCTSocket()
     forgotten = 0
     try:

@@ -21,11 +21,15 @@ OURS = 180
 
 
 class Place:
-    """One namespace. `ip` speaks netlink inside it from whatever namespace the thread is in."""
+    """One namespace. `ip` speaks netlink inside it from whatever namespace the thread is in.
 
-    def __init__(self, namespace: str) -> None:
+    `namespace` is its name in the model ("" for the node's own), `netns` the name to enter it by ("": where we are).
+    """
+
+    def __init__(self, namespace: str, name: str) -> None:
         self.namespace = namespace
-        with netns.inside(namespace):
+        self.netns = name
+        with netns.inside(name):
             self.ip: Any = IPRoute()
 
     def close(self) -> None:
@@ -50,13 +54,13 @@ class Place:
 
     def write(self, setting: str, value: str) -> None:
         """A kernel setting, as a path under /proc/sys."""
-        with netns.inside(self.namespace):
+        with netns.inside(self.netns):
             Path("/proc/sys", setting).write_text(value)
 
     def read(self, settings: list[str]) -> dict[str, str]:
         """Kernel settings; what is not there is left out."""
         values: dict[str, str] = {}
-        with netns.inside(self.namespace):
+        with netns.inside(self.netns):
             for setting in settings:
                 with contextlib.suppress(FileNotFoundError):
                     values[setting] = Path("/proc/sys", setting).read_text().strip()
@@ -64,9 +68,10 @@ class Place:
 
 
 class Places:
-    """The namespaces that one activity has opened; the node's own is `node`."""
+    """The namespaces that one activity has opened; the node's own is `node`, entered by the name `home`."""
 
-    def __init__(self) -> None:
+    def __init__(self, home: str = "") -> None:
+        self._home = home
         self._open: dict[str, Place] = {}
 
     def __enter__(self) -> Places:
@@ -85,7 +90,7 @@ class Places:
     def __getitem__(self, namespace: str) -> Place:
         place = self._open.get(namespace)
         if place is None:
-            place = self._open[namespace] = Place(namespace)
+            place = self._open[namespace] = Place(namespace, namespace or self._home)
         return place
 
     def forget(self, namespace: str) -> None:

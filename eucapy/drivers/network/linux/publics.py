@@ -14,6 +14,7 @@ from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST
 from pyroute2.netlink.rtnl import RTM_GETNEIGH
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
 
+from eucapy.drivers.network import netns
 from eucapy.drivers.network.linux.places import OURS, Place, Places, gone
 from eucapy.drivers.network.model import NODE, PublicAddress
 
@@ -53,13 +54,16 @@ def drop(thing: PublicAddress, places: Places) -> None:
 
 def announce(thing: PublicAddress, places: Places) -> None:
     """A gratuitous ARP request on the uplink; a link without ARP is left in peace."""
-    link = places[thing.namespace].link(thing.link)
+    place = places[thing.namespace]
+    link = place.link(thing.link)
     mac = link.get_attr("IFLA_ADDRESS") if link is not None else None
     if not mac:
         return
     own = bytes.fromhex(mac.replace(":", ""))
     ip = socket.inet_aton(thing.ip)
     frame = b"\xff" * 6 + own + struct.pack("!H", ETH_P_ARP) + _ARP_REQUEST + own + ip + b"\0" * 6 + ip
-    with contextlib.closing(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP))) as sender:
+    with netns.inside(place.netns):
+        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP))
+    with contextlib.closing(raw) as sender:
         sender.bind((thing.link, ETH_P_ARP))
         sender.send(frame)

@@ -24,7 +24,7 @@ _MARK = "digest_"
 
 def observe(place: Place) -> Iterator[Ruleset]:
     """The rule set that is loaded, if one is; its digest is empty when it is not one that we loaded whole."""
-    with netns.inside(place.namespace):
+    with netns.inside(place.netns):
         tables = NFTables(nfgen_family=NFPROTO_INET)
     try:
         chains = [
@@ -42,18 +42,19 @@ def observe(place: Place) -> Iterator[Ruleset]:
 def put(thing: Ruleset, places: Places) -> None:
     """Replace; connections that were translated in a way that no longer holds are forgotten afterwards."""
     mark = f"table inet {TABLE} {{\n  chain {_MARK}{thing.digest} {{\n  }}\n}}\n"
-    _load(thing.namespace, _removal() + thing.text + mark)
+    place = places[thing.namespace]
+    _load(place, _removal() + thing.text + mark)
     if thing.published is not None:
-        flows.forget_untrue(places[thing.namespace], thing.published)
+        flows.forget_untrue(place, thing.published)
 
 
 def drop(thing: Ruleset, places: Places) -> None:
-    _load(thing.namespace, _removal())
+    _load(places[thing.namespace], _removal())
 
 
 def _removal() -> str:
     return "".join(f"table {family} {TABLE}\ndelete table {family} {TABLE}\n" for family in FAMILIES)
 
 
-def _load(namespace: str, text: str) -> None:
-    run_now(*in_netns(namespace or None, ["nft", "-f", "-"]), stdin=text)
+def _load(place: Place, text: str) -> None:
+    run_now(*in_netns(place.netns or None, ["nft", "-f", "-"]), stdin=text)

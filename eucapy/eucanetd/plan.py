@@ -1,0 +1,147 @@
+"""What shall be on the node: the spec, and what it no longer names but must not lose its network.
+
+    spec ─┐
+    laid ─┼─► Intent (VPCs, ports, groups) ─► things by item
+    taps ─┘
+
+An item is what fails, waits and is reported on its own: the node's own part, or one VPC. `Laid` is the ledger of what has
+been laid out: a port that the spec has dropped keeps what it had for as long as its guest's tap is there (absence never
+destroys; the tap's end is the tombstone), and the namespace of a VPC that the spec has dropped is removed when nothing is
+left in it, since the ledger says that it is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from eucapy.drivers.network import netns
+from eucapy.drivers.network.model import Observed, Thing
+from eucapy.eucanetd.compile.layout import Layout
+from eucapy.eucanetd.compile.node import compile_node
+from eucapy.eucanetd.compile.vpc import compile_vpc, public_addresses
+from eucapy.wire.contract import Fault
+from eucapy.wire.network import GroupSpec, NetworkSpec, PortSpec, VpcSpec
+
+NODE_ITEM = "node"
+
+
+class Laid(msgspec.Struct, frozen=True):
+    """What this node has, or is about to have, laid out."""
+
+    vpcs: dict[str, VpcSpec] = {}
+    ports: dict[str, PortSpec] = {}
+    groups: dict[str, GroupSpec] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is wanted. `kept` are the ports that only `Laid` names, `leaving` the VPCs whose namespaces shall go."""
+
+    laid: Laid
+    kept: frozenset[str]
+    leaving: frozenset[str]
+    nodes: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """The things by item, and the items of which no sense can be made."""
+
+    items: dict[str, frozenset[Thing]] = field(default_factory=dict)
+    faults: dict[str, Fault] = field(default_factory=dict)
+
+
+def intend(spec: NetworkSpec, laid: Laid, observed: Observed, layout: Layout) -> Intent:
+    """Join the spec with what must be kept. Pure."""
+    kept = {
+        interface_id: port
+        for interface_id, port in laid.ports.items()
+        if interface_id not in spec.ports and port.tap in observed.taps(layout.namespace(port.vpc_id))
+    }
+    ports = {**kept, **spec.ports}
+    vpcs = dict(spec.vpcs)
+    for port in kept.values():
+        if port.vpc_id not in vpcs and port.vpc_id in laid.vpcs:
+            vpcs[port.vpc_id] = laid.vpcs[port.vpc_id]
+    groups = dict(spec.groups)
+    for group_id in _groups_of(kept, laid.groups):
+        groups.setdefault(group_id, laid.groups[group_id])
+    leaving = {
+        vpc_id
+        for vpc_id in laid.vpcs
+        if vpc_id not in vpcs and not observed.taps(layout.namespace(vpc_id)) and _is_there(vpc_id, observed, layout)
+    }
+    held = {
+        vpc_id: laid.vpcs[vpc_id] for vpc_id in laid.vpcs if vpc_id not in vpcs and _is_there(vpc_id, observed, layout)
+    }
+    return Intent(
+        laid=Laid(vpcs={**held, **vpcs}, ports=ports, groups=groups),
+        kept=frozenset(kept),
+        leaving=frozenset(leaving),
+        nodes=dict(spec.nodes),
+    )
+
+
+def _groups_of(ports: Mapping[str, PortSpec], groups: Mapping[str, GroupSpec]) -> set[str]:
+    """The groups of the ports, and the groups that their rules refer to."""
+    used = {group_id for port in ports.values() for group_id in port.groups if group_id in groups}
+    referred = {
+        rule.group for group_id in used for rule in (*groups[group_id].ingress, *groups[group_id].egress) if rule.group
+    }
+    return used | (referred & groups.keys())
+
+
+def _is_there(vpc_id: str, observed: Observed, layout: Layout) -> bool:
+    namespace = layout.namespace(vpc_id)
+    return any(thing.namespace == namespace for thing in observed.things) or namespace in observed.broken
+
+
+def desire(intent: Intent, observed: Observed, layout: Layout) -> Desired:
+    """Compile the intent. A VPC that makes no sense is a fault of its own; the others are not kept. Pure."""
+    desired = Desired()
+    laid = intent.laid
+    by_vpc: dict[str, list[PortSpec]] = {}
+    for port in laid.ports.values():
+        by_vpc.setdefault(port.vpc_id, []).append(port)
+    public: set[str] = set()
+    for vpc_id, vpc in laid.vpcs.items():
+        namespace = layout.namespace(vpc_id)
+        if vpc_id in intent.leaving:
+            desired.items[vpc_id] = frozenset()
+            continue
+        if namespace in observed.broken:
+            desired.faults[vpc_id] = Fault(code="NamespaceUnreadable", message=observed.broken[namespace])
+            continue
+        ports = by_vpc.get(vpc_id, [])
+        taps = observed.waiting_taps | observed.taps(namespace)
+        try:
+            desired.items[vpc_id] = compile_vpc(vpc, ports, laid.groups, intent.nodes, layout, taps)
+            public |= set(public_addresses(vpc, [port for port in ports if port.tap in taps]))
+        except ValueError as error:
+            desired.faults[vpc_id] = Fault(code="InvalidSpec", message=str(error), final=True)
+    for vpc_id in by_vpc.keys() - laid.vpcs.keys():
+        desired.faults[vpc_id] = Fault(
+            code="UnknownVpc", message=f"the spec has ports in {vpc_id} and does not describe it"
+        )
+    try:
+        taps_named = [port.tap for port in laid.ports.values()]
+        desired.items[NODE_ITEM] = compile_node(layout, taps_named, public, intent.nodes.values())
+    except ValueError as error:
+        desired.faults[NODE_ITEM] = Fault(code="InvalidSpec", message=str(error), final=True)
+    return desired
+
+
+def strangers(intent: Intent, observed: Observed, layout: Layout) -> tuple[str, ...]:
+    """What is here and in no spec: ports kept for their taps' sake, taps nobody knows, namespaces not of our making."""
+    known = {(layout.namespace(port.vpc_id), port.tap) for port in intent.laid.ports.values()}
+    found = set(intent.kept)
+    for namespace in observed.namespaces:
+        vpc_id = netns.vpc_of(layout.prefix, namespace)
+        if vpc_id not in intent.laid.vpcs:
+            found.add(namespace)
+        else:
+            found |= {f"{namespace}/{tap}" for tap in observed.taps(namespace) if (namespace, tap) not in known}
+    return tuple(sorted(found))
