@@ -1,12 +1,12 @@
 """`Call`: what a handler is given. One request, one transaction, no machine in sight.
 
 A handler reads and writes rows through `call.tx` and asks for loops with `call.wake(name)`, which fires after the commit.
-It has no commit, no try, no DryRun and no XML: the chain and `invoke.py` see to them.
+It has no commit, no try, no DryRun and no XML: the chain and `environment.py` see to them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,13 @@ class Principal:
         return f"arn:aws:iam::{self.account}:user{self.path}{self.user_name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A handler's answer that needs a plain read of an agent: it is awaited when the transaction is over."""
+
+    work: Callable[[], Awaitable[Mapping[str, Any]]]
+
+
 @dataclass(slots=True)
 class Call:
     """One API request, inside its transaction. Times are seconds since the epoch."""
@@ -52,7 +59,7 @@ class Call:
     fire: Callable[[str], None] = field(repr=False)
     """Wakes a loop by name, now; handlers use `wake`."""
     reads: Any = None
-    """The plain reads of instances (console, screenshot, sensors); None in handlers' own tests."""
+    """The plain reads of instances (`wire.node.NodeReads`), for use in `Later` alone: never inside the transaction."""
     token: Callable[[str], str] = field(default=str, repr=False)
     """Makes an opaque paging token of a position; `position` takes it back (InvalidNextToken)."""
     position: Callable[[str], str] = field(default=str, repr=False)

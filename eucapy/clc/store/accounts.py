@@ -77,10 +77,12 @@ async def every(tx: Tx) -> list[Row]:
     return list(await tx.all(sa.select(accounts).order_by(accounts.c.created_at)))
 
 
-async def insert_user(tx: Tx, account_id: str, name: str, rights: str, now: float) -> Row:
+async def insert_user(tx: Tx, account_id: str, name: str, rights: str, now: float, path: str = "/") -> Row:
     """`rights` is `all` or `none`."""
     user_id = principal_id("AIDA")
-    await tx.run(sa.insert(users).values(id=user_id, account=account_id, name=name, rights=rights, created_at=now))
+    await tx.run(
+        sa.insert(users).values(id=user_id, account=account_id, name=name, path=path, rights=rights, created_at=now)
+    )
     row = await tx.first(sa.select(users).where(users.c.id == user_id))
     assert row is not None
     return row
@@ -125,3 +127,23 @@ async def key(tx: Tx, key_id: str) -> Row | None:
         .join(accounts, accounts.c.id == access_keys.c.account)
         .where(access_keys.c.id == key_id)
     )
+
+
+async def keys_of(tx: Tx, user_id: str) -> list[Row]:
+    """A user's keys, the oldest first."""
+    return list(
+        await tx.all(sa.select(access_keys).where(access_keys.c.user_id == user_id).order_by(access_keys.c.created_at))
+    )
+
+
+async def set_active(tx: Tx, key_id: str, active: bool) -> None:
+    await tx.run(sa.update(access_keys).where(access_keys.c.id == key_id).values(active=active))
+
+
+async def remove_key(tx: Tx, key_id: str) -> None:
+    await tx.run(sa.delete(access_keys).where(access_keys.c.id == key_id))
+
+
+async def remove_user(tx: Tx, user_id: str) -> None:
+    """The user must have no keys left."""
+    await tx.run(sa.delete(users).where(users.c.id == user_id))

@@ -1,0 +1,138 @@
+"""What surrounds a handler: its transaction, DryRun, ClientToken. The chain's `Environment` for the cloud controller.
+
+DryRun        the handler runs, the transaction is rolled back, the answer is DryRunOperation
+ClientToken   the answer is stored in the same transaction; a repetition gets it again (other parameters under the
+              same token: IdempotentParameterMismatch); after a day the token is free again
+reads         Describe…, Get…, List… run on a snapshot and cannot write
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from eucapy.aws.chain import AuditRecord, Request
+from eucapy.aws.credentials import Credential
+from eucapy.aws.paging import Pager
+from eucapy.aws.service import Handler
+from eucapy.clc.audit import AuditTrail
+from eucapy.clc.authenticate import Keys
+from eucapy.clc.authorize import authorize
+from eucapy.clc.config import Config
+from eucapy.clc.context import Call, Later
+from eucapy.clc.instance_types import Catalogue
+from eucapy.clc.seal import Seal
+from eucapy.clc.store import client_tokens
+from eucapy.clock import Clock
+from eucapy.database import Database, Tx
+from eucapy.errors import ApiError
+
+READS = ("Describe", "Get", "List")
+
+
+class DryRunOperation(ApiError):
+    status = 412
+    message = "Request would have succeeded, but DryRun flag is set."
+
+
+class IdempotentParameterMismatch(ApiError):
+    message = "Request with the same token, but different parameters, has already been made."
+
+
+class CloudEnvironment:
+    """Implements `eucapy.aws.chain.Environment`."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        database: Database,
+        keys: Keys,
+        seal: Seal,
+        pager: Pager,
+        types: Catalogue,
+        clock: Clock,
+        audit: AuditTrail,
+        fire: Callable[[str], None],
+        reads: Any,
+    ) -> None:
+        self._config, self._database, self._keys, self._seal = config, database, keys, seal
+        self._pager, self._types, self._clock, self._audit = pager, types, clock, audit
+        self._fire, self._reads = fire, reads
+
+    async def credential(self, access_key_id: str, session_token: str | None) -> Credential | None:
+        return await self._keys.find(access_key_id)
+
+    async def authorize(self, request: Request) -> None:
+        authorize(request)
+
+    def audit(self, record: AuditRecord) -> None:
+        self._audit.note(record)
+
+    async def invoke(self, request: Request, handler: Handler) -> Any:
+        """The handler's answer, its transaction committed."""
+        params = request.params
+        dry_run = bool(params.get("DryRun"))
+        token = str(params.get("ClientToken") or "") if request.service.name == "ec2" else ""
+
+        async def work(tx: Tx) -> Any:
+            call = self._call(request, tx)
+            digest = ""
+            if token:
+                digest = _digest(params)
+                held = await client_tokens.find(tx, call.account, request.action, token)
+                if held is not None:
+                    if held.digest != digest:
+                        raise IdempotentParameterMismatch
+                    return msgspec.msgpack.decode(held.answer)
+            answer = await handler.function(call, params)
+            if dry_run:
+                raise DryRunOperation
+            if token and isinstance(answer, Mapping):
+                stored = msgspec.msgpack.encode(answer, enc_hook=_plain)
+                await client_tokens.insert(tx, call.account, request.action, token, digest, stored, call.now)
+            return answer
+
+        if request.action.startswith(READS):
+            answer = await self._database.read(work)
+        else:
+            answer = await self._database.write(work)
+        return await answer.work() if isinstance(answer, Later) else answer
+
+    def _call(self, request: Request, tx: Tx) -> Call:
+        purpose = f"{request.service.name}:{request.action}"
+        account = request.identity.account
+        return Call(
+            tx=tx,
+            service=request.service.name,
+            action=request.action,
+            identity=request.identity,
+            region=request.region,
+            request_id=request.request_id,
+            now=self._clock.time(),
+            config=self._config,
+            types=self._types,
+            seal=self._seal.seal,
+            unseal=self._seal.unseal,
+            fire=self._fire,
+            reads=self._reads,
+            token=lambda position: self._pager.seal(purpose, account, position),
+            position=lambda token: str(self._pager.open(purpose, account, token)),
+            source_ip=request.http.remote,
+            user_agent=request.http.headers.get("user-agent", ""),
+        )
+
+
+def _digest(params: Mapping[str, Any]) -> str:
+    """A fingerprint of the parameters, the order of members aside."""
+    return hashlib.sha256(msgspec.json.encode(params, enc_hook=_plain, order="sorted")).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.timestamp()
+    raise TypeError(f"{type(value).__name__} in a stored answer")
