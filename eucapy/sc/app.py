@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
 
 from eucapy import pki
@@ -25,26 +24,27 @@ class StorageControllerApp:
 
     def __init__(self, config: Config) -> None:
         """Raises BadRequest for a configuration that no driver takes."""
-        state = Path(config.state)
-        certificates = Path(config.certificates)
-        client_tls: ssl.SSLContext | None = None
-        if config.walrus.startswith("https:"):
-            client_tls = pki.client_context(certificates, "sc")
+        certificates = Path(config.pki) if config.pki else None
         driver = loader.load(
             config.driver,
-            Path(config.pool),
-            Path(config.run),
+            config.pool_folder,
+            config.run_folder,
             export_group=config.export_group,
             reserve_gib=config.reserve_gib,
         )
-        transfer = Transfer(WalrusFetcher(config.walrus, client_tls), config.largest_image_gib * GIB)
-        executor = Executor(driver, transfer, state / "downloads")
-        self.agent = StorageController(config.zone, state, driver, executor, SystemClock(), config.resync_s)
+        store = WalrusFetcher(
+            config.walrus_internal_url, pki.client_context(certificates, "sc") if certificates is not None else None
+        )
+        transfer = Transfer(store, config.largest_image_gib * GIB)
+        executor = Executor(driver, transfer, config.data_folder / "downloads")
+        self.agent = StorageController(
+            config.zone, config.data_folder, driver, executor, SystemClock(), config.resync_s
+        )
         self._listener = Listener(
             application(self.agent, StorageSpec, CALLERS),
-            config.listen_host,
-            config.listen_port,
-            pki.server_context(certificates, "sc"),
+            config.host,
+            config.port,
+            pki.server_context(certificates, "sc") if certificates is not None else None,
         )
 
     async def start(self) -> int:

@@ -1,7 +1,8 @@
-"""The storage controller's configuration."""
+"""The storage controller's options."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -13,28 +14,38 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """`etc/sc.toml`."""
 
     zone: Annotated[str, doc("Availability zone whose storage this is.")] = "us-east-1a"
-    listen_host: Annotated[str, doc("Address that the cloud controller connects to.")] = "127.0.0.1"
-    listen_port: Annotated[int, doc("TCP port of the agent's interface.", ge=0, le=65535)] = 8776
-    certificates: Annotated[str, doc("Folder with ca.pem, sc-cert.pem and sc-key.pem.")] = "/etc/eucapy/pki"
-    state: Annotated[str, doc("Folder of the agent's own state: the accepted spec and what it works on.")] = (
+    data: Annotated[str, doc("Folder for the accepted spec, downloads, and what the two folders below default to.")] = (
         "/var/lib/eucapy/sc"
     )
-    driver: Annotated[str, doc("Block driver: files (qcow2 files), or fake (nothing real; for trying out).")] = "files"
-    pool: Annotated[str, doc("Folder that holds the volumes and snapshots.")] = "/var/lib/eucapy/sc/pool"
-    run: Annotated[str, doc("Folder for the sockets of exported volumes: short, absolute, on this host only.")] = (
-        "/run/eucapy/sc"
+    pki: Annotated[str, doc("Folder with ca.pem, sc-cert.pem and sc-key.pem; empty: plain HTTP, for tests only.")] = (
+        "/var/lib/eucapy/pki"
     )
+    host: Annotated[str, doc("Address that the cloud controller reaches this storage at.")] = "127.0.0.1"
+    port: Annotated[int, doc("TCP port for the cloud controller.", ge=0, le=65535)] = 8776
+    walrus_internal_url: Annotated[str, doc("The object store's port for components.")] = "https://127.0.0.1:8781"
+    driver: Annotated[str, doc("Block driver: files (qcow2 files), or fake (nothing real; for trying out).")] = "files"
+    pool: Annotated[str, doc("Folder that holds the volumes and snapshots; empty: `pool` in the data folder.")] = ""
+    run: Annotated[
+        str, doc("Folder for the sockets of exported volumes, at most 72 bytes long; empty: `run` in the data folder.")
+    ] = ""
     export_group: Annotated[
         str, doc("Group that may connect to exported volumes, which QEMU runs under; empty: root alone.")
     ] = ""
     reserve_gib: Annotated[
-        int, doc("Nothing new is made while less than this is free on the pool's file system, in GiB.", ge=0)
+        int, doc("Nothing new is made while less than this is free on the pool's file system, GiB.", ge=0)
     ] = 1
-    walrus: Annotated[str, doc("The object store's internal address, from which images are fetched.")] = (
-        "https://127.0.0.1:8775"
-    )
-    largest_image_gib: Annotated[int, doc("Images larger than this are refused, in GiB.", ge=1)] = 256
-    resync_s: Annotated[
-        float, doc("The loop looks at everything this often, in seconds, if nothing wakes it.", gt=0)
-    ] = 30.0
+    largest_image_gib: Annotated[int, doc("Images larger than this are refused, GiB.", ge=1)] = 256
+    resync_s: Annotated[float, doc("Seconds after which the loop looks at everything if nothing woke it.", gt=0)] = 30.0
     log_level: Annotated[str, doc("debug, info, warning or error.")] = "info"
+
+    @property
+    def data_folder(self) -> Path:
+        return Path(self.data)
+
+    @property
+    def pool_folder(self) -> Path:
+        return Path(self.pool) if self.pool else self.data_folder / "pool"
+
+    @property
+    def run_folder(self) -> Path:
+        return Path(self.run) if self.run else self.data_folder / "run"

@@ -57,13 +57,11 @@ class Service:
             dump(
                 {
                     "zone": "one",
-                    "listen_port": self.port,
-                    "certificates": str(folder / "pki"),
-                    "state": str(folder / "state"),
-                    "pool": str(folder / "pool"),
-                    "run": str(folder / "run"),
+                    "port": self.port,
+                    "pki": str(folder / "pki"),
+                    "data": str(folder),
                     "reserve_gib": 0,
-                    "walrus": store_url,
+                    "walrus_internal_url": store_url,
                 }
             )
         )
@@ -186,7 +184,7 @@ async def test_another_component_may_not_give_it_specs(service: Service, folder:
 
 async def test_a_configuration_that_cannot_be_used_is_said_and_ends_with_2(tmp_path: Path) -> None:
     config = tmp_path / "sc.toml"
-    for content, words in (("zon = 'one'\n", "zon"), ("driver = 'tape'\nwalrus = 'http://x'\n", "tape")):
+    for content, words in (("zon = 'one'\n", "zon"), ("driver = 'tape'\npki = ''\n", "tape")):
         config.write_text(content)
         result = await run(sys.executable, "-m", "eucapy_services.sc.main", "--config", str(config), check=False)
         assert (result.status, words in result.stderr) == (2, True)
