@@ -29,7 +29,7 @@ def has_systemd() -> bool:
 def start_programs(installation: Installation, record: Record) -> None:
     """Have every program run, and keep running. Raises CliError, RunError."""
     if has_systemd():
-        systemd.install(programs_of(installation))
+        systemd.install(programs_of(installation), installation.data)
         systemd.start()
         record.supervised_by = "systemd"
     else:

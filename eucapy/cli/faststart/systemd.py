@@ -32,7 +32,7 @@ def unit_name(program: Program) -> str:
     return f"eucapy-{program.name}.service"
 
 
-def unit_text(program: Program) -> str:
+def unit_text(program: Program, data: Path) -> str:
     """The unit file of a program: as it was written for it, with this cloud's command line."""
     if program.name == HYPERVISOR:
         template = files("eucapy.cli.faststart").joinpath("libvirtd.service").read_text()
@@ -41,17 +41,20 @@ def unit_text(program: Program) -> str:
     line = "ExecStart=" + " ".join(map(_quoted, program.argv))
     text, count = re.subn(r"(?m)^ExecStart=.*$", line.replace("\\", r"\\"), template)
     assert count == 1, f"{program.name}.service has {count} ExecStart lines"
+    # The interpreter may live below a home folder, and the data folder is wherever it was asked for.
+    text = re.sub(r"(?m)^StateDirectory.*\n", "", text).replace("ProtectHome=yes", "ProtectHome=read-only")
+    text = text.replace("[Service]\n", f"[Service]\nReadWritePaths={_quoted(str(data))}\n", 1)
     if "PartOf=" not in text:
         text = text.replace("[Unit]\n", f"[Unit]\nPartOf={TARGET}\n", 1)
     return text
 
 
-def install(programs: Sequence[Program], units: Path = UNITS) -> list[Path]:
+def install(programs: Sequence[Program], data: Path, units: Path = UNITS) -> list[Path]:
     """Write the unit files and have them started at boot; the paths that were written."""
     written: list[Path] = []
     for program in programs:
         path = units / unit_name(program)
-        path.write_text(unit_text(program))
+        path.write_text(unit_text(program, data))
         written.append(path)
     target = units / TARGET
     target.write_text(_TARGET_TEXT.format(units=" ".join(unit_name(program) for program in programs)))
