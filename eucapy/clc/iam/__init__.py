@@ -7,6 +7,7 @@ from eucapy.aws.service import Service
 
 def load() -> Service:
     """The service with its handlers registered."""
-    from eucapy.clc.iam import users
+    from eucapy.clc.iam import service, users
 
-    return users.iam
+    assert users
+    return service.iam

@@ -1,0 +1,181 @@
+"""The port for components and the operator: JSON over HTTPS with mutual TLS, the caller's role decides.
+
+GET  /admin/status                                    POST /admin/accounts {name}
+GET  /admin/accounts · /admin/users · /admin/components    POST /admin/users {account, name, policy}
+GET  /internal/credentials/<access key> (walrus)      POST /admin/keys {account, user}
+                                                      POST /admin/components {kind, name, zone, url, …}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from eucapy.clc.authenticate import Keys
+from eucapy.clc.context import Principal
+from eucapy.clc.operations import Operations, Refused
+from eucapy.clc.store import hosts
+from eucapy.database import Database, Tx
+from eucapy.reconcile.loop import Loops
+from eucapy.wire.server import only_roles
+
+Work = Callable[[Tx], Awaitable[Any]]
+
+
+class OperatorPort:
+    """Makes the application."""
+
+    def __init__(
+        self, database: Database, operations: Operations, keys: Keys, loops: Loops, wake_all: Callable[[], None]
+    ) -> None:
+        self._database, self._operations, self._keys = database, operations, keys
+        self._loops, self._wake_all = loops, wake_all
+
+    def application(self) -> web.Application:
+        app = web.Application(middlewares=[only_roles(frozenset({"admin", "walrus"})), _admin_paths, _refusals])
+        route = app.router
+        route.add_get("/admin/status", self._status)
+        route.add_get("/admin/accounts", self._reading("accounts", self._operations.list_accounts))
+        route.add_get("/admin/users", self._reading("users", self._operations.list_users))
+        route.add_get("/admin/components", self._reading("components", self._operations.list_components))
+        route.add_post("/admin/accounts", self._create_account)
+        route.add_post("/admin/users", self._create_user)
+        route.add_post("/admin/keys", self._create_key)
+        route.add_post("/admin/components", self._register)
+        route.add_get("/internal/credentials/{key}", self._credentials)
+        return app
+
+    def _reading(self, name: str, work: Work) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def answer(request: web.Request) -> web.Response:
+            return web.json_response({name: await self._database.read(work)})
+
+        return answer
+
+    async def _create_account(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        answer = await self._database.write(lambda tx: self._operations.create_account(tx, str(body.get("name") or "")))
+        return web.json_response(answer)
+
+    async def _create_user(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        account, name, policy = (str(body.get(m) or "") for m in ("account", "name", "policy"))
+        return web.json_response(
+            await self._database.write(lambda tx: self._operations.create_user(tx, account, name, policy))
+        )
+
+    async def _create_key(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        account, user = str(body.get("account") or ""), str(body.get("user") or "")
+        return web.json_response(await self._database.write(lambda tx: self._operations.create_key(tx, account, user)))
+
+    async def _register(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        answer = await self._database.write(lambda tx: self._operations.register(tx, body))
+        self._wake_all()
+        return web.json_response(answer)
+
+    async def _credentials(self, request: web.Request) -> web.Response:
+        """For walrus: the key's secret and whom it belongs to."""
+        credential = await self._keys.find(request.match_info["key"])
+        if credential is None or not isinstance(credential.principal, Principal):
+            return web.Response(status=404, text="no such key")
+        principal = credential.principal
+        return web.json_response(
+            {
+                "secret": credential.secret,
+                "account_id": principal.account,
+                "user_arn": principal.arn,
+                "canonical_id": principal.canonical_id,
+                "allow_all": principal.rights == "all",
+                "active": credential.active,
+            }
+        )
+
+    async def _status(self, request: web.Request) -> web.Response:
+        async def work(tx: Tx) -> dict[str, Any]:
+            registered = await self._operations.list_components(tx)
+            seen = await hosts.by_names(tx, [c["name"] for c in registered if c["kind"] == "nc"])
+            return {"components": registered, "hosts": {name: dict(row._mapping) for name, row in seen.items()}}
+
+        found = await self._database.read(work)
+        loops = [
+            {
+                "loop": loop.name,
+                "state": "failing" if loop.last is not None and loop.last.error else "well",
+                "last": _when(loop.last.at) if loop.last is not None else "never",
+                "took_ms": round(loop.last.took_s * 1000, 1) if loop.last is not None else 0.0,
+                "error": loop.last.error if loop.last is not None else "",
+            }
+            for loop in self._loops.all()
+        ]
+        failing = {str(loop["loop"]): str(loop["error"]) for loop in loops if loop["error"]}
+        nodes = [
+            {
+                "node": name,
+                "zone": row["zone"],
+                "state": "up" if row["reachable"] and not row["fault_code"] else "down",
+                "cpus": row["cpus"],
+                "memory_mib": row["memory_mib"],
+                "disk_free_gib": row["disk_free_gib"],
+                "accelerated": row["accelerated"],
+                "fault": row["fault"],
+            }
+            for name, row in sorted(found["hosts"].items())
+        ]
+        up = {node["node"]: node["state"] for node in nodes}
+        components = [
+            {
+                "kind": c["kind"],
+                "name": c["name"],
+                "zone": c["zone"],
+                "state": up.get(c["name"], "unknown") if c["kind"] == "nc" else _controller(c, nodes, failing),
+                "url": c["url"],
+            }
+            for c in found["components"]
+        ]
+        return web.json_response({"components": components, "nodes": nodes, "loops": loops})
+
+
+def _controller(component: dict[str, Any], nodes: list[dict[str, Any]], failing: dict[str, str]) -> str:
+    """A cluster controller is up when it was last heard of without error; so is a storage controller."""
+    loop = "cluster_sync" if component["kind"] == "cc" else "storage_sync"
+    return "down" if component["zone"] in failing.get(loop, "") or failing.get(loop) else "up"
+
+
+@web.middleware
+async def _admin_paths(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """`/admin/` is the operator's alone, `/internal/` walrus's."""
+    role = request.get("role")
+    wanted = "walrus" if request.path.startswith("/internal/") else "admin"
+    if role is not None and role != wanted:
+        return web.Response(status=403, text=f"{role} may not call this")
+    return await handler(request)
+
+
+@web.middleware
+async def _refusals(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Refused as refused:
+        return web.json_response({"message": str(refused)}, status=refused.status)
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    try:
+        body = await request.json()
+    except ValueError as error:
+        raise Refused(400, f"the body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise Refused(400, "the body is not a JSON object")
+    return body
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
