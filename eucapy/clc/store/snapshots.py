@@ -1,0 +1,186 @@
+"""Snapshots, and the accounts that may make volumes of them. States: `eucapy/lifecycle/snapshot.py`.
+
+A snapshot lies in the storage of the zone that its volume was in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from eucapy import ids
+from eucapy.clc.store import filters
+from eucapy.clc.store import tags as tag_rows
+from eucapy.clc.store.advance import advance, lifecycle_table
+from eucapy.clc.store.base import account_column, client_token_column, created_column, metadata
+from eucapy.clc.store.tags import chunks, tag_filters
+from eucapy.database import Row, Tx
+from eucapy.lifecycle import snapshot as life
+
+table = sa.Table(
+    "snapshots",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    account_column(),
+    client_token_column(),
+    created_column(),
+    sa.Column("zone", sa.String(64), nullable=False),
+    sa.Column("volume_id", sa.String(32), nullable=False, index=True),
+    sa.Column("size_gib", sa.Integer, nullable=False),
+    sa.Column("description", sa.String(255), nullable=False, server_default=""),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("state_at", sa.Float, nullable=False),
+    sa.Column("progress", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("completed_at", sa.Float),
+    sa.Column("fault", sa.Text, nullable=False, server_default=""),
+    sa.Column("public", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Index(None, "zone", "state"),
+)
+
+permissions = sa.Table(
+    "snapshot_permissions",
+    metadata,
+    sa.Column("snapshot_id", sa.String(32), primary_key=True),
+    sa.Column("account", sa.String(12), primary_key=True, index=True),
+)
+
+lifecycle_table(life.SNAPSHOT, table)
+
+
+def _progress(values: Sequence[str]) -> filters.Condition:
+    """`80%`, as DescribeSnapshots shows it."""
+    shown = table.c.progress.cast(sa.String).concat("%")
+    return filters.matches(shown, values)
+
+
+FILTERS: dict[str, filters.Filter] = {
+    "description": filters.text(table.c.description),
+    "encrypted": filters.constant("false"),
+    "owner-alias": filters.never,
+    "owner-id": filters.text(table.c.account),
+    "progress": _progress,
+    "snapshot-id": filters.text(table.c.id),
+    "start-time": filters.timestamp(table.c.created_at),
+    "status": filters.text(table.c.state),
+    "storage-tier": filters.constant("standard"),
+    "transfer-type": filters.never,
+    "volume-id": filters.text(table.c.volume_id),
+    "volume-size": filters.number(table.c.size_gib),
+    **tag_filters(table.c.id),
+}
+
+
+async def create(tx: Tx, *, account: str, volume: Row, description: str, now: float, client_token: str = "") -> Row:
+    """A new snapshot of a volume, `pending`. The caller wakes `storage_sync`."""
+    snapshot_id = ids.new("snap")
+    await tx.run(
+        sa.insert(table).values(
+            id=snapshot_id,
+            account=account,
+            created_at=now,
+            zone=volume.zone,
+            volume_id=volume.id,
+            size_gib=volume.size_gib,
+            description=description,
+            client_token=client_token,
+            state=life.SNAPSHOT.start,
+            state_at=now,
+        )
+    )
+    await tag_rows.put(tx, account, "snapshot", snapshot_id, tags or {})
+    row = await tx.first(sa.select(table).where(table.c.id == snapshot_id))
+    assert row is not None
+    return row
+
+
+async def by_id(tx: Tx, account: str, snapshot_id: str) -> Row | None:
+    """The account's own snapshot, as far as the API shows it."""
+    return await tx.first(
+        sa.select(table).where(table.c.id == snapshot_id, table.c.account == account, table.c.state.in_(life.SHOWN))
+    )
+
+
+async def visible(tx: Tx, account: str, snapshot_id: str) -> Row | None:
+    """The snapshot when the account may make volumes of it: its own, public, or shared with it."""
+    return await tx.first(sa.select(table).where(table.c.id == snapshot_id, visible_to(account)))
+
+
+def visible_to(account: str) -> filters.Condition:
+    return sa.and_(
+        table.c.state.in_(life.SHOWN),
+        sa.or_(table.c.account == account, table.c.public.is_(True), table.c.id.in_(_shared_with(account))),
+    )
+
+
+def restorable_by(account: str, who: str) -> filters.Condition:
+    """DescribeSnapshots' RestorableByUserIds: `self`, `all` or an account id, among what `account` may see."""
+    if who == "all":
+        return table.c.public.is_(True)
+    named = account if who == "self" else who
+    return sa.or_(table.c.account == named, table.c.id.in_(_shared_with(named)))
+
+
+def _shared_with(account: str) -> sa.Select[Any]:
+    return sa.select(permissions.c.snapshot_id).where(permissions.c.account == account)
+
+
+async def page(tx: Tx, conditions: Iterable[filters.Condition], after: str, limit: int | None) -> list[Row]:
+    """Snapshots by id, from behind `after`."""
+    statement = sa.select(table).where(table.c.id > after, *conditions).order_by(table.c.id)
+    return list(await tx.all(statement if limit is None else statement.limit(limit)))
+
+
+async def existing(tx: Tx, account: str, snapshot_ids: Sequence[str]) -> set[str]:
+    """Which of the ids the account may see."""
+    found: set[str] = set()
+    for chunk in chunks(list(snapshot_ids), 500):
+        rows = await tx.all(sa.select(table.c.id).where(table.c.id.in_(chunk), visible_to(account)))
+        found.update(row.id for row in rows)
+    return found
+
+
+async def in_zone(tx: Tx, zone: str) -> list[Row]:
+    """All that the zone's storage must know of, tombstones included, by id."""
+    return list(await tx.all(sa.select(table).where(table.c.zone == zone).order_by(table.c.id)))
+
+
+async def set_values(tx: Tx, snapshot_id: str, **columns: object) -> None:
+    """Write attributes and observed columns. State is not among them: `advance`."""
+    await tx.run(sa.update(table).where(table.c.id == snapshot_id).values(**columns))
+
+
+async def move(tx: Tx, snapshot: Row, event: str, now: float, **columns: object) -> bool:
+    """Along the edge of `event`; False when somebody else moved it first."""
+    return await advance(tx, life.SNAPSHOT, snapshot, event, state_at=now, **columns) is not None
+
+
+async def finish(tx: Tx, snapshot: Row, now: float) -> None:
+    """The storage confirmed that it is gone: so is the row, with its tags and permissions."""
+    if await move(tx, snapshot, "gone", now):
+        await tx.run(sa.delete(table).where(table.c.id == snapshot.id))
+        await tx.run(sa.delete(permissions).where(permissions.c.snapshot_id == snapshot.id))
+        await tag_rows.remove(tx, snapshot.id)
+
+
+async def shared_with(tx: Tx, snapshot_id: str) -> list[str]:
+    """The accounts that it is shared with, in order."""
+    rows = await tx.all(
+        sa.select(permissions.c.account).where(permissions.c.snapshot_id == snapshot_id).order_by(permissions.c.account)
+    )
+    return [row.account for row in rows]
+
+
+async def share(tx: Tx, snapshot_id: str, accounts: Iterable[str]) -> None:
+    new = sorted(set(accounts) - set(await shared_with(tx, snapshot_id)))
+    if new:
+        await tx.run(sa.insert(permissions), [{"snapshot_id": snapshot_id, "account": account} for account in new])
+
+
+async def unshare(tx: Tx, snapshot_id: str, accounts: Iterable[str] | None = None) -> None:
+    """Take the permission away from these accounts, or from all."""
+    statement = sa.delete(permissions).where(permissions.c.snapshot_id == snapshot_id)
+    if accounts is not None:
+        statement = statement.where(permissions.c.account.in_(list(accounts)))
+    await tx.run(statement)

@@ -1,0 +1,140 @@
+"""Volumes. Whom they are attached to: `attachments.py`; states: `eucapy/lifecycle/volume.py`.
+
+The API writes what is wanted, `reconcilers/storage_sync.py` what the storage reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import sqlalchemy as sa
+
+from eucapy import ids
+from eucapy.clc.store import tags as tag_rows
+from eucapy.clc.store.advance import advance, lifecycle_table
+from eucapy.clc.store.base import account_column, client_token_column, created_column, metadata
+from eucapy.clc.store.filters import Condition
+from eucapy.clc.store.tags import chunks
+from eucapy.database import Row, Tx
+from eucapy.lifecycle import volume as life
+
+table = sa.Table(
+    "volumes",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    account_column(),
+    client_token_column(),
+    created_column(),
+    sa.Column("zone", sa.String(64), nullable=False),
+    sa.Column("size_gib", sa.Integer, nullable=False),
+    sa.Column("volume_type", sa.String(16), nullable=False),
+    sa.Column("iops", sa.Integer),
+    sa.Column("throughput", sa.Integer),
+    sa.Column("snapshot_id", sa.String(32), nullable=False, server_default=""),
+    sa.Column("auto_enable_io", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("state_at", sa.Float, nullable=False),
+    sa.Column("fault", sa.Text, nullable=False, server_default=""),
+    sa.Index(None, "account", "id"),
+    sa.Index(None, "zone", "state"),
+    sa.Index(None, "snapshot_id"),
+)
+
+lifecycle_table(life.VOLUME, table)
+
+BASELINE_IOPS = {"gp3": 3000}
+BASELINE_THROUGHPUT = {"gp3": 125}
+
+
+def default_iops(volume_type: str, size_gib: int) -> int | None:
+    """What EC2 shows for a volume whose creator named no IOPS: gp2 grows with the size, magnetic disks have none."""
+    if volume_type == "gp2":
+        return max(100, min(16000, 3 * size_gib))
+    return BASELINE_IOPS.get(volume_type)
+
+
+async def create(
+    tx: Tx,
+    *,
+    account: str,
+    zone: str,
+    size_gib: int,
+    now: float,
+    volume_type: str = "gp2",
+    snapshot_id: str = "",
+    iops: int | None = None,
+    throughput: int | None = None,
+    client_token: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> Row:
+    """A new volume, `creating`. The caller has checked size, type and snapshot, and wakes `storage_sync`."""
+    volume_id = ids.new("vol")
+    await tx.run(
+        sa.insert(table).values(
+            id=volume_id,
+            account=account,
+            created_at=now,
+            zone=zone,
+            size_gib=size_gib,
+            volume_type=volume_type,
+            snapshot_id=snapshot_id,
+            iops=iops if iops is not None else default_iops(volume_type, size_gib),
+            throughput=throughput if throughput is not None else BASELINE_THROUGHPUT.get(volume_type),
+            client_token=client_token,
+            state=life.VOLUME.start,
+            state_at=now,
+        )
+    )
+    await tag_rows.put(tx, account, "volume", volume_id, tags or {})
+    row = await tx.first(sa.select(table).where(table.c.id == volume_id))
+    assert row is not None
+    return row
+
+
+async def by_id(tx: Tx, account: str, volume_id: str) -> Row | None:
+    return await tx.first(sa.select(table).where(table.c.id == volume_id, table.c.account == account))
+
+
+async def by_ids(tx: Tx, volume_ids: Sequence[str]) -> dict[str, Row]:
+    """Those that exist, whoever owns them, by id."""
+    found: dict[str, Row] = {}
+    for chunk in chunks(list(volume_ids), 500):
+        found.update((row.id, row) for row in await tx.all(sa.select(table).where(table.c.id.in_(chunk))))
+    return found
+
+
+async def page(tx: Tx, account: str, conditions: Iterable[Condition], after: str, limit: int | None) -> list[Row]:
+    """The account's volumes by id, from behind `after`."""
+    statement = sa.select(table).where(table.c.account == account, table.c.id > after, *conditions).order_by(table.c.id)
+    return list(await tx.all(statement if limit is None else statement.limit(limit)))
+
+
+async def existing(tx: Tx, account: str, volume_ids: Sequence[str]) -> set[str]:
+    """Which of the ids are volumes of the account."""
+    found: set[str] = set()
+    for chunk in chunks(list(volume_ids), 500):
+        rows = await tx.all(sa.select(table.c.id).where(table.c.id.in_(chunk), table.c.account == account))
+        found.update(row.id for row in rows)
+    return found
+
+
+async def in_zone(tx: Tx, zone: str) -> list[Row]:
+    """All that the zone's storage must know of, tombstones included, by id."""
+    return list(await tx.all(sa.select(table).where(table.c.zone == zone).order_by(table.c.id)))
+
+
+async def set_values(tx: Tx, volume_id: str, **columns: object) -> None:
+    """Write attributes. State is not among them: `advance`."""
+    await tx.run(sa.update(table).where(table.c.id == volume_id).values(**columns))
+
+
+async def move(tx: Tx, volume: Row, event: str, now: float, **columns: object) -> bool:
+    """Along the edge of `event`; False when somebody else moved it first."""
+    return await advance(tx, life.VOLUME, volume, event, state_at=now, **columns) is not None
+
+
+async def finish(tx: Tx, volume: Row, now: float) -> None:
+    """The storage confirmed that it is gone: so is the row, with its tags."""
+    if await move(tx, volume, "gone", now):
+        await tx.run(sa.delete(table).where(table.c.id == volume.id))
+        await tag_rows.remove(tx, volume.id)
