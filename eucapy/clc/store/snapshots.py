@@ -72,7 +72,16 @@ FILTERS: dict[str, filters.Filter] = {
 }
 
 
-async def create(tx: Tx, *, account: str, volume: Row, description: str, now: float, client_token: str = "") -> Row:
+async def create(
+    tx: Tx,
+    *,
+    account: str,
+    volume: Row,
+    description: str,
+    now: float,
+    client_token: str = "",
+    tags: Mapping[str, str] | None = None,
+) -> Row:
     """A new snapshot of a volume, `pending`. The caller wakes `storage_sync`."""
     snapshot_id = ids.new("snap")
     await tx.run(
