@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
 
-import pytest
-
-from tests.architecture.source import files, modules, text
+from tests.architecture.source import files, modules, text, within
 
 LONGEST_FILE = 600
 SOURCE_SUFFIXES = {".py", ".sh", ".js", ".css", ".html", ".toml", ".service", ""}
@@ -65,11 +62,13 @@ def test_no_file_names_a_path_of_the_machine_it_was_written_on() -> None:
     assert named == []
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in files() if path.parts[0] == "tests" and path.suffix == ".py"], ids=str
-)
-def test_a_test_waits_for_a_condition_and_never_for_luck(path: Path) -> None:
-    if path.parts[1] == "harness":
-        return  # a wait on a condition has to sleep somewhere
-    content = text(path) or ""
-    assert re.findall(r"\btime\.sleep\(", content) == []
+def test_a_test_waits_for_a_condition_and_never_for_luck() -> None:
+    """`tests/harness/waiting.py` holds the only waits that sleep between two looks."""
+    sleeps = [
+        f"{module.path}:{line}"
+        for module in modules("tests")
+        if not within(module.path, "tests/harness")
+        for line, name, _ in module.calls()
+        if name == "time.sleep"
+    ]
+    assert sleeps == []

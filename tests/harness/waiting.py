@@ -13,8 +13,8 @@ T = TypeVar("T")
 async def until(condition: Callable[[], T], limit_s: float = 20.0, every_s: float = 0.01) -> T:
     """What `condition` returns as soon as it is true. Raises TimeoutError."""
     async with asyncio.timeout(limit_s):
-        while not (found := condition()):
-            await asyncio.sleep(every_s)  # noqa: ASYNC110
+        while not (found := condition()):  # noqa: ASYNC110
+            await asyncio.sleep(every_s)
     return found
 
 
