@@ -53,18 +53,17 @@ class LibvirtDriver(HypervisorDriver):
 
     async def capabilities(self) -> Capabilities:
         found = await self._accelerated()
-        version, (model, memory_mib, cpus, *_rest) = await self._connection.call(
-            lambda conn: (conn.getVersion(), conn.getInfo())
-        )
+        version, info = await self._connection.call(lambda conn: (conn.getVersion(), conn.getInfo()))
+        facts = await asyncio.to_thread(_host_facts)
         return Capabilities(
             driver="libvirt",
             version=f"QEMU {version // 1000000}.{version // 1000 % 1000}.{version % 1000}",
             accelerated=found.kvm,
             acceleration_reason=found.reason,
-            architectures=(model,),
-            cpus=cpus,
-            memory_mib=memory_mib,
-            cpu_model=await asyncio.to_thread(_cpu_model),
+            architectures=(info[0],),
+            cpus=info[2],
+            memory_mib=facts[0],
+            cpu_model=facts[1],
             hot_disks=_MOST_DISKS,
             screenshots=True,
         )
@@ -344,9 +343,8 @@ def _lookup(conn: Any, instance_id: str) -> Any:
         raise
 
 
-def _cpu_model() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == "model name":
-            return value.strip()
-    return ""
+def _host_facts() -> tuple[int, str]:
+    """Memory in MiB and the processor's name. libvirt's own figure counts the memory of one NUMA cell."""
+    memory = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal:"))
+    names = (line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
+    return int(memory.split()[1]) >> 10, next(names, ":").partition(":")[2].strip()

@@ -41,6 +41,7 @@ class Connection:
         self._closers: dict[Any, Callable[[], None]] = {}
         self._opening = threading.Lock()
         self._threads = 0
+        self._closed = False
         self._listeners: dict[asyncio.Queue[Event], asyncio.AbstractEventLoop] = {}
 
     async def call(self, work: Callable[[Any], T], *, limit_s: float | None = None) -> T:
@@ -89,7 +90,8 @@ class Connection:
         self._listeners.pop(queue, None)
 
     def close(self) -> None:
-        """Let go of the daemon and tell the listeners."""
+        """Let go of the daemon for good."""
+        self._closed = True
         self._drop(self._current)
 
     def _translated(self, work: Callable[[Any], T]) -> T:
@@ -107,8 +109,11 @@ class Connection:
 
     def _open(self) -> Any:
         with self._opening:
-            if self._current is not None and _alive(self._current):
-                return self._current
+            connection = self._current
+            if connection is not None and _alive(connection):
+                return connection
+            if self._closed:
+                raise HypervisorUnavailable(f"{self.uri}: closed")
             libvirt_events.ensure_running()
             try:
                 connection = libvirt.open(self.uri)

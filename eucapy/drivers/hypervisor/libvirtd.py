@@ -43,6 +43,7 @@ _PLACES = {
     "cache": "/var/cache/libvirt",
 }
 _QEMU_USER = "libvirt-qemu"  # libvirt's driver does not load without it, whatever qemu.conf says
+_SOCKET_PATH_BYTES = 107  # sockaddr_un
 _SCRIPT = """set -e
 root=$1
 shift
@@ -90,6 +91,8 @@ class Libvirtd:
         """Write folders and configuration; safe to repeat. Raises HypervisorError without libvirt, QEMU or root."""
         if os.geteuid() != 0:
             raise HypervisorError("a libvirt daemon needs root")
+        if len(os.fsencode(self.socket)) > _SOCKET_PATH_BYTES:
+            raise HypervisorError(f"{self.socket}: too long a path for a socket, use a folder nearer to the root")
         for program in ("libvirtd", "qemu-system-x86_64"):
             if shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin") is None:
                 raise HypervisorError(f"{program} is not installed; a host needs: {' '.join(PACKAGES)}")

@@ -1,0 +1,140 @@
+"""What only the libvirt driver can be asked: strangers on the host, a hung or lost daemon, disks that stop answering,
+taps that were moved away."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import libvirt
+import pytest
+from pyroute2 import IPRoute, NetNS, netns
+
+from eucapy.drivers.hypervisor.base import (
+    Disk,
+    EventKind,
+    HypervisorUnavailable,
+    NbdSource,
+    Nic,
+    Power,
+    Reason,
+)
+from eucapy.drivers.hypervisor.libvirt import LibvirtDriver
+from eucapy.drivers.hypervisor.libvirtd import Libvirtd
+from tests.drivers.hypervisor.benches import LibvirtBench
+from tests.drivers.hypervisor.test_contract import heard
+
+pytestmark = [pytest.mark.host, pytest.mark.guest]
+
+STRANGER = """<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory><vcpu>1</vcpu>
+<os><type arch='x86_64' machine='pc'>hvm</type></os></domain>"""
+
+
+async def test_machines_of_others_are_neither_shown_nor_touched(libvirt_bench: LibvirtBench, daemon: Libvirtd) -> None:
+    connection = libvirt.open(daemon.uri)
+    stranger = connection.defineXML(STRANGER.format(name="somebody-elses"))
+    try:
+        await libvirt_bench.driver.ensure_defined(libvirt_bench.spec("i-1"))
+        assert [item.instance_id for item in await libvirt_bench.driver.observe()] == ["i-1"]
+        await libvirt_bench.driver.undefine("i-1")
+        assert connection.lookupByName("somebody-elses").name() == "somebody-elses"
+    finally:
+        stranger.undefine()
+        connection.close()
+
+
+async def test_a_daemon_that_hangs_costs_a_time_limit_and_no_more(
+    libvirt_bench: LibvirtBench, daemon: Libvirtd
+) -> None:
+    driver = LibvirtDriver(daemon.uri, acceleration="emulation", limit_s=0.5)
+    await driver.ensure_defined(libvirt_bench.spec("i-1"))
+    assert daemon.pid is not None
+    os.kill(daemon.pid, signal.SIGSTOP)
+    try:
+        for _ in range(3):
+            with pytest.raises(HypervisorUnavailable):
+                await driver.observe()
+    finally:
+        os.kill(daemon.pid, signal.SIGCONT)
+
+    async def answers() -> bool:
+        try:
+            return [item.instance_id for item in await driver.observe()] == ["i-1"]
+        except HypervisorUnavailable:
+            return False
+
+    await libvirt_bench.until("the driver answers again", answers)
+    await driver.close()
+
+
+async def test_a_daemon_that_was_away_is_found_again(libvirt_bench: LibvirtBench, daemon: Libvirtd) -> None:
+    async with heard(libvirt_bench) as events:
+        await libvirt_bench.blank("i-1")
+        await daemon.kill()
+
+        async def told(kind: EventKind, times: int) -> bool:
+            return sum(event.kind is kind for event in events) >= times
+
+        await libvirt_bench.until("told of the loss", lambda: told(EventKind.DISCONNECTED, 1))
+        with pytest.raises(HypervisorUnavailable):
+            await libvirt_bench.driver.observe()
+        await daemon.start()
+        await libvirt_bench.until("told of the return", lambda: told(EventKind.CONNECTED, 2))
+        (seen,) = await libvirt_bench.driver.observe()
+        assert seen.power is Power.RUNNING
+
+
+async def test_a_disk_that_stops_answering_pauses_the_guest_and_loses_nothing(libvirt_bench: LibvirtBench) -> None:
+    root = await libvirt_bench.overlay("root")
+    socket = await libvirt_bench.export(root, "qcow2", "root")
+    spec = libvirt_bench.spec("i-1", Disk(serial="root", source=NbdSource(str(socket), "root")))
+    await libvirt_bench.driver.ensure_defined(spec)
+    await libvirt_bench.driver.start("i-1")
+    await libvirt_bench.until_console("i-1", "starter[")
+    libvirt_bench.kill_exporters()
+    seen = await libvirt_bench.until_power("i-1", Power.PAUSED)
+    assert seen.reason is Reason.IO_ERROR
+    await libvirt_bench.export(root, "qcow2", "root")
+
+    async def ready() -> bool:
+        # The first resume may only find that the old connection is dead, and pause again.
+        await libvirt_bench.driver.resume("i-1")
+        return b"READY" in await libvirt_bench.driver.console_output("i-1")
+
+    await libvirt_bench.until("READY after the disk came back", ready)
+    assert b"rror" not in await libvirt_bench.driver.console_output("i-1")
+
+
+async def test_a_tap_may_live_in_another_namespace(libvirt_bench: LibvirtBench) -> None:
+    name = f"eucapy-t{os.getpid()}"
+    tap = f"th{os.getpid()}"
+    netns.create(name)
+    try:
+        spec = libvirt_bench.spec("i-1", nics=(Nic(mac="52:54:00:aa:00:01", tap=tap),))
+        await libvirt_bench.driver.ensure_defined(spec)
+        await libvirt_bench.driver.start("i-1")
+        await asyncio.to_thread(_move, tap, name)
+        await libvirt_bench.restart()
+        (seen,) = await libvirt_bench.driver.observe()
+        assert (seen.power, seen.nics) == (Power.RUNNING, spec.nics)
+        await libvirt_bench.driver.attach_disk("i-1", libvirt_bench.disk("vol1"))
+        await libvirt_bench.driver.reset("i-1")
+        await libvirt_bench.driver.destroy("i-1")
+        assert not await asyncio.to_thread(_links, tap, name)
+        await libvirt_bench.driver.start("i-1")
+        (seen,) = await libvirt_bench.driver.observe()
+        assert seen.power is Power.RUNNING
+    finally:
+        netns.remove(name)
+
+
+def _move(tap: str, name: str) -> None:
+    with IPRoute() as here:
+        (index,) = here.link_lookup(ifname=tap)
+        here.link("set", index=index, net_ns_fd=name)
+
+
+def _links(tap: str, name: str) -> list[int]:
+    with NetNS(name) as there:
+        return list(there.link_lookup(ifname=tap))

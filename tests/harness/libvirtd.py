@@ -1,0 +1,56 @@
+"""A real libvirt daemon for tests: private, with its state in a short temporary folder, ended with its domains."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from eucapy.drivers.hypervisor.base import HypervisorError
+from eucapy.drivers.hypervisor.libvirt import LibvirtDriver
+from eucapy.drivers.hypervisor.libvirtd import Libvirtd
+
+NEEDED = ("libvirtd", "qemu-system-x86_64", "qemu-img", "qemu-storage-daemon")
+
+
+def skip_without_host() -> None:
+    """Skip the test, with the reason, where no guest can be run."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    missing = [name for name in NEEDED if shutil.which(name, path=os.defpath + ":/usr/sbin:/sbin") is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+@contextmanager
+def libvirtd(netns: str | None = None) -> Iterator[Libvirtd]:
+    """A running daemon, in the network namespace `netns` if given; on leaving, its domains end first, then it."""
+    skip_without_host()
+    root = Path(tempfile.mkdtemp(prefix="eucapy-lv-"))  # a socket's path must be short; pytest's folders are long
+    daemon = Libvirtd(root, netns=netns)
+    try:
+        asyncio.run(daemon.start())
+        yield daemon
+    finally:
+        asyncio.run(_end(daemon))
+        shutil.rmtree(root, ignore_errors=True)
+
+
+async def _end(daemon: Libvirtd) -> None:
+    if daemon.pid is None:
+        with contextlib.suppress(HypervisorError):
+            await daemon.start()
+    driver = LibvirtDriver(daemon.uri, acceleration="emulation")
+    try:
+        for domain in await driver.observe():
+            await driver.undefine(domain.instance_id)
+    finally:
+        await driver.close()
+        await daemon.stop()

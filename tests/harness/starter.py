@@ -1,0 +1,31 @@
+"""The starter image for tests that boot a guest: built once a machine, kept in the user's cache folder."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from pathlib import Path
+
+import pytest
+
+from eucapy.guests import starter
+from eucapy.guests.build_cache import BuildCache
+from eucapy.guests.image import GuestImage
+from eucapy.guests.kernel import KernelError
+from eucapy.guests.requirements import MissingPrograms
+
+
+def cache_folder() -> Path:
+    """Where built images are kept between runs; `EUCAPY_TEST_CACHE` puts it elsewhere."""
+    named = os.environ.get("EUCAPY_TEST_CACHE")
+    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "eucapy-tests"
+
+
+@functools.cache
+def starter_image() -> GuestImage:
+    """The image made for emulation. Skips, with the reason, where it cannot be built."""
+    try:
+        return asyncio.run(starter.build(BuildCache(cache_folder()), emulated=True))
+    except (MissingPrograms, KernelError) as error:
+        pytest.skip(str(error))
