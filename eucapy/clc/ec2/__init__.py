@@ -1,0 +1,24 @@
+"""EC2: one file a resource. `load()` imports the files of `MODULES`, whose handlers register with `service.ec2`."""
+
+from __future__ import annotations
+
+import importlib
+
+from eucapy.aws.service import Service
+
+MODULES = (
+    "instance_types",
+    "key_pairs",
+    "regions",
+    "tags",
+)
+"""Every file with handlers, in the order of the alphabet."""
+
+
+def load() -> Service:
+    """The service with all its handlers registered."""
+    for name in MODULES:
+        importlib.import_module(f"{__name__}.{name}")
+    from eucapy.clc.ec2.service import ec2
+
+    return ec2

@@ -50,8 +50,9 @@ _ID_ALPHABET = string.ascii_uppercase + "234567"
 
 
 def principal_id(prefix: str) -> str:
-    """An IAM unique id: a four-letter prefix (`AIDA` user, `AKIA` access key) and 16 of A-Z, 2-7."""
-    return prefix + "".join(secrets.choice(_ID_ALPHABET) for _ in range(16))
+    """An IAM unique id: four letters (`AIDA` user, `AKIA` access key), then 17 of A-Z and 2-7; 16 for access keys."""
+    length = 16 if prefix == "AKIA" else 17
+    return prefix + "".join(secrets.choice(_ID_ALPHABET) for _ in range(length))
 
 
 async def insert(tx: Tx, name: str, now: float, account_id: str | None = None) -> Row:

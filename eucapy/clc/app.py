@@ -1,0 +1,110 @@
+"""The cloud controller put together: edge, environment, loops, operator's port.
+
+    edge ─► chain ─► environment ─► handlers ─► store          loops ─► agents ─► cc, sc
+       └► passage (S3 to walrus)                    ▲             │
+                                                    └── observe ──┘
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from aiohttp import web
+
+from eucapy.aws.chain import Chain
+from eucapy.aws.http import Edge
+from eucapy.aws.paging import Pager
+from eucapy.aws.route import Router
+from eucapy.aws.service import Service
+from eucapy.clc import ec2, iam, instance_types
+from eucapy.clc.agents import Agents, InstanceReads
+from eucapy.clc.audit import AuditTrail
+from eucapy.clc.authenticate import Keys
+from eucapy.clc.config import Config
+from eucapy.clc.environment import CloudEnvironment
+from eucapy.clc.operations import Operations
+from eucapy.clc.operator import OperatorPort
+from eucapy.clc.passage import Passage
+from eucapy.clc.seal import Seal
+from eucapy.clc.store import schema
+from eucapy.clc.sts import sts
+from eucapy.clock import Clock
+from eucapy.database import Database
+from eucapy.reconcile.loop import Loops
+
+KEY_CHANGES = "keys"
+"""What handlers wake when users or keys changed."""
+
+
+def services() -> list[Service]:
+    """Every service that is answered here, with its handlers registered."""
+    return [ec2.load(), sts, iam.load()]
+
+
+class CloudController:
+    """`await open()`, then serve `edge` and `operator_port()`, and `start()` the loops."""
+
+    def __init__(self, config: Config, database: Database, agents: Agents, clock: Clock) -> None:
+        data = Path(config.data)
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.config, self.database, self.agents, self.clock = config, database, agents, clock
+        self.loops = Loops()
+        self.seal = Seal.ensure(data / "secret.key")
+        self.keys = Keys(database, self.seal)
+        self.operations = Operations(config, self.seal.seal, clock.time)
+        self._audit = AuditTrail(data)
+        self._passage = Passage(config.walrus_url)
+        self.types = instance_types.load(config.instance_types)
+        environment = CloudEnvironment(
+            config=config,
+            database=database,
+            keys=self.keys,
+            seal=self.seal,
+            pager=Pager((data / "secret.key").read_bytes()),
+            types=self.types,
+            clock=clock,
+            audit=self._audit,
+            fire=self.fire,
+            reads=InstanceReads(agents, list(config.zones)),
+        )
+        router = Router(services(), foreign=["s3"])
+        # Signatures are judged by the real time, whatever clock the cloud itself lives by.
+        chain = Chain(router, environment, region=config.region)
+        self.edge = Edge(chain, foreign={"s3": self._passage.handle})
+
+    def fire(self, name: str) -> None:
+        """A commit asks for a loop; keys are forgotten at once."""
+        if name == KEY_CHANGES:
+            self.keys.forget()
+        else:
+            self.loops.wake(name)
+
+    async def open(self) -> None:
+        """Bring the database to this version's schema."""
+        await schema.ensure(self.database)
+
+    def operator_port(self) -> web.Application:
+        return OperatorPort(
+            self.database, self.operations, self.keys, self.loops, self.loops.wake_all
+        ).application()
+
+    def start(self) -> None:
+        """Run the loops in the background of the current event loop."""
+        self._audit.start()
+        self.loops.start()
+
+    async def stop(self) -> None:
+        await self.loops.stop()
+        await self._audit.stop()
+        await self._passage.close()
+
+
+def api_tls(config: Config) -> ssl.SSLContext | None:
+    """TLS of the AWS endpoint, when it is configured."""
+    if not config.tls_cert:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(config.tls_cert, config.tls_key or None)
+    return context
