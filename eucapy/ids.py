@@ -39,7 +39,7 @@ _KINDS = (
         "security-group-rule",
         "InvalidSecurityGroupRuleId.NotFound",
         "InvalidSecurityGroupRuleId.Malformed",
-        "security group rule",
+        "security group rule ID",
     ),
     Kind("key", "key-pair", "InvalidKeyPair.NotFound", "InvalidKeyPair.NotFound", "key pair"),
     Kind("eipalloc", "elastic-ip", "InvalidAllocationID.NotFound", "InvalidAllocationID.NotFound", "allocation ID"),

@@ -10,6 +10,8 @@ MODULES = (
     "instance_types",
     "key_pairs",
     "regions",
+    "security_group_rules",
+    "security_groups",
     "tags",
 )
 """Every file with handlers, in the order of the alphabet."""

@@ -64,7 +64,7 @@ class InvalidAMINameMalformed(ApiError):
 
 
 class InvalidAMIAttributeItemValue(ApiError):
-    message = "Invalid attribute item value \"{value}\" for {item} item type."
+    message = 'Invalid attribute item value "{value}" for {item} item type.'
 
 
 class InvalidBlockDeviceMapping(ApiError):
@@ -112,3 +112,204 @@ class InvalidID(ApiError):
 
 class TagLimitExceeded(ApiError):
     message = "The maximum number of Tags for a resource has been reached."
+
+
+class VPCIdNotSpecified(ApiError):
+    message = "No default VPC for this user"
+
+
+class DependencyViolation(ApiError):
+    """The text is given where it is raised."""
+
+
+class InvalidGroupDuplicate(ApiError):
+    code = "InvalidGroup.Duplicate"
+    message = "The security group '{name}' already exists for VPC '{vpc}'"
+
+
+class InvalidGroupNotFound(ApiError):
+    """The text is given where it is raised."""
+
+    code = "InvalidGroup.NotFound"
+
+
+class DifferentNetworks(ApiError):
+    code = "InvalidGroup.NotFound"
+    message = "You have specified two resources that belong to different networks."
+
+
+class CannotDelete(ApiError):
+    message = 'the specified group: "{id}" name: "{name}" cannot be deleted by a user'
+
+
+class SecurityGroupLimitExceeded(ApiError):
+    message = "The maximum number of security groups for VPC '{vpc}' has been reached."
+
+
+class InvalidPermissionDuplicate(ApiError):
+    code = "InvalidPermission.Duplicate"
+    message = 'the specified rule "{rule}" already exists'
+
+
+class InvalidPermissionNotFound(ApiError):
+    code = "InvalidPermission.NotFound"
+    message = "The specified rule does not exist in this security group."
+
+
+class RulesPerSecurityGroupLimitExceeded(ApiError):
+    message = "The maximum number of rules per security group has been reached."
+
+
+class InvalidPrefixListNotFound(ApiError):
+    code = "InvalidPrefixListID.NotFound"
+    message = "The prefix list ID '{id}' does not exist"
+
+
+class AddressLimitExceeded(ApiError):
+    message = "The maximum number of addresses has been reached."
+
+
+class InsufficientAddressCapacity(ApiError):
+    status = 503
+    message = "There are not enough free addresses to fulfill your request."
+
+
+class InvalidAddressNotFound(ApiError):
+    code = "InvalidAddress.NotFound"
+    message = "Address '{ip}' not found."
+
+
+class AddressInUse(ApiError):
+    code = "InvalidIPAddress.InUse"
+    message = "Address {ip} is in use."
+
+
+class ResourceAlreadyAssociated(ApiError):
+    """The text is given where it is raised."""
+
+    code = "Resource.AlreadyAssociated"
+
+
+class InvalidInstanceID(ApiError):
+    """The text is given where it is raised."""
+
+
+class GatewayNotAttached(ApiError):
+    """The text is given where it is raised."""
+
+    code = "Gateway.NotAttached"
+
+
+class InvalidVpcRange(ApiError):
+    code = "InvalidVpc.Range"
+    message = "The CIDR '{cidr}' is invalid."
+
+
+class InvalidSubnetRange(ApiError):
+    code = "InvalidSubnet.Range"
+    message = "The CIDR '{cidr}' is invalid."
+
+
+class InvalidSubnetConflict(ApiError):
+    code = "InvalidSubnet.Conflict"
+    message = "The CIDR '{cidr}' conflicts with another subnet"
+
+
+class VpcLimitExceeded(ApiError):
+    message = "The maximum number of VPCs has been reached."
+
+
+class SubnetLimitExceeded(ApiError):
+    message = "The maximum number of subnets has been reached."
+
+
+class InternetGatewayLimitExceeded(ApiError):
+    message = "The maximum number of internet gateways has been reached."
+
+
+class RouteTableLimitExceeded(ApiError):
+    message = "The maximum number of route tables has been reached."
+
+
+class RouteLimitExceeded(ApiError):
+    message = "The maximum number of routes has been reached."
+
+
+class NetworkInterfaceLimitExceeded(ApiError):
+    message = "The maximum number of network interfaces has been reached."
+
+
+class SecurityGroupsPerInterfaceLimitExceeded(ApiError):
+    message = "The maximum number of security groups per interface has been reached."
+
+
+class PrivateIpAddressLimitExceeded(ApiError):
+    message = "Number of private addresses will exceed limit."
+
+
+class AttachmentLimitExceeded(ApiError):
+    message = "Interface count {count} exceeds the limit for {type}"
+
+
+class DefaultVpcAlreadyExists(ApiError):
+    message = "A Default VPC already exists for this account in this region."
+
+
+class DefaultVpcDoesNotExist(ApiError):
+    message = "No default VPC exists for this account in this region."
+
+
+class DefaultSubnetAlreadyExistsInAvailabilityZone(ApiError):
+    message = "'{subnet}' is already the default subnet in {zone}."
+
+
+class RouteAlreadyExists(ApiError):
+    message = "The route identified by {cidr} already exists."
+
+
+class InvalidRouteNotFound(ApiError):
+    code = "InvalidRoute.NotFound"
+    message = "no route with destination-cidr-block {cidr} in route table {table}"
+
+
+class GatewayNotFound(ApiError):
+    """A kind of gateway of which there are none. The code and the text depend on the kind."""
+
+    message = "The {noun} ID '{id}' does not exist"
+
+
+class InvalidInterfaceInUse(ApiError):
+    """The text is given where it is raised."""
+
+    code = "InvalidNetworkInterface.InUse"
+
+
+class InvalidAttachmentIDNotFound(ApiError):
+    code = "InvalidAttachmentID.NotFound"
+    message = "The attachment '{id}' does not exist."
+
+
+class InvalidParameter(ApiError):
+    """The text is given where it is raised."""
+
+
+class InvalidInstanceProfile(ApiError):
+    """The text is given where it is raised."""
+
+    code = "InvalidParameterValue"
+
+
+class InvalidPlacementGroupUnknown(ApiError):
+    code = "InvalidPlacementGroup.Unknown"
+    message = "The Placement Group '{name}' is unknown."
+
+
+class Unsupported(ApiError):
+    message = (
+        "The requested configuration is currently not supported. Please check the documentation for supported "
+        "configurations."
+    )
+
+
+class MissingInput(ApiError):
+    message = "No subnets found for the default VPC '{vpc}'. Please specify a subnet."

@@ -1,4 +1,4 @@
-"""Paging of Describe calls by `MaxResults` and `NextToken`, the same for every resource.
+"""What all Describe calls share: ids, filters, and pages by `MaxResults` and `NextToken`.
 
 A page is read with one row more than it shows; whether that row came says whether there is more. The token holds the key
 of the last row shown, sealed by the edge: a page stays right while rows come and go.
@@ -6,30 +6,63 @@ of the last row shown, sealed by the edge: a page stays right while rows come an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
+from eucapy import ids
+from eucapy.aws.paging import max_results
 from eucapy.clc.context import Call
-from eucapy.clc.ec2.errors import InvalidParameterCombination, InvalidParameterValue
+from eucapy.clc.store import filters
+from eucapy.clc.store.tags import tag_filter
+from eucapy.database import Row, Tx
 
 T = TypeVar("T")
+MOST = 1000
 
 
-def bounds(p: Mapping[str, Any], ids: str = "", least: int = 5, most: int = 1000) -> tuple[int | None, str]:
-    """(how many to show, or None for all; the token, or ""). `ids` names the member of ids that EC2 does not take together
-    with MaxResults. A value past `most` is cut to it, as EC2 does; one below `least` is refused."""
-    limit, token = p.get("MaxResults"), p.get("NextToken") or ""
-    if limit is not None:
-        if ids and p.get(ids):
-            raise InvalidParameterCombination(f"The parameter {ids} cannot be used with the parameter maxResults")
-        if limit < least:
-            raise InvalidParameterValue(
-                f"Value ( {limit} ) for parameter maxResults is invalid. Expecting a value greater than {least}."
-            )
-        limit = min(limit, most)
-    elif token:
-        limit = most
-    return limit, token
+class Page(Protocol):
+    """`page` of a store's file: rows of the account that meet the conditions, by id, from behind `after`."""
+
+    def __call__(
+        self, tx: Tx, account: str, conditions: Sequence[filters.Condition], after: str = "", limit: int | None = None
+    ) -> Awaitable[list[Row]]: ...
+
+
+async def described(
+    call: Call,
+    p: Mapping[str, Any],
+    *,
+    page: Page,
+    declared: Mapping[str, filters.Filter],
+    id_column: Any,
+    prefix: str,
+    member: str,
+    extra: Sequence[filters.Condition] = (),
+) -> tuple[list[Row], dict[str, str]]:
+    """The rows that the request asks for, and what to add to the answer for the next page.
+
+    `member` holds the wanted ids; one that does not exist is the kind's NotFound error, whatever the filters say.
+    """
+    wanted = [ids.check(prefix, value) for value in dict.fromkeys(p.get(member) or ())]
+    conditions = [*filters.where(declared, p.get("Filters"), tags=tag_filter(id_column)), *extra]
+    limit, token = bounds(p)
+    if wanted:
+        conditions.append(id_column.in_(wanted))
+    rows = await page(call.tx, call.account, conditions, position(call, token), one_more(limit))
+    if wanted and len(rows) < len(wanted):
+        known = {row.id for row in await page(call.tx, call.account, [id_column.in_(wanted)])}
+        absent = [value for value in wanted if value not in known]
+        if absent:
+            raise ids.missing(prefix, absent)
+    rows, more = cut(rows, limit)
+    return rows, {"NextToken": call.token(rows[-1].id)} if more else {}
+
+
+def bounds(p: Mapping[str, Any], never_with: str | None = None) -> tuple[int | None, str]:
+    """(how many to show, or None for all; the token, or ""). `never_with` names the member of ids that EC2 does not take
+    together with MaxResults."""
+    limit, token = max_results(dict(p), never_with=never_with), p.get("NextToken") or ""
+    return MOST if limit is None and token else limit, token
 
 
 def position(call: Call, token: str) -> str:

@@ -175,8 +175,12 @@ async def create(
     """
     interface_id = ids.new("eni")
     named = await security_groups.by_ids(tx, account, groups)
-    await tx.run(
-        sa.insert(network_interfaces).values(
+    primary = await _take(tx, subnet, interface_id, private_ip, is_primary=True)
+    more = [await _take(tx, subnet, interface_id, ip) for ip in secondary_ips]
+    more += [await _take(tx, subnet, interface_id, None) for _ in range(secondary_count)]
+    row = await tx.first(
+        sa.insert(network_interfaces)
+        .values(
             id=interface_id,
             account=account,
             vpc_id=subnet.vpc_id,
@@ -185,22 +189,18 @@ async def create(
             description=description,
             mac=_mac(),
             tap=tap_name(interface_id),
-            private_ip="",
-            secondary_ips=[],
+            private_ip=primary,
+            secondary_ips=more,
             groups=[[group, named[group].name] for group in groups],
             source_dest_check=source_dest_check,
             auto_public=auto_public,
             client_token=client_token,
             created_at=now,
         )
+        .returning(network_interfaces)
     )
-    await tx.run(sa.insert(interface_groups), [{"interface_id": interface_id, "group_id": group} for group in groups])
-    primary = await _take(tx, subnet, interface_id, private_ip, is_primary=True)
-    more = [await _take(tx, subnet, interface_id, ip) for ip in secondary_ips]
-    more += [await _take(tx, subnet, interface_id, None) for _ in range(secondary_count)]
-    await _update(tx, interface_id, private_ip=primary, secondary_ips=more)
-    row = await by_id(tx, account, interface_id)
     assert row is not None
+    await tx.run(sa.insert(interface_groups), [{"interface_id": interface_id, "group_id": group} for group in groups])
     return row
 
 

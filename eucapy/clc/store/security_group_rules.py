@@ -5,7 +5,7 @@ Whoever changes rules says so with `security_groups.touch`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,8 +159,16 @@ async def page(
     return list(await tx.all(statement.order_by(security_group_rules.c.id).limit(limit)))
 
 
-async def update(tx: Tx, rule_id: str, rule: Rule) -> None:
-    await tx.run(sa.update(security_group_rules).where(security_group_rules.c.id == rule_id).values(**vars(rule)))
+async def rewrite(tx: Tx, rules: Mapping[str, Rule]) -> None:
+    """Give rules new contents under their old ids. Two rules may change places: they go out before they come in."""
+    for rule_id in rules:
+        await tx.run(
+            sa.update(security_group_rules)
+            .where(security_group_rules.c.id == rule_id)
+            .values(referenced_group=f"moving {rule_id[-20:]}")
+        )
+    for rule_id, rule in rules.items():
+        await tx.run(sa.update(security_group_rules).where(security_group_rules.c.id == rule_id).values(**vars(rule)))
 
 
 async def describe(tx: Tx, rule_id: str, description: str | None) -> None:

@@ -1,0 +1,23 @@
+"""What an account may have, in EC2's own counts. DescribeAccountAttributes and the limit errors say the same figures.
+
+AWS's defaults, except where they are meant to be raised on request: there they are what AWS raises them to.
+"""
+
+from __future__ import annotations
+
+VPCS = 100
+SUBNETS_PER_VPC = 200
+INTERNET_GATEWAYS = 100
+ROUTE_TABLES_PER_VPC = 200
+ROUTES_PER_TABLE = 50
+ELASTIC_ADDRESSES = 100
+SECURITY_GROUPS = 2500
+RULES_PER_SECURITY_GROUP = 60
+"""Of each direction."""
+GROUPS_PER_INTERFACE = 5
+NETWORK_INTERFACES = 5000
+"""Of a region."""
+IPS_PER_INTERFACE = 50
+INTERFACES_PER_INSTANCE = 8
+DHCP_OPTIONS = 100
+INSTANCES = 1000

@@ -1,0 +1,152 @@
+"""A zone's rows as the network part of its ClusterSpec: ports, VPCs, security groups. Pure.
+
+Rows: `store/placed_ports.py`. What a zone is told of another one: where the other ports of its VPCs are, and the
+addresses there that belong to the groups it needs. A private address has its public one only while its subnet's route
+table leads to an internet gateway, which is what makes a subnet public. Rules about IPv6 are kept and not sent: guests
+have no IPv6.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from eucapy.clc import host_names
+from eucapy.wire.cluster import PlacedPort
+from eucapy.wire.network import GroupSpec, PortSpec, RuleSpec, SubnetSpec, VpcSpec
+
+OWN_RESOLVER = "AmazonProvidedDNS"
+
+
+class Rows(Protocol):
+    """`store.placed_ports.NetworkRows`, or a test's."""
+
+    @property
+    def interfaces(self) -> Sequence[Any]: ...
+    @property
+    def vpcs(self) -> Sequence[Any]: ...
+    @property
+    def subnets(self) -> Sequence[Any]: ...
+    @property
+    def options(self) -> Mapping[str, Any]: ...
+    @property
+    def public(self) -> Mapping[str, Sequence[Any]]: ...
+    @property
+    def groups(self) -> Sequence[Any]: ...
+    @property
+    def rules(self) -> Mapping[str, Sequence[Any]]: ...
+    @property
+    def public_subnets(self) -> set[str]: ...
+
+
+class ZoneNetwork(NamedTuple):
+    """Members of the ClusterSpec by the same names."""
+
+    ports: dict[str, PlacedPort]
+    vpcs: dict[str, VpcSpec]
+    groups: dict[str, GroupSpec]
+    far_ports: dict[str, PlacedPort]
+
+
+def zone_network(rows: Rows, zone: str, region: str) -> ZoneNetwork:
+    """What `zone` has to know."""
+    ports: dict[str, PlacedPort] = {}
+    far_ports: dict[str, PlacedPort] = {}
+    for row in rows.interfaces:
+        placed = PlacedPort(node=row.node, port=_port(row, rows))
+        (ports if row.placed_zone == zone else far_ports)[row.id] = placed
+    return ZoneNetwork(
+        ports=ports,
+        vpcs={row.id: _vpc(row, rows, region) for row in rows.vpcs},
+        groups=_groups(rows, ports, far_ports),
+        far_ports=far_ports,
+    )
+
+
+def _port(row: Any, rows: Rows) -> PortSpec:
+    leads_out = row.subnet_id in rows.public_subnets
+    return PortSpec(
+        interface_id=row.id,
+        instance_id=row.instance_id,
+        tap=row.tap,
+        mac=row.mac,
+        vpc_id=row.vpc_id,
+        subnet_id=row.subnet_id,
+        private_ips=(row.private_ip, *row.secondary_ips),
+        public=tuple((entry.private_ip, entry.ip) for entry in rows.public.get(row.id, ())) if leads_out else (),
+        groups=tuple(sorted(group_id for group_id, _ in row.groups)),
+        hostname=host_names.private_host(row.private_ip),
+        source_dest_check=row.source_dest_check,
+    )
+
+
+def _vpc(row: Any, rows: Rows, region: str) -> VpcSpec:
+    own = [subnet for subnet in rows.subnets if subnet.vpc_id == row.id]
+    options = rows.options.get(row.dhcp_options_id)
+    values: Mapping[str, Sequence[str]] = options.configurations if options is not None else {}
+    servers = values.get("domain-name-servers", [OWN_RESOLVER])
+    domain = values.get("domain-name")
+    return VpcSpec(
+        vpc_id=row.id,
+        vni=row.vni,
+        cidrs=(row.cidr,),
+        subnets=tuple(
+            SubnetSpec(subnet_id=subnet.id, cidr=subnet.cidr, gateway=gateway(subnet.cidr)) for subnet in own
+        ),
+        dns_domain=domain[0] if domain else host_names.domain(region),
+        dns_servers=() if OWN_RESOLVER in servers else tuple(servers),
+        names=tuple(
+            sorted(
+                (host_names.private_host(port.private_ip), port.private_ip)
+                for port in rows.interfaces
+                if port.vpc_id == row.id
+            )
+        ),
+        internet=any(subnet.id in rows.public_subnets for subnet in own),
+    )
+
+
+def gateway(cidr: str) -> str:
+    """The router of a subnet: its first address after the network's."""
+    return str(ipaddress.IPv4Network(cidr).network_address + 1)
+
+
+def _groups(rows: Rows, ports: Mapping[str, PlacedPort], far_ports: Mapping[str, PlacedPort]) -> dict[str, GroupSpec]:
+    """The groups that the zone's ports are in, with their rules, and those that these rules refer to, for their members
+    alone."""
+    used = {group_id for placed in ports.values() for group_id in placed.port.groups}
+    referenced = {
+        rule.referenced_group for group_id in used for rule in rows.rules.get(group_id, ()) if rule.referenced_group
+    }
+    members: dict[str, list[str]] = {}
+    for placed in far_ports.values():
+        for group_id in placed.port.groups:
+            members.setdefault(group_id, []).extend(placed.port.private_ips)
+    specs = {}
+    for row in rows.groups:
+        if row.id not in used and row.id not in referenced:
+            continue
+        rules = rows.rules.get(row.id, ()) if row.id in used else ()
+        specs[row.id] = GroupSpec(
+            group_id=row.id,
+            vpc_id=row.vpc_id,
+            ingress=tuple(_rule(rule) for rule in rules if not rule.is_egress and _is_ipv4(rule)),
+            egress=tuple(_rule(rule) for rule in rules if rule.is_egress and _is_ipv4(rule)),
+            members=tuple(sorted(members.get(row.id, ()), key=ipaddress.IPv4Address)),
+        )
+    return specs
+
+
+def _is_ipv4(rule: Any) -> bool:
+    return not rule.cidr6 and rule.protocol != "icmpv6"
+
+
+def _rule(rule: Any) -> RuleSpec:
+    return RuleSpec(
+        protocol=rule.protocol,
+        from_port=rule.from_port,
+        to_port=rule.to_port,
+        cidr=rule.cidr,
+        group=rule.referenced_group,
+    )
