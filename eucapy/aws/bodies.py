@@ -21,12 +21,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-from eucapy.aws.errors import IncompleteBody, InvalidRequest, MaxMessageLengthExceeded
+from eucapy.aws.errors import IncompleteBody, InvalidRequest, MalformedInput, MaxMessageLengthExceeded
 from eucapy.aws.refusals import Refused, refusal
 
 _EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+INFLATED_LIMIT = 10 << 20
 _MAX_LINE = 8 * 1024
 _MAX_TRAILERS = 16 * 1024
 
@@ -36,6 +38,20 @@ Next = Callable[[], Awaitable[bytes]]
 class MalformedTrailerError(InvalidRequest):
     code = "MalformedTrailerError"
     message = "The request contained trailing data that was not well-formed or did not conform to our published schema."
+
+
+def inflated(body: bytes, coding: str, limit: int) -> bytes:
+    """A body in memory with the client's compression undone (SDKs compress metrics). Raises MalformedInput."""
+    if not body or coding.strip().lower() != "gzip":
+        return body
+    machine = zlib.decompressobj(wbits=31)
+    try:
+        plain = machine.decompress(body, limit + 1)
+    except zlib.error:
+        raise MalformedInput() from None
+    if len(plain) > limit or not machine.eof:
+        raise MalformedInput()
+    return plain
 
 
 class BodyReader:

@@ -198,7 +198,7 @@ def compile_reader(operation: Operation) -> Callable[[Incoming], dict[str, Any]]
     shape = operation.input
     if shape is None:
         return lambda incoming: {}
-    read = documents.compiler(operation.model.name, cbor=True).reader(shape)
+    read = documents.compiler(operation.model, cbor=True).reader(shape)
 
     def parse(incoming: Incoming) -> dict[str, Any]:
         return read(decode(incoming.body)) if incoming.body else {}
@@ -209,7 +209,7 @@ def compile_reader(operation: Operation) -> Callable[[Incoming], dict[str, Any]]
 def compile_writer(operation: Operation) -> Callable[[Mapping[str, Any], str], Outgoing]:
     """Result → answer."""
     shape = operation.output
-    write = documents.compiler(operation.model.name, cbor=True).writer(shape) if shape is not None else None
+    write = documents.compiler(operation.model, cbor=True).writer(shape) if shape is not None else None
     headers = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
 
     def serialize(result: Mapping[str, Any], request_id: str) -> Outgoing:

@@ -24,7 +24,7 @@ import msgspec
 
 from eucapy.aws import errors, protocols, validate
 from eucapy.aws.authenticate import Authenticator
-from eucapy.aws.bodies import BodyReader
+from eucapy.aws.bodies import INFLATED_LIMIT, BodyReader, inflated
 from eucapy.aws.credentials import NOBODY, Credential, Identity
 from eucapy.aws.errors import ApiError, BadValue, InternalError
 from eucapy.aws.message import Incoming, Outgoing
@@ -149,7 +149,10 @@ class Chain:
             params: dict[str, Any] = {**route.labels}
         else:
             if isinstance(incoming.stream, BodyReader) and not operation.streams_input:
-                incoming = _read(incoming, await incoming.stream.read_all(route.service.body_limit))
+                incoming = _with_body(incoming, await incoming.stream.read_all(route.service.body_limit))
+            elif incoming.body and "content-encoding" in incoming.headers:
+                coding = incoming.headers["content-encoding"]
+                incoming = _with_body(incoming, inflated(incoming.body, coding, INFLATED_LIMIT))
             params = protocols.codec(operation, route.protocol).parse(incoming, route.form, route.labels)
         return Request(
             route.service,
@@ -199,7 +202,7 @@ def host_id(request_id: str) -> str:
     return base64.b64encode(hashlib.sha384(request_id.encode()).digest()).decode("ascii")
 
 
-def _read(incoming: Incoming, body: bytes) -> Incoming:
+def _with_body(incoming: Incoming, body: bytes) -> Incoming:
     return Incoming(
         incoming.method, incoming.path, incoming.query, incoming.headers, body, None, incoming.host, incoming.scheme,
         incoming.remote, incoming.now, incoming.request_id,

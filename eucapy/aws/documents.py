@@ -16,6 +16,7 @@ from typing import Any
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from eucapy.aws.errors import BadValue
+from eucapy.aws.models import Model
 from eucapy.aws.timestamps import FORMATTERS, PARSERS, as_datetime, epoch, parse_any
 
 Convert = Callable[[Any], Any]
@@ -298,12 +299,10 @@ class DocumentCompiler:
         return write
 
 
-_compilers: dict[tuple[str, bool], DocumentCompiler] = {}
-
-
-def compiler(service: str, cbor: bool = False) -> DocumentCompiler:
+def compiler(model: Model, cbor: bool = False) -> DocumentCompiler:
     """The compiler of a service for one of the two formats."""
-    key = (service, cbor)
-    if key not in _compilers:
-        _compilers[key] = DocumentCompiler(CborFormat() if cbor else JsonFormat())
-    return _compilers[key]
+    key = "cbor" if cbor else "json"
+    found: DocumentCompiler | None = model.compilers.get(key)
+    if found is None:
+        found = model.compilers[key] = DocumentCompiler(CborFormat() if cbor else JsonFormat())
+    return found

@@ -32,14 +32,14 @@ def compile_reader(operation: Operation) -> Callable[[Incoming], dict[str, Any]]
     shape = operation.input
     if shape is None:
         return lambda incoming: {}
-    read = documents.compiler(operation.model.name).reader(shape)
+    read = documents.compiler(operation.model).reader(shape)
     return lambda incoming: read(decode(incoming.body))
 
 
 def compile_writer(operation: Operation) -> Callable[[Mapping[str, Any], str, str], Outgoing]:
     """(result, request id, JSON version of the request) → answer. An operation without output answers an empty body."""
     shape = operation.output
-    write = documents.compiler(operation.model.name).writer(shape) if shape is not None else None
+    write = documents.compiler(operation.model).writer(shape) if shape is not None else None
     default = operation.model.json_version
 
     def serialize(result: Mapping[str, Any], request_id: str, version: str) -> Outgoing:

@@ -85,6 +85,7 @@ class Model:
         self.namespace: str = namespace["uri"] if isinstance(namespace, Mapping) else namespace
         self.timestamp: Formatter = milliseconds if name in _MILLISECONDS else shortest
         self.names: frozenset[str] = frozenset(self.service.operation_names)
+        self.compilers: dict[str, Any] = {}  # one a kind, made by the modules that need them
         self._operations: dict[str, Operation] = {}
 
     def operation(self, name: str) -> Operation:

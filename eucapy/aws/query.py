@@ -68,6 +68,11 @@ class _Members(dict[str, "tuple[str, Read] | None"]):
         super().__init__()
         self.compiler = compiler
         self.wire = {compiler.wire_name(member, name): (name, member) for name, member in shape.members.items()}
+        if compiler.ec2:
+            # The protocol capitalizes names that the model does not give; botocore's client sends them as they are.
+            for name, member in shape.members.items():
+                if not member.serialization.get("name") and "queryName" not in member.serialization:
+                    self.wire.setdefault(name[:1].upper() + name[1:], (name, member))
 
     def __missing__(self, wire: str) -> tuple[str, Read] | None:
         found = self.wire.get(wire)
@@ -271,19 +276,13 @@ def scalar(kind: str) -> Read:
     return _SCALARS.get(kind, _string)
 
 
-_by_service: dict[tuple[str, bool], QueryCompiler] = {}
-
-
 def compile_reader(operation: Operation, ec2: bool) -> Callable[[Mapping[str, str]], dict[str, Any]]:
     """Form → parameters. Raises BadValue, and for EC2 UnknownParameter."""
     shape = operation.input
     if shape is None:
         return lambda form: {}
-    # A service's structures may share names with another's, so each operation's service has a compiler of its own.
-    key = (operation.model.name, ec2)
-    compiler = _by_service.get(key)
-    if compiler is None:
-        compiler = _by_service[key] = QueryCompiler(ec2)
+    key = "ec2 in" if ec2 else "query in"
+    compiler: QueryCompiler = operation.model.compilers.setdefault(key, QueryCompiler(ec2))
     members = shape.members
     read = compiler.reader(shape)
 
@@ -303,7 +302,7 @@ def compile_writer(operation: Operation, ec2: bool) -> Callable[[Mapping[str, An
     """(result, request id, version) → XML document."""
     name, model = operation.name, operation.model
     shape = operation.output
-    content = xml.compiler(model.name).content(shape) if shape is not None else None
+    content = xml.compiler(model).content(shape) if shape is not None else None
     if ec2:
         base = model.namespace.rstrip("/").rsplit("/", 1)[0]
         void = "<return>true</return>" if shape is None or not shape.members else ""

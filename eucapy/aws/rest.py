@@ -281,7 +281,7 @@ def compile_writer(
     locations: dict[str, tuple[str, str, Callable[[Any], str]]] = {}
     for name, member in shape.members.items():
         location = member.serialization.get("location")
-        if location is not None:
+        if location in ("header", "headers", "statusCode"):
             wire = member.serialization.get("name", name)
             writer = _header_writer(member) if location == "header" else str
             locations[name] = (location, wire, writer)

@@ -14,7 +14,7 @@ from eucapy.aws.models import Operation
 
 def body_reader(operation: Operation, shape: Shape) -> Callable[[bytes], Any]:
     """The reader of a document that stands for `shape`. Raises SerializationException, BadValue."""
-    read = documents.compiler(operation.model.name).reader(shape)
+    read = documents.compiler(operation.model).reader(shape)
     return lambda body: read(decode(body))
 
 
@@ -22,5 +22,5 @@ def body_writer(
     operation: Operation, shape: StructureShape, payload: str | None
 ) -> Callable[[Mapping[str, Any]], bytes]:
     """The writer of an answer's document."""
-    write = documents.compiler(operation.model.name).writer(shape)
+    write = documents.compiler(operation.model).writer(shape)
     return lambda result: encode(write(result))

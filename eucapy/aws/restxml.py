@@ -85,7 +85,9 @@ class XmlReaderCompiler:
                 continue
             tag = own.get("name", name)
             if isinstance(member, ListShape) and own.get("flattened"):
-                tag = member.member.serialization.get("name", tag)
+                # The model's name of the items and the protocol's differ; clients send either.
+                inner = member.member.serialization.get("name", tag)
+                wire[inner.rpartition(":")[2]] = (name, member)
             wire[tag.rpartition(":")[2]] = (name, member)
         made: dict[str, tuple[str, Read]] = {}
 
@@ -167,12 +169,9 @@ def _timestamp(shape: Shape) -> Read:
     return read
 
 
-_readers: dict[str, XmlReaderCompiler] = {}
-
-
 def body_reader(operation: Operation, shape: Shape) -> Callable[[bytes], Any]:
     """The reader of a document whose root stands for `shape`. Raises MalformedXML, BadValue."""
-    compiler = _readers.setdefault(operation.model.name, XmlReaderCompiler())
+    compiler: XmlReaderCompiler = operation.model.compilers.setdefault("xml in", XmlReaderCompiler())
     read = compiler.reader(shape)
     root_tag = shape.serialization.get("name")
     strict = operation.model.name == "s3"
@@ -191,7 +190,7 @@ def body_writer(
 ) -> Callable[[Mapping[str, Any]], bytes]:
     """The writer of an answer's document: of the whole output, or of its member `payload`."""
     model = operation.model
-    compiler = xml.compiler(model.name)
+    compiler = xml.compiler(model)
     if payload is None:
         tag = shape.serialization.get("name") or _ROOTS.get(operation.name) or f"{operation.name}Response"
     else:

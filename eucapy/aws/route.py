@@ -25,6 +25,7 @@ from functools import cached_property
 import msgspec
 
 from eucapy.aws import errors, forms
+from eucapy.aws.bodies import INFLATED_LIMIT, inflated
 from eucapy.aws.errors import ApiError
 from eucapy.aws.message import Incoming
 from eucapy.aws.models import Operation
@@ -269,7 +270,8 @@ class Router:
         try:
             form = forms.form(incoming.query) if incoming.query else {}
             if incoming.body:
-                form.update(forms.form(incoming.body.decode()))
+                body = inflated(incoming.body, incoming.headers.get("content-encoding", ""), INFLATED_LIMIT)
+                form.update(forms.form(body.decode()))
         except (ApiError, UnicodeDecodeError):
             service = self._guess(claim, "", "")
             raise Unrouted(errors.MalformedQueryString(), _query_protocol(service), service) from None

@@ -19,12 +19,12 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from eucapy.aws import models
+from eucapy.aws.models import Model
 from eucapy.aws.timestamps import FORMATTERS, Formatter
 
 Writer = Callable[[Any], str]
@@ -106,7 +106,7 @@ class XmlCompiler:
     def element(self, shape: Shape, tag: str, attributes: str = "") -> Writer:
         """The writer of a whole element `<tag>…</tag>` (several, for a flattened list or map)."""
         flat = bool(shape.serialization.get("flattened"))
-        attributes += namespace(shape)
+        attributes = namespace(shape) or attributes
         if isinstance(shape, StructureShape):
             return self._structure_element(shape, tag, attributes)
         if isinstance(shape, ListShape):
@@ -223,16 +223,19 @@ def encode_blob(value: bytes | str) -> str:
     return base64.b64encode(value.encode() if isinstance(value, str) else value).decode("ascii")
 
 
-@lru_cache(maxsize=64)
-def compiler(service: str) -> XmlCompiler:
+def compiler(model: Model) -> XmlCompiler:
     """The compiler of a service, shared by its operations so that each shape is compiled once."""
-    return XmlCompiler(models.load(service).timestamp)
+    found: XmlCompiler | None = model.compilers.get("xml out")
+    if found is None:
+        found = model.compilers["xml out"] = XmlCompiler(model.timestamp)
+    return found
 
 
 def fragment(service: str, shape_name: str) -> Callable[[Mapping[str, Any]], Rendered]:
     """The function that renders a structure ("ec2", "Instance") to XML that can be kept and put into later answers."""
-    shape = models.load(service).shape(shape_name)
+    model = models.load(service)
+    shape = model.shape(shape_name)
     if not isinstance(shape, StructureShape):
         raise TypeError(f"{shape_name} is a {shape.type_name}, not a structure")
-    content = compiler(service).content(shape)
+    content = compiler(model).content(shape)
     return lambda value: Rendered(content(value))

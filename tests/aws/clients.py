@@ -53,7 +53,9 @@ def parsed(router: Router, sent: Incoming) -> tuple[Route, dict[str, Any]]:
     return found, protocols.codec(found.operation, found.protocol).parse(sent, found.form, found.labels)
 
 
-def answer(operation: Operation, result: dict[str, Any], protocol: str | None = None, version: str = "") -> dict[str, Any]:
+def answer(
+    operation: Operation, result: dict[str, Any], protocol: str | None = None, version: str = ""
+) -> dict[str, Any]:
     """What botocore's client makes of the edge's answer."""
     protocol = protocol or operation.model.protocol
     sent = protocols.codec(operation, protocol).serialize(result, "0123456789", version)

@@ -50,7 +50,9 @@ def pruned(value: Any) -> Any:
 
 
 _SAFE = st.text(st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="\ufffe\uffff"), max_size=12)
-_WORDS = st.text(string.ascii_letters + string.digits + " -_.~/+%:", min_size=1, max_size=12).map(str.strip).filter(bool)
+_WORDS = (
+    st.text(string.ascii_letters + string.digits + " -_.~/+%:", min_size=1, max_size=12).map(str.strip).filter(bool)
+)
 
 
 def values(shape: Shape, depth: int = 0, words: bool = False) -> st.SearchStrategy[Any]:

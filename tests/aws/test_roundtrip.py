@@ -17,7 +17,10 @@ NAMES = (
     "route53", "kms", "ssm", "ebs", "ec2-instance-connect", "resourcegroupstaggingapi", "service-quotas",
 )  # fmt: skip
 SERVICES = {
-    name: Service(name, without=("ListDirectoryBuckets", "CreateSession", "WriteGetObjectResponse") if name == "s3" else ()) for name in NAMES
+    name: Service(
+        name, without=("ListDirectoryBuckets", "CreateSession", "WriteGetObjectResponse") if name == "s3" else ()
+    )
+    for name in NAMES
 }
 ROUTER = Router(SERVICES.values())
 
