@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from eucapy.database import Row, Tx
+from eucapy.walrus.store import content
 from eucapy.walrus.store.schema import bucket_settings, buckets, uploads, versions
 
 
@@ -46,7 +47,8 @@ _count = sa.select(sa.func.count()).select_from(buckets).where(buckets.c.owner =
 _set_versioning = sa.update(buckets).where(buckets.c.id == _id).values(versioning=sa.bindparam("status"))
 _any_current = sa.select(versions.c.seq).where(versions.c.bucket == _id, versions.c.current == 1).limit(1)
 _any_old = sa.select(versions.c.seq).where(versions.c.bucket == _id, versions.c.current == 0).limit(1)
-_any_upload = sa.select(uploads.c.id).where(uploads.c.bucket == _id).limit(1)
+_all_uploads = sa.select(uploads.c.id).where(uploads.c.bucket == _id)
+_delete_uploads = sa.delete(uploads).where(uploads.c.bucket == _id)
 _setting_name: sa.BindParameter[Any] = sa.bindparam("setting")
 _one_setting = sa.select(bucket_settings.c.document).where(
     bucket_settings.c.bucket == _id, bucket_settings.c.name == _setting_name
@@ -101,9 +103,11 @@ async def has_versions(tx: Tx, bucket: Bucket) -> bool:
     return False
 
 
-async def has_uploads(tx: Tx, bucket: Bucket) -> bool:
-    """Whether multipart uploads are open in it."""
-    return await tx.first(_any_upload, {"bucket_id": bucket.id}) is not None
+async def drop_uploads(tx: Tx, bucket: Bucket) -> None:
+    """Abort what is open in a bucket that goes away."""
+    for row in await tx.all(_all_uploads, {"bucket_id": bucket.id}):
+        await content.discard_parts(tx, row[0])
+    await tx.run(_delete_uploads, {"bucket_id": bucket.id})
 
 
 async def page(tx: Tx, owner: str, after: str, prefix: str, most: int) -> Sequence[Bucket]:

@@ -28,13 +28,14 @@ from eucapy.walrus.store.buckets import Bucket
 from eucapy.walrus.store.schema import versions
 
 NULL_VERSION = "null"
+DEFAULT_CONTENT_TYPE = "binary/octet-stream"
 NEWEST = (1 << 63) - 1
 
 
 class Details(msgspec.Struct, frozen=True, omit_defaults=True):
     """What S3 keeps for the reader's sake: standard headers and the user's own."""
 
-    content_type: str = "binary/octet-stream"
+    content_type: str = DEFAULT_CONTENT_TYPE
     cache_control: str | None = None
     content_disposition: str | None = None
     content_encoding: str | None = None

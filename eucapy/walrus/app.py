@@ -1,0 +1,104 @@
+"""The object store, put together and running: metadata, blobs, collector, the S3 port and the port for components.
+
+start: blobs ready ─► schema current ─► collector ─► S3 port ─► components' port
+stop:  in reverse; requests under way end first
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from aiohttp import web
+
+from eucapy import pki
+from eucapy.aws.chain import Chain
+from eucapy.aws.http import Edge
+from eucapy.aws.route import Router
+from eucapy.clock import Clock
+from eucapy.drivers.blob import loader
+from eucapy.walrus import internal
+from eucapy.walrus.clc_keys import ClcKeys
+from eucapy.walrus.config import Config
+from eucapy.walrus.context import Walrus
+from eucapy.walrus.environment import Environment
+from eucapy.walrus.identity import Keys, StaticKeys
+from eucapy.walrus.s3.registry import s3
+from eucapy.walrus.store import engine, migrating
+from eucapy.walrus.workers.collector import Collector
+from eucapy.wire.server import Listener
+
+log = logging.getLogger(__name__)
+
+READ_BUFFER_BYTES = 1 << 19
+
+
+class App:
+    """The whole object store in this event loop. `port` and `internal_port` are those bound, after `start`."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._stack = AsyncExitStack()
+        self.walrus: Walrus | None = None
+        self.port = 0
+        self.internal_port = 0
+
+    async def start(self) -> None:
+        """Returns when requests are answered. Raises OSError where a port or the folder cannot be had."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def stop(self) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        config = self._config
+        data = Path(config.data)
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        blobs = loader.load(config.blob_driver, data / "blobs")
+        await blobs.start()
+        db = engine.open_store(config.database or f"sqlite:///{data.absolute()}/walrus.sqlite")
+        self._stack.push_async_callback(db.close)
+        await migrating.upgrade(db)
+        collector = Collector(db, blobs, self._clock, config.sweep_s, config.sweep_grace_s)
+        collector.start()
+        self._stack.push_async_callback(collector.stop)
+        self.walrus = Walrus(db, blobs, collector, self._clock, config.region, config.inline_kib << 10)
+        keys = self._keys()
+        await self._serve_s3(self.walrus, keys)
+        if config.pki:
+            await self._serve_components(self.walrus)
+
+    def _keys(self) -> Keys:
+        config = self._config
+        if not config.clc_url:
+            return StaticKeys(config.keys)
+        tls = pki.client_context(Path(config.pki), "walrus") if config.pki else None
+        keys = ClcKeys(config.clc_url, tls, self._clock)
+        self._stack.push_async_callback(keys.close)
+        return keys
+
+    async def _serve_s3(self, walrus: Walrus, keys: Keys) -> None:
+        config = self._config
+        environment = Environment(walrus, keys, config.access_log)
+        router = Router([s3], domains=config.domains)
+        chain = Chain(router, environment, region=config.region, clock=self._clock.time)
+        runner = web.ServerRunner(Edge(chain).server(read_bufsize=READ_BUFFER_BYTES))
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, config.host, config.port, backlog=1024)
+        await site.start()
+        self.port = int(runner.addresses[0][1])
+        log.info("S3 is served", extra={"data": {"host": config.host, "port": self.port}})
+
+    async def _serve_components(self, walrus: Walrus) -> None:
+        config = self._config
+        tls = pki.server_context(Path(config.pki), "walrus")
+        listener = Listener(internal.application(walrus), config.internal_host, config.internal_port, tls)
+        self.internal_port = await listener.start()
+        self._stack.push_async_callback(listener.stop)

@@ -1,0 +1,86 @@
+"""Conditional requests: which answer the If-headers ask for. Pure.
+
+Reads (RFC 9110, section 13.2.2): If-Match decides over If-Unmodified-Since, If-None-Match over If-Modified-Since.
+Copies fail where a read would answer 304. Writes know If-None-Match: * and If-Match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from eucapy.aws.errors import NotImplementedS3
+from eucapy.aws.timestamps import http_date
+from eucapy.walrus.errors import NoSuchKey, NotModified, PreconditionFailed
+from eucapy.walrus.store.objects import Version
+
+
+def check_read(version: Version, p: Mapping[str, Any]) -> None:
+    """Raises PreconditionFailed or NotModified."""
+    failed = _failed_match(version, p.get("IfMatch"), p.get("IfUnmodifiedSince"), "If-Match", "If-Unmodified-Since")
+    if failed:
+        raise PreconditionFailed(fields={"Condition": failed})
+    if _failed_none(version, p.get("IfNoneMatch"), p.get("IfModifiedSince")):
+        raise NotModified(
+            headers={"ETag": f'"{version.etag}"', "Last-Modified": http_date(version.modified_ms // 1000)}
+        )
+
+
+def check_copy_source(version: Version, p: Mapping[str, Any]) -> None:
+    """Raises PreconditionFailed."""
+    match = _failed_match(
+        version,
+        p.get("CopySourceIfMatch"),
+        p.get("CopySourceIfUnmodifiedSince"),
+        "x-amz-copy-source-If-Match",
+        "x-amz-copy-source-If-Unmodified-Since",
+    )
+    none = _failed_none(version, p.get("CopySourceIfNoneMatch"), p.get("CopySourceIfModifiedSince"))
+    if match or none:
+        raise PreconditionFailed(fields={"Condition": match or "x-amz-copy-source-If-None-Match"})
+
+
+def write_check(p: Mapping[str, Any]) -> Callable[[Version | None], None] | None:
+    """What a conditional write asks of the version that it replaces; None where it asks nothing.
+
+    Source: "Conditional writes", S3 user guide: If-None-Match takes `*` only; If-Match on a missing key is 404.
+    """
+    if_none, if_match = p.get("IfNoneMatch"), p.get("IfMatch")
+    if if_none is None and if_match is None:
+        return None
+    if if_none is not None and if_none.strip() != "*":
+        raise NotImplementedS3(fields={"Header": "If-None-Match"})
+
+    def check(current: Version | None) -> None:
+        if if_none is not None and current is not None:
+            raise PreconditionFailed(fields={"Condition": "If-None-Match"})
+        if if_match is not None:
+            if current is None:
+                raise NoSuchKey(fields={"Key": p.get("Key", "")})
+            if not _matches(if_match, current.etag):
+                raise PreconditionFailed(fields={"Condition": "If-Match"})
+
+    return check
+
+
+def _failed_match(version: Version, match: str | None, since: datetime | None, name: str, since_name: str) -> str:
+    if match is not None:
+        return "" if _matches(match, version.etag) else name
+    if since is not None and version.modified_ms // 1000 > since.timestamp():
+        return since_name
+    return ""
+
+
+def _failed_none(version: Version, none: str | None, since: datetime | None) -> bool:
+    if none is not None:
+        return _matches(none, version.etag)
+    return since is not None and version.modified_ms // 1000 <= since.timestamp()
+
+
+def _matches(header: str, etag: str) -> bool:
+    for candidate in header.split(","):
+        text = candidate.strip().removeprefix("W/")
+        if text == "*" or text.strip('"') == etag:
+            return True
+    return False

@@ -1,0 +1,42 @@
+"""The object store's options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from eucapy.config import doc
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`etc/walrus.toml`."""
+
+    data: Annotated[str, doc("Folder for blobs and, by default, the metadata.")] = "/var/lib/eucapy/walrus"
+    region: Annotated[str, doc("The region that buckets without a LocationConstraint are in.")] = "us-east-1"
+    host: Annotated[str, doc("Address that S3 is served at.")] = "127.0.0.1"
+    port: Annotated[int, doc("TCP port of S3; 0: the kernel's choice.", ge=0, le=65535)] = 8780
+    domains: Annotated[list[str], doc("Host names under which buckets are hosts of their own: bucket.s3.<domain>.")] = (
+        msgspec.field(default_factory=lambda: ["localhost"])
+    )
+    pki: Annotated[
+        str, doc("Folder with ca.pem, walrus-cert.pem and walrus-key.pem; empty: plain HTTP, for tests only.")
+    ] = "/var/lib/eucapy/pki"
+    internal_host: Annotated[str, doc("Address of the port for the cloud's components.")] = "127.0.0.1"
+    internal_port: Annotated[int, doc("TCP port for the cloud's components (mutual TLS).", ge=0, le=65535)] = 8781
+    clc_url: Annotated[
+        str, doc("The cloud controller's internal port, which knows the access keys; empty: only `keys` are known.")
+    ] = "https://127.0.0.1:8774"
+    keys: Annotated[
+        list[str],
+        doc("Access keys known here, each ACCESSKEY,SECRET or ACCESSKEY,SECRET,ACCOUNT; used without clc_url."),
+    ] = []
+    database: Annotated[
+        str, doc("URL of the metadata: postgresql+asyncpg://user@host/name; empty: SQLite in the data folder.")
+    ] = ""
+    blob_driver: Annotated[str, doc("Where the bytes are kept: files.")] = "files"
+    inline_kib: Annotated[int, doc("Objects up to this size are kept beside their metadata, KiB.", ge=0, le=1024)] = 16
+    sweep_s: Annotated[float, doc("Pause between searches for blobs that a crash left behind, seconds.", gt=0)] = 3600.0
+    sweep_grace_s: Annotated[float, doc("A blob without metadata is left alone for this long, seconds.", ge=0)] = 3600.0
+    access_log: Annotated[bool, doc("Write a line to the log for every request.")] = False
+    log_level: Annotated[str, doc("debug, info, warning or error.")] = "info"

@@ -1,0 +1,57 @@
+"""What the AWS chain needs of the object store: keys, who may ask, and how a handler is called."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from eucapy.aws.chain import AuditRecord, Request
+from eucapy.aws.credentials import Credential
+from eucapy.aws.errors import AccessDenied
+from eucapy.aws.service import Handler
+from eucapy.walrus.context import Call, Walrus
+from eucapy.walrus.identity import Keys, Principal
+
+log = logging.getLogger("eucapy.walrus.access")
+
+
+class Environment:
+    """The chain's environment (`eucapy.aws.chain.Environment`)."""
+
+    def __init__(self, walrus: Walrus, keys: Keys, access_log: bool) -> None:
+        self._walrus = walrus
+        self._keys = keys
+        self._access_log = access_log
+
+    async def credential(self, access_key_id: str, session_token: str | None) -> Credential | None:
+        return await self._keys.find(access_key_id, session_token)
+
+    async def authorize(self, request: Request) -> None:
+        """Anonymous requests and users without rights are refused; whose bucket it is, the handler sees (`Call.bucket`)."""
+        principal = request.identity.principal
+        if not isinstance(principal, Principal) or not principal.allow_all:
+            raise AccessDenied()
+
+    async def invoke(self, request: Request, handler: Handler) -> Any:
+        principal = request.identity.principal
+        assert isinstance(principal, Principal)
+        return await handler.function(Call(self._walrus, principal, request.http), request.params)
+
+    def audit(self, record: AuditRecord) -> None:
+        if not self._access_log:
+            return
+        log.info(
+            "%s",
+            record.action or "-",
+            extra={
+                "data": {
+                    "request_id": record.request_id,
+                    "access_key": record.identity.access_key_id,
+                    "account": record.identity.account,
+                    "remote": record.remote,
+                    "status": record.status,
+                    "error": record.error_code,
+                    "took_ms": round(record.duration_s * 1000, 3),
+                }
+            },
+        )

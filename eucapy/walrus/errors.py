@@ -1,0 +1,188 @@
+"""S3's errors beyond those of the edge. Codes, statuses and messages are AWS's to the letter.
+
+Source: "Error responses" of the S3 API reference, and the answers of the service itself.
+"""
+
+from __future__ import annotations
+
+from eucapy.errors import ApiError
+
+
+class NoSuchBucket(ApiError):
+    status = 404
+    message = "The specified bucket does not exist"
+
+
+class NoSuchKey(ApiError):
+    status = 404
+    message = "The specified key does not exist."
+
+
+class NoSuchVersion(ApiError):
+    status = 404
+    message = "The specified version does not exist."
+
+
+class NoSuchUpload(ApiError):
+    status = 404
+    message = (
+        "The specified upload does not exist. The upload ID may be invalid, "
+        "or the upload may have been aborted or completed."
+    )
+
+
+class NotFound(ApiError):
+    """HEAD of a version id that cannot be one, or of a key that is not there: there is no body to say more."""
+
+    status = 404
+    message = "Not Found"
+
+
+class NoSuchTagSet(ApiError):
+    status = 404
+    message = "The TagSet does not exist"
+
+
+class OwnershipControlsNotFoundError(ApiError):
+    status = 404
+    message = "The bucket ownership controls were not found"
+
+
+class BucketAlreadyExists(ApiError):
+    status = 409
+    message = (
+        "The requested bucket name is not available. The bucket namespace is shared by all users of the system. "
+        "Please select a different name and try again."
+    )
+
+
+class BucketAlreadyOwnedByYou(ApiError):
+    status = 409
+    message = "Your previous request to create the named bucket succeeded and you already own it."
+
+
+class BucketNotEmpty(ApiError):
+    status = 409
+    message = "The bucket you tried to delete is not empty"
+
+
+class VersionedBucketNotEmpty(ApiError):
+    status = 409
+    code = "BucketNotEmpty"
+    message = "The bucket you tried to delete is not empty. You must delete all versions in the bucket."
+
+
+class TooManyBuckets(ApiError):
+    message = "You have attempted to create more buckets than allowed"
+
+
+class InvalidBucketName(ApiError):
+    message = "The specified bucket is not valid."
+
+
+class InvalidLocationConstraint(ApiError):
+    message = "The specified location-constraint is not valid"
+
+
+class IllegalLocationConstraintException(ApiError):
+    message = "The {constraint} location constraint is incompatible for the region specific endpoint this request was sent to."
+
+
+class AllAccessDisabled(ApiError):
+    status = 403
+    code = "AccessDenied"
+    message = "Access Denied"
+
+
+class MethodNotAllowed(ApiError):
+    status = 405
+    message = "The specified method is not allowed against this resource."
+
+
+class PreconditionFailed(ApiError):
+    status = 412
+    message = "At least one of the pre-conditions you specified did not hold"
+
+
+class ConditionalRequestConflict(ApiError):
+    status = 409
+    message = "The conditional request cannot succeed due to a conflicting operation against this resource."
+
+
+class NotModified(ApiError):
+    status = 304
+    message = "Not Modified"
+
+
+class InvalidRange(ApiError):
+    status = 416
+    message = "The requested range is not satisfiable"
+
+
+class InvalidPartNumber(ApiError):
+    status = 416
+    message = "The requested partnumber is not satisfiable"
+
+
+class BadDigest(ApiError):
+    message = "The Content-MD5 you specified did not match what we received."
+
+
+class InvalidDigest(ApiError):
+    message = "The Content-MD5 you specified was invalid."
+
+
+class EntityTooLarge(ApiError):
+    message = "Your proposed upload exceeds the maximum allowed size"
+
+
+class EntityTooSmall(ApiError):
+    message = "Your proposed upload is smaller than the minimum allowed size"
+
+
+class InvalidPart(ApiError):
+    message = (
+        "One or more of the specified parts could not be found.  "
+        "The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."
+    )
+
+
+class InvalidPartOrder(ApiError):
+    message = "The list of parts was not in ascending order. Parts must be ordered by part number."
+
+
+class KeyTooLongError(ApiError):
+    message = "Your key is too long"
+
+
+class MetadataTooLarge(ApiError):
+    message = "Your metadata headers exceed the maximum allowed metadata size"
+
+
+class InvalidStorageClass(ApiError):
+    message = "The storage class you specified is not valid"
+
+
+class InvalidTag(ApiError):
+    message = "The TagValue you have provided is invalid"
+
+
+class AccessControlListNotSupported(ApiError):
+    message = "The bucket does not allow ACLs"
+
+
+class InvalidBucketState(ApiError):
+    status = 409
+    message = "The request is not valid with the current state of the bucket."
+
+
+class ServiceUnavailable(ApiError):
+    status = 503
+    message = "Reduce your request rate."
+
+
+class InsufficientStorage(ApiError):
+    """Not an AWS code (their disks are never full); rclone and s3cmd show the message to the user."""
+
+    status = 507
+    message = "The object store has no room left for this object."

@@ -1,0 +1,103 @@
+"""The port for the cloud's components: objects, streamed to whoever shows a component's certificate.
+
+    GET  /internal/objects/<bucket>/<key>     200, or 206 with Range; ETag and Content-Length
+    HEAD /internal/objects/<bucket>/<key>     the same without the bytes
+
+nc fetches images and sc snapshots here, clc looks at an image before it registers it. No bucket's owner is asked: the
+cloud controller has checked that when it wrote the spec. Requests are refused to every other role (403).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from eucapy.aws.errors import InvalidArgument
+from eucapy.aws.timestamps import http_date
+from eucapy.database import Tx
+from eucapy.errors import ApiError
+from eucapy.walrus import errors, headers, ranges, sending
+from eucapy.walrus.context import Walrus
+from eucapy.walrus.s3.reading import TRIES, Found
+from eucapy.walrus.store import buckets, objects
+from eucapy.wire.server import only_roles
+
+log = logging.getLogger(__name__)
+
+CALLERS = frozenset({"clc", "nc", "sc"})
+
+
+def application(walrus: Walrus) -> web.Application:
+    """The HTTP face for components."""
+
+    async def get(request: web.Request) -> web.StreamResponse:
+        try:
+            return await _get(walrus, request)
+        except ApiError as error:
+            return web.Response(status=error.status, text=f"{error.code}: {error.text}\n", headers=error.headers)
+
+    app = web.Application(middlewares=[only_roles(CALLERS)])
+    app.router.add_get("/internal/objects/{bucket}/{key:.+}", get)
+    return app
+
+
+async def _get(walrus: Walrus, request: web.Request) -> web.StreamResponse:
+    for _ in range(TRIES):
+        found = await walrus.db.read(lambda tx: _load(tx, request.match_info))
+        version = found.version
+        span = ranges.parse(request.headers.get("Range"), version.size)
+        start, length = span or (0, version.size)
+        said = {
+            "ETag": f'"{version.etag}"',
+            "Last-Modified": http_date(version.modified_ms // 1000),
+            "Accept-Ranges": "bytes",
+            "Content-Type": "application/octet-stream",
+        }
+        if span is not None:
+            said["Content-Range"] = f"bytes {start}-{start + length - 1}/{version.size}"
+        response = web.StreamResponse(status=200 if span is None else 206, headers=said)
+        response.content_length = length
+        if request.method == "HEAD" or length == 0:
+            await response.prepare(request)
+            return response
+        if found.data is not None:
+            await response.prepare(request)
+            await response.write(found.data[start : start + length])
+            return response
+        try:
+            stream = await sending.open_stream(walrus, version, found.parts, start, length)
+        except sending.Gone:
+            continue
+        return await _send(request, response, stream)
+    raise errors.ServiceUnavailable("The bytes of the object are missing.")
+
+
+async def _send(request: web.Request, response: web.StreamResponse, stream: sending.Stream) -> web.StreamResponse:
+    try:
+        await response.prepare(request)
+        await stream.send(response.write)
+    except ConnectionError:
+        log.debug("a component went away")
+    except Exception:
+        log.exception("the body broke off")
+        if request.transport is not None:
+            request.transport.abort()
+    finally:
+        stream.close()
+    return response
+
+
+async def _load(tx: Tx, names: Mapping[str, str]) -> Found:
+    bucket = await buckets.by_name(tx, names["bucket"])
+    if bucket is None:
+        raise errors.NoSuchBucket()
+    key = headers.key_bytes({"Key": names["key"]})
+    if not key:
+        raise InvalidArgument()
+    version = await objects.current(tx, bucket.id, key)
+    if version is None:
+        raise errors.NoSuchKey()
+    data = await sending.find_inline(tx, version)
+    return Found(bucket, version, data, () if data is not None else await sending.find_parts(tx, version))

@@ -1,0 +1,286 @@
+"""Bytes on their way in: read from the client, hashed, checked, and put where they will stay.
+
+    reader ──pieces──► gather to 1 MiB ──► one hop: MD5, the checksum  ┐ side by side, while the
+                                       └─► the driver's writer: append ┘ next MiB is being read
+    end of the body: Content-MD5, checksum (header or trailer), length ─► put() ─► Received
+
+Small bodies of known length never leave the event loop: they are hashed in place and handed on as bytes, to be written
+with their metadata. What this module returns is durable or in memory, but *not visible*: `Received.keep` runs the
+metadata's transaction and sees to the blob when that fails. Memory per upload: about three blocks of 1 MiB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from eucapy.aws.errors import IncompleteBody, InvalidRequest
+from eucapy.database import Tx
+from eucapy.drivers.blob.base import BLOCK_BYTES, NoSpace, Writer
+from eucapy.walrus import checksums, errors
+from eucapy.walrus.context import Call, Walrus
+from eucapy.walrus.store import content
+from eucapy.walrus.store.engine import StoreFull
+
+T = TypeVar("T")
+
+HASH_IN_PLACE_BYTES = 128 << 10
+_EMPTY_MD5 = hashlib.md5(b"", usedforsecurity=False)
+_pool = ThreadPoolExecutor(4, thread_name_prefix="hash")
+
+
+class Source(Protocol):
+    """A body that is read as it comes. `length` in bytes, None where it is not known before the end."""
+
+    length: int | None
+
+    async def read(self, size: int = -1) -> bytes: ...
+
+    @property
+    def trailers(self) -> Mapping[str, str]: ...
+
+
+class InMemory:
+    """A body that is here already."""
+
+    def __init__(self, data: bytes) -> None:
+        self.length: int | None = len(data)
+        self._data = data
+
+    async def read(self, size: int = -1) -> bytes:
+        data, self._data = self._data, b""
+        return data
+
+    @property
+    def trailers(self) -> Mapping[str, str]:
+        return {}
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """What the client said of its body before sending it. `value` is None where it comes in a trailer or not at all."""
+
+    algorithm: str = checksums.DEFAULT
+    value: str | None = None
+    in_trailer: bool = False
+    md5: bytes | None = None
+
+
+class Received:
+    """Bytes that are in: `data`, or a blob. `checksum` is "ALGORITHM value"."""
+
+    __slots__ = ("_walrus", "algorithm", "blob_id", "checksum_value", "data", "md5", "size")
+
+    def __init__(
+        self, walrus: Walrus, size: int, md5: str, algorithm: str, checksum_value: str, data: bytes, blob_id: str | None
+    ) -> None:
+        self._walrus = walrus
+        self.size = size
+        self.md5 = md5
+        self.algorithm = algorithm
+        self.checksum_value = checksum_value
+        self.data = data
+        self.blob_id = blob_id
+
+    @property
+    def place(self) -> int:
+        if self.blob_id is not None:
+            return content.BLOB
+        return content.INLINE if self.size else content.EMPTY
+
+    async def keep(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+        """Commit the metadata that refers to the bytes; where that is refused or in doubt, the collector looks after
+        the blob."""
+        try:
+            return await self._walrus.db.write(work)
+        except StoreFull as error:
+            self.give_up()
+            raise errors.InsufficientStorage() from error
+        except BaseException:
+            self.give_up()
+            raise
+
+    def give_up(self) -> None:
+        if self.blob_id is not None:
+            self._walrus.collector.doubt(self.blob_id)
+
+
+def expected(call: Call, p: Mapping[str, Any]) -> Expected:
+    """Read the checksum members and headers of a write. Raises InvalidDigest, InvalidRequest."""
+    given = [name for name, member in checksums.MEMBERS.items() if p.get(member)]
+    if len(given) > 1:
+        raise InvalidRequest("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+    md5 = _content_md5(p.get("ContentMD5"))
+    if given:
+        algorithm, value = given[0], str(p[checksums.MEMBERS[given[0]]])
+        if checksums.decode(algorithm, value) is None:
+            raise InvalidRequest(f"Value for {checksums.HEADERS[algorithm]} header is invalid.")
+        _same_algorithm(p.get("ChecksumAlgorithm"), algorithm)
+        return Expected(algorithm, value, False, md5)
+    trailer = call.incoming.headers.get("x-amz-trailer", "").strip().lower()
+    for name, header in checksums.HEADERS.items():
+        if trailer == header:
+            _same_algorithm(p.get("ChecksumAlgorithm"), name)
+            return Expected(name, None, True, md5)
+    algorithm = str(p.get("ChecksumAlgorithm") or checksums.DEFAULT).upper()
+    if algorithm not in checksums.ALGORITHMS:
+        raise InvalidRequest("Checksum algorithm provided is unsupported. Please try again with any of the valid types: "
+                             f"[{', '.join(checksums.ALGORITHMS)}]")  # fmt: skip
+    if p.get("ChecksumAlgorithm") and call.incoming.headers.get("x-amz-sdk-checksum-algorithm"):
+        raise InvalidRequest(
+            "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found."
+        )
+    return Expected(algorithm, None, False, md5)
+
+
+def _same_algorithm(named: str | None, algorithm: str) -> None:
+    if named and named.upper() != algorithm:
+        raise InvalidRequest("Value for x-amz-sdk-checksum-algorithm header is invalid.")
+
+
+def _content_md5(text: str | None) -> bytes | None:
+    if text is None:
+        return None
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        digest = b""
+    if len(digest) != 16:
+        raise errors.InvalidDigest(fields={"Content-MD5": text})
+    return digest
+
+
+def as_source(body: Any) -> Source:
+    """The body member of a write, whatever form the edge gave it."""
+    if body is None or isinstance(body, bytes | bytearray | memoryview):
+        return InMemory(bytes(body or b""))
+    source: Source = body
+    return source
+
+
+async def receive(
+    walrus: Walrus, source: Source, want: Expected, most_bytes: int, inline_bytes: int | None = None
+) -> Received:
+    """Read the whole body, check it, and put it away.
+
+    Raises EntityTooLarge past `most_bytes`, BadDigest, InvalidDigest, IncompleteBody, InsufficientStorage, and whatever
+    the reader finds wrong with the signature.
+    """
+    limit = walrus.inline_bytes if inline_bytes is None else inline_bytes
+    length = source.length
+    if length is not None and length > most_bytes:
+        raise errors.EntityTooLarge(fields={"ProposedSize": length, "MaxSizeAllowed": most_bytes})
+    if length is not None and length <= limit:
+        return await _receive_small(walrus, source, want, length)
+    try:
+        async with walrus.blobs.create() as writer:
+            hashes = _Hashes(want)
+            size = await _pump(source, writer, hashes, most_bytes)
+            if length is not None and size != length:
+                raise IncompleteBody()
+            hashes.check(source.trailers)
+            stored = await writer.put()
+            writer.commit()
+    except NoSpace as error:
+        raise errors.InsufficientStorage() from error
+    return Received(walrus, size, hashes.md5_hex, want.algorithm, hashes.value, b"", stored.blob_id)
+
+
+async def _receive_small(walrus: Walrus, source: Source, want: Expected, length: int) -> Received:
+    data = await source.read()
+    if len(data) <= length:
+        pieces = [data]
+        while piece := await source.read():  # the end has to be asked for: only then the signature is checked
+            pieces.append(piece)
+        data = b"".join(pieces) if len(pieces) > 1 else data
+    if len(data) != length:
+        raise IncompleteBody()
+    hashes = _Hashes(want)
+    hashes.update([data])
+    hashes.check(source.trailers)
+    return Received(walrus, length, hashes.md5_hex, want.algorithm, hashes.value, data, None)
+
+
+async def _pump(source: Source, writer: Writer, hashes: _Hashes, most_bytes: int) -> int:
+    size = 0
+    working: asyncio.Future[Any] | None = None
+    pieces: list[bytes] = []
+    gathered = 0
+    try:
+        while True:
+            piece = await source.read(BLOCK_BYTES)
+            if piece:
+                pieces.append(piece)
+                gathered += len(piece)
+                size += len(piece)
+                if size > most_bytes:
+                    raise errors.EntityTooLarge(fields={"ProposedSize": size, "MaxSizeAllowed": most_bytes})
+                if gathered < BLOCK_BYTES:
+                    continue
+            if working is not None:
+                await working
+                working = None
+            if pieces:
+                working = asyncio.ensure_future(_take(writer, hashes, pieces, gathered))
+                pieces, gathered = [], 0
+            if not piece:
+                if working is not None:
+                    await working
+                    working = None
+                return size
+    finally:
+        if working is not None:
+            await asyncio.gather(working, return_exceptions=True)
+
+
+async def _take(writer: Writer, hashes: _Hashes, pieces: list[bytes], count: int) -> None:
+    if count <= HASH_IN_PLACE_BYTES:
+        hashes.update(pieces)
+        for piece in pieces:
+            await writer.write(piece)
+        return
+    hashing = asyncio.get_running_loop().run_in_executor(_pool, hashes.update, pieces)
+    try:
+        for piece in pieces:
+            await writer.write(piece)
+    finally:
+        await hashing
+
+
+class _Hashes:
+    """The MD5 and the checksum of one body."""
+
+    def __init__(self, want: Expected) -> None:
+        self._want = want
+        self._md5 = _EMPTY_MD5.copy()
+        self._checksum = checksums.running(want.algorithm)
+        self.md5_hex = ""
+        self.value = ""
+
+    def update(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            self._md5.update(piece)
+            self._checksum.update(piece)
+
+    def check(self, trailers: Mapping[str, str]) -> None:
+        """Finish and compare with what was promised. Raises BadDigest, InvalidRequest."""
+        want = self._want
+        md5 = self._md5.digest()
+        self.md5_hex = md5.hex()
+        self.value = checksums.encode(self._checksum.digest())
+        if want.md5 is not None and want.md5 != md5:
+            details = {"ExpectedDigest": base64.b64encode(want.md5).decode(), "CalculatedDigest": md5.hex()}
+            raise errors.BadDigest(fields=details)
+        value = want.value
+        if want.in_trailer:
+            value = trailers.get(checksums.HEADERS[want.algorithm])
+            if value is None or checksums.decode(want.algorithm, value) is None:
+                raise InvalidRequest(f"Value for {checksums.HEADERS[want.algorithm]} trailing header is invalid.")
+        if value is not None and value != self.value:
+            raise errors.BadDigest(f"The {want.algorithm} you specified did not match the calculated checksum.")

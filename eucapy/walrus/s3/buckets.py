@@ -1,0 +1,185 @@
+"""Buckets: ListBuckets, CreateBucket, HeadBucket, DeleteBucket, GetBucketLocation.
+
+Names are global. A bucket belongs to the account that made it and remembers the LocationConstraint that it was made with:
+clients make buckets "elsewhere" and expect to read that back, and here it has no other meaning.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import re
+from typing import Any
+
+from eucapy.aws.errors import InvalidArgument, NotImplementedS3
+from eucapy.aws.message import Result
+from eucapy.database import Tx
+from eucapy.errors import ApiError
+from eucapy.walrus import errors, headers
+from eucapy.walrus.context import Call
+from eucapy.walrus.s3.service import s3
+from eucapy.walrus.store import buckets
+from eucapy.walrus.store.buckets import Bucket
+
+DEFAULT_REGION = "us-east-1"
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z", re.ASCII)
+_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z", re.ASCII)
+_RESERVED_STARTS = ("xn--", "sthree-", "amzn-s3-demo-")
+_RESERVED_ENDS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+_OWNERSHIPS = ("BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter")
+MOST_PER_PAGE = 10_000
+
+
+def is_valid_name(name: str) -> bool:
+    """The rules for general purpose buckets ("Bucket naming rules", S3 user guide)."""
+    if not _NAME.match(name) or ".." in name:
+        return False
+    if name.startswith(_RESERVED_STARTS) or name.endswith(_RESERVED_ENDS):
+        return False
+    try:
+        ipaddress.IPv4Address(name)
+    except ValueError:
+        return True
+    return False
+
+
+@s3.action("ListBuckets")
+async def list_buckets(call: Call, p: dict[str, Any]) -> dict[str, Any]:
+    owner = call.principal.canonical_id
+    most = _most(p.get("MaxBuckets"))
+    after, prefix = _read_token(p.get("ContinuationToken")), p.get("Prefix") or ""
+    region = p.get("BucketRegion")
+    page = await call.read(lambda tx: buckets.page(tx, owner, after, prefix, most + 1))
+    shown = [bucket for bucket in page[:most] if region is None or bucket.region == region]
+    answer: dict[str, Any] = {
+        "Buckets": [_summary(bucket, p) for bucket in shown],
+        "Owner": {"ID": owner},
+    }
+    if p.get("Prefix") is not None:
+        answer["Prefix"] = prefix
+    if len(page) > most:
+        answer["ContinuationToken"] = base64.b64encode(page[most - 1].name.encode()).decode()
+    return answer
+
+
+def _summary(bucket: Bucket, p: dict[str, Any]) -> dict[str, Any]:
+    summary: dict[str, Any] = {"Name": bucket.name, "CreationDate": bucket.created_ms // 1000}
+    if any(p.get(name) is not None for name in ("MaxBuckets", "Prefix", "ContinuationToken", "BucketRegion")):
+        summary["BucketRegion"] = bucket.region  # AWS names it only in answers that are paged or filtered
+    return summary
+
+
+def _most(given: int | None) -> int:
+    if given is None:
+        return MOST_PER_PAGE
+    if not 1 <= given <= MOST_PER_PAGE:
+        raise InvalidArgument(
+            f"Argument maxBuckets must be an integer between 1 and {MOST_PER_PAGE}",
+            fields={"ArgumentName": "max-buckets", "ArgumentValue": given},
+        )
+    return given
+
+
+def _read_token(token: str | None) -> str:
+    if token is None:
+        return ""
+    try:
+        return base64.b64decode(token, validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise InvalidArgument(
+            "The continuation token provided is incorrect",
+            fields={"ArgumentName": "continuation-token", "ArgumentValue": token},
+        ) from None
+
+
+@s3.action("CreateBucket", unchecked=("CreateBucketConfiguration", "ObjectOwnership", "ACL"))
+async def create_bucket(call: Call, p: dict[str, Any]) -> Result:
+    name = p["Bucket"]
+    if not is_valid_name(name):
+        raise errors.InvalidBucketName(fields={"BucketName": name})
+    configuration = p.get("CreateBucketConfiguration") or {}
+    region = _location(configuration.get("LocationConstraint"), call.walrus.region)
+    if p.get("ObjectLockEnabledForBucket"):
+        raise NotImplementedS3(fields={"Header": "x-amz-bucket-object-lock-enabled"})
+    ownership = p.get("ObjectOwnership") or "BucketOwnerEnforced"
+    if ownership not in _OWNERSHIPS:
+        raise InvalidArgument(
+            "Invalid x-amz-object-ownership header: " + ownership,
+            fields={"ArgumentName": "x-amz-object-ownership", "ArgumentValue": ownership},
+        )
+    principal = call.principal
+    tags = headers.encode_tags(
+        [(tag["Key"], tag["Value"]) for tag in configuration.get("Tags") or ()], headers.MOST_BUCKET_TAGS
+    )
+    headers.check_acl(Bucket(0, name, principal.canonical_id, principal.account, region, 0, "", ownership), p)
+
+    async def work(tx: Tx) -> None:
+        existing = await buckets.by_name(tx, name)
+        if existing is not None:
+            _refuse_existing(existing, call, region)
+            return
+        if await buckets.count(tx, principal.canonical_id) >= call.walrus.most_buckets:
+            raise errors.TooManyBuckets()
+        now_ms = call.now_ms
+        await buckets.insert(tx, name, principal.canonical_id, principal.account, region, now_ms, ownership)
+        made = await buckets.by_name(tx, name)
+        if made is not None and tags:
+            await buckets.set_setting(tx, made, "tagging", tags)
+
+    await call.write(work)
+    return Result({"Location": f"/{name}", "BucketArn": f"arn:aws:s3:::{name}"})
+
+
+def _location(constraint: str | None, home: str) -> str:
+    """The region that the bucket will say it is in. Raises InvalidLocationConstraint."""
+    if not constraint:
+        return home
+    if constraint == "EU":
+        return "eu-west-1"
+    if not _REGION.match(constraint):
+        raise errors.InvalidLocationConstraint(fields={"LocationConstraint": constraint})
+    if constraint == DEFAULT_REGION != home:
+        raise errors.InvalidLocationConstraint(fields={"LocationConstraint": constraint})
+    return constraint
+
+
+def _refuse_existing(existing: Bucket, call: Call, region: str) -> None:
+    """us-east-1 answers 200 to its owner's second CreateBucket, every other region 409."""
+    fields = {"BucketName": existing.name}
+    if existing.owner != call.principal.canonical_id:
+        raise errors.BucketAlreadyExists(fields=fields)
+    if region != DEFAULT_REGION or existing.region != region:
+        raise errors.BucketAlreadyOwnedByYou(fields=fields)
+
+
+@s3.action("HeadBucket")
+async def head_bucket(call: Call, p: dict[str, Any]) -> dict[str, Any]:
+    bucket = await call.read(lambda tx: call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner")))
+    return {
+        "BucketRegion": bucket.region,
+        "BucketArn": f"arn:aws:s3:::{bucket.name}",
+        "AccessPointAlias": False,
+    }
+
+
+@s3.action("DeleteBucket")
+async def delete_bucket(call: Call, p: dict[str, Any]) -> None:
+    async def work(tx: Tx) -> None:
+        bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
+        error: type[ApiError] = errors.VersionedBucketNotEmpty if bucket.versioning else errors.BucketNotEmpty
+        if await buckets.has_versions(tx, bucket):
+            raise error(fields={"BucketName": bucket.name})
+        await buckets.drop_uploads(tx, bucket)
+        await buckets.delete(tx, bucket)
+
+    await call.write(work)
+    call.walrus.collector.wake()
+
+
+@s3.action("GetBucketLocation")
+async def get_bucket_location(call: Call, p: dict[str, Any]) -> dict[str, Any]:
+    bucket = await call.read(lambda tx: call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner")))
+    if bucket.region == DEFAULT_REGION:
+        return {"LocationConstraint": ""}
+    return {"LocationConstraint": bucket.region}

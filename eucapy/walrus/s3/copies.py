@@ -1,0 +1,269 @@
+"""Copies: CopyObject, UploadPartCopy.
+
+A whole blob is cloned by the driver where that is cheap: nothing is read. A small object's bytes travel with the metadata.
+What is left (ranges, objects made of parts) is read and written once, through the same path as an upload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+import msgspec
+
+from eucapy.aws.errors import InvalidArgument, InvalidRequest
+from eucapy.database import Tx
+from eucapy.drivers.blob.base import BlobMissing
+from eucapy.errors import InternalError
+from eucapy.walrus import checksums, conditions, errors, headers, ranges, receiving, sending
+from eucapy.walrus.context import Call
+from eucapy.walrus.receiving import Expected, InMemory, Received
+from eucapy.walrus.s3 import reading
+from eucapy.walrus.s3.objects import MOST_PUT_BYTES
+from eucapy.walrus.s3.reading import TRIES, Found
+from eucapy.walrus.s3.service import s3
+from eucapy.walrus.store import content, objects, uploads
+from eucapy.walrus.store.buckets import Bucket
+from eucapy.walrus.store.objects import New, Version
+from eucapy.walrus.store.uploads import Part
+
+
+class FromStream:
+    """A version's bytes as the source of a write."""
+
+    def __init__(self, stream: sending.Stream) -> None:
+        self.length = stream.length
+        self._pieces = stream.pieces()
+
+    async def read(self, size: int = -1) -> bytes:
+        return await anext(self._pieces, b"")
+
+    @property
+    def trailers(self) -> Mapping[str, str]:
+        return {}
+
+
+def parse_source(text: str) -> dict[str, str]:
+    """`/bucket/key?versionId=v`, percent-encoded, as parameters of a read. Raises InvalidArgument."""
+    path, _, query = text.partition("?")
+    bucket, _, key = unquote(path.lstrip("/"), errors="surrogateescape").partition("/")
+    if not bucket or not key:
+        raise InvalidArgument(
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+            fields={"ArgumentName": "x-amz-copy-source", "ArgumentValue": text},
+        )
+    source = {"Bucket": bucket, "Key": key}
+    version = parse_qs(query).get("versionId")
+    if version:
+        source["VersionId"] = version[0]
+    return source
+
+
+async def _load(tx: Tx, call: Call, p: Mapping[str, Any], source: Mapping[str, Any]) -> Found:
+    bucket, version = await reading.find(tx, call, source)
+    conditions.check_copy_source(version, p)
+    data = await sending.find_inline(tx, version)
+    return Found(bucket, version, data, () if data is not None else await sending.find_parts(tx, version))
+
+
+async def _take(call: Call, found: Found, start: int, length: int, want: Expected, *, inline: bool) -> Received:
+    """The bytes from `start` on, put away a second time. Raises sending.Gone."""
+    version = found.version
+    walrus = call.walrus
+    if found.data is not None:
+        source: receiving.Source = InMemory(found.data[start : start + length])
+        return await receiving.receive(walrus, source, want, MOST_PUT_BYTES, None if inline else -1)
+    whole = version.place == content.BLOB and length == version.size
+    known = _known(version, want)
+    if whole and known is not None and walrus.blobs.capabilities.cheap_clone:
+        assert version.content is not None
+        try:
+            clone = await walrus.blobs.clone(version.content)
+        except BlobMissing:
+            raise sending.Gone from None
+        return Received(walrus, length, version.etag, want.algorithm, known, b"", clone)
+    if length == 0:
+        return await receiving.receive(walrus, InMemory(b""), want, MOST_PUT_BYTES)
+    stream = await sending.open_stream(walrus, version, found.parts, start, length)
+    try:
+        return await receiving.receive(walrus, FromStream(stream), want, MOST_PUT_BYTES, None if inline else -1)
+    finally:
+        stream.close()
+
+
+def _known(version: Version, want: Expected) -> str | None:
+    """The checksum that a copy will have, if that is known already."""
+    if version.checksum:
+        algorithm, kind, value = version.checksum.split(" ")
+        if algorithm == want.algorithm and kind == checksums.FULL_OBJECT:
+            return value
+    return None
+
+
+def _algorithm(p: Mapping[str, Any], version: Version) -> str:
+    """A copy keeps its source's algorithm unless it asks for another."""
+    asked = p.get("ChecksumAlgorithm")
+    if asked:
+        if asked.upper() not in checksums.ALGORITHMS:
+            raise InvalidRequest("Checksum algorithm provided is unsupported.")
+        return str(asked).upper()
+    return version.checksum.split(" ")[0] if version.checksum else checksums.DEFAULT
+
+
+@s3.action(
+    "CopyObject",
+    unchecked=("ACL", "StorageClass", "ChecksumAlgorithm", "MetadataDirective", "TaggingDirective"),
+)
+async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
+    headers.refuse_unbuilt(p)
+    key = headers.key_bytes(p)
+    source = parse_source(p["CopySource"])
+    replace = _directive(p, "MetadataDirective", "x-amz-metadata-directive")
+    replace_tags = _directive(p, "TaggingDirective", "x-amz-tagging-directive")
+    label = headers.storage_class(p)
+    tags = headers.parse_tagging_header(p.get("Tagging"))
+    check = conditions.write_check(p)
+    details = headers.details_of(p)
+    itself = source["Bucket"] == p["Bucket"] and source["Key"] == p["Key"] and "VersionId" not in source
+    if itself and not (replace or label or p.get("WebsiteRedirectLocation") or p.get("StorageClass")):
+        raise InvalidRequest(
+            "This copy request is illegal because it is trying to copy an object to itself without changing the "
+            "object's metadata, storage class, website redirect location or encryption attributes."
+        )
+
+    async def look(tx: Tx) -> Found:
+        target = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
+        headers.check_acl(target, p)
+        return await _load(tx, call, p, {**source, "ExpectedBucketOwner": p.get("ExpectedSourceBucketOwner")})
+
+    found, received = await _read_and_take(call, look, lambda found: (0, found.version.size), p, inline=True)
+    if found.version.size > MOST_PUT_BYTES:
+        raise InvalidRequest(
+            f"The specified copy source is larger than the maximum allowable size for a copy source: {MOST_PUT_BYTES}"
+        )
+    checksum = f"{received.algorithm} {checksums.FULL_OBJECT} {received.checksum_value}"
+
+    async def work(tx: Tx) -> tuple[Bucket, Version]:
+        bucket = await call.bucket(tx, p["Bucket"])
+        new = New(
+            key=key,
+            modified_ms=call.now_ms,
+            size=received.size,
+            etag=received.md5,
+            details=details if replace else _without_redirect(found.version, p),
+            place=received.place,
+            content=received.blob_id,
+            data=received.data,
+            checksum=checksum,
+            storage_class=label,
+            tags=tags if replace_tags else found.version.tags,
+        )
+        return bucket, await objects.put(tx, bucket, new, check)
+
+    bucket, version = await received.keep(work)
+    call.walrus.collector.wake()
+    result = {"ETag": f'"{version.etag}"', "LastModified": version.modified_ms // 1000}
+    answer: dict[str, Any] = {"CopyObjectResult": result | headers.checksum_members(checksum)}
+    if bucket.versioning:
+        answer["VersionId"] = version.version_id
+    if found.bucket.versioning:
+        answer["CopySourceVersionId"] = found.version.version_id
+    return answer
+
+
+async def _read_and_take(
+    call: Call, look: Any, span: Any, p: Mapping[str, Any], *, inline: bool
+) -> tuple[Found, Received]:
+    """Find the source and put its bytes away; again where it was replaced in between."""
+    for _ in range(TRIES):
+        found: Found = await call.read(look)
+        start, length = span(found)
+        want = Expected(algorithm=_algorithm(p, found.version))
+        try:
+            return found, await _take(call, found, start, length, want, inline=inline)
+        except sending.Gone:
+            continue
+    raise InternalError(f"the bytes of {p['CopySource']} are missing")
+
+
+def _directive(p: Mapping[str, Any], member: str, header: str) -> bool:
+    """Whether a directive says REPLACE. Raises InvalidArgument."""
+    value = p.get(member) or "COPY"
+    if value not in ("COPY", "REPLACE"):
+        raise InvalidArgument(
+            f"Unknown {'metadata' if member == 'MetadataDirective' else 'tagging'} directive.",
+            fields={"ArgumentName": header, "ArgumentValue": value},
+        )
+    return bool(value == "REPLACE")
+
+
+def _without_redirect(version: Version, p: Mapping[str, Any]) -> str:
+    """A copy's headers: its source's, but a website redirect is not copied."""
+    details = headers.read_details(version)
+    redirect = p.get("WebsiteRedirectLocation")
+    if details.website_redirect == redirect:
+        return version.details
+    return msgspec.json.encode(msgspec.structs.replace(details, website_redirect=redirect)).decode()
+
+
+@s3.action("UploadPartCopy")
+async def upload_part_copy(call: Call, p: dict[str, Any]) -> dict[str, Any]:
+    headers.refuse_unbuilt(p)
+    key = headers.key_bytes(p)
+    source = parse_source(p["CopySource"])
+    number = check_part_number(p["PartNumber"])
+    algorithm: str | None = None
+
+    async def look(tx: Tx) -> Found:
+        nonlocal algorithm
+        target = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
+        upload = await uploads.by_id(tx, target.id, key, p["UploadId"])
+        if upload is None:
+            raise errors.NoSuchUpload(fields={"UploadId": p["UploadId"]})
+        algorithm = upload.checksum_algorithm
+        return await _load(tx, call, p, {**source, "ExpectedBucketOwner": p.get("ExpectedSourceBucketOwner")})
+
+    def span(found: Found) -> tuple[int, int]:
+        start, length = ranges.parse_copy(p.get("CopySourceRange"), found.version.size)
+        if length > MOST_PUT_BYTES:
+            raise errors.EntityTooLarge(fields={"ProposedSize": length, "MaxSizeAllowed": MOST_PUT_BYTES})
+        return start, length
+
+    found, received = await _read_and_take(call, look, span, p, inline=False)
+    checksum = None
+    if algorithm is not None:
+        if received.algorithm != algorithm:
+            received.give_up()
+            found, received = await _read_and_take(
+                call, look, span, {**p, "ChecksumAlgorithm": algorithm}, inline=False
+            )
+        checksum = f"{received.algorithm} {received.checksum_value}"
+    part = Part(number, received.size, received.md5, call.now_ms, checksum, received.place, received.blob_id)
+
+    async def work(tx: Tx) -> None:
+        bucket = await call.bucket(tx, p["Bucket"])
+        if await uploads.by_id(tx, bucket.id, key, p["UploadId"]) is None:
+            raise errors.NoSuchUpload(fields={"UploadId": p["UploadId"]})
+        await uploads.put_part(tx, p["UploadId"], part)
+
+    await received.keep(work)
+    result: dict[str, Any] = {
+        "ETag": f'"{received.md5}"',
+        "LastModified": part.modified_ms // 1000,
+        **reading.part_checksum(part),
+    }
+    answer: dict[str, Any] = {"CopyPartResult": result}
+    if found.bucket.versioning:
+        answer["CopySourceVersionId"] = found.version.version_id
+    return answer
+
+
+def check_part_number(number: int) -> int:
+    """Raises InvalidArgument."""
+    if not 1 <= number <= 10_000:
+        raise InvalidArgument(
+            "Part number must be an integer between 1 and 10000, inclusive",
+            fields={"ArgumentName": "partNumber", "ArgumentValue": number},
+        )
+    return number

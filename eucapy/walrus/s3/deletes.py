@@ -1,0 +1,146 @@
+"""Objects away: DeleteObject, DeleteObjects.
+
+Deleting what is not there succeeds. The bytes are given up in the same transaction and removed by the collector after it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from eucapy.aws.errors import InvalidRequest, MalformedXML
+from eucapy.database import Tx
+from eucapy.errors import ApiError
+from eucapy.walrus import checksums, errors, headers, receiving
+from eucapy.walrus.context import Call
+from eucapy.walrus.s3.reading import check_version_id
+from eucapy.walrus.s3.service import s3
+from eucapy.walrus.store import objects
+from eucapy.walrus.store.buckets import Bucket
+from eucapy.walrus.store.objects import Removed, Version
+
+MOST_KEYS = 1000
+Check = Callable[[Version | None], None]
+
+
+@s3.action("DeleteObject")
+async def delete_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
+    key = headers.key_bytes(p)
+    version_id = p.get("VersionId")
+    if version_id is not None:
+        check_version_id(version_id)
+    check = _check(p.get("IfMatch"), p.get("IfMatchLastModifiedTime"), p.get("IfMatchSize"), p["Key"])
+
+    async def work(tx: Tx) -> Removed:
+        bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
+        return await _remove(tx, call, bucket, key, version_id, check)
+
+    removed = await call.write(work)
+    call.walrus.collector.wake()
+    answer: dict[str, Any] = {}
+    if removed.version_id is not None:
+        answer["VersionId"] = removed.version_id
+    if removed.marker:
+        answer["DeleteMarker"] = True
+    return answer
+
+
+@s3.action("DeleteObjects", unchecked=("Delete",))
+async def delete_objects(call: Call, p: dict[str, Any]) -> dict[str, Any]:
+    _check_digest(call, p)
+    request = p.get("Delete") or {}
+    entries = request.get("Objects") or []
+    if not 1 <= len(entries) <= MOST_KEYS or any("Key" not in entry for entry in entries):
+        raise MalformedXML()
+    quiet = bool(request.get("Quiet"))
+
+    async def work(tx: Tx) -> list[tuple[Mapping[str, Any], Removed | ApiError]]:
+        bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
+        return [(entry, await _remove_entry(tx, call, bucket, entry)) for entry in entries]
+
+    results = await call.write(work)
+    call.walrus.collector.wake()
+    answer: dict[str, Any] = {"Deleted": [], "Errors": []}
+    for entry, result in results:
+        if isinstance(result, ApiError):
+            answer["Errors"].append(_error_view(entry, result))
+        elif not quiet:
+            answer["Deleted"].append(_deleted_view(entry, result))
+    return answer
+
+
+async def _remove_entry(tx: Tx, call: Call, bucket: Bucket, entry: Mapping[str, Any]) -> Removed | ApiError:
+    """Each key stands for itself: what is wrong with one of them is said beside it."""
+    try:
+        version_id = entry.get("VersionId")
+        if version_id is not None:
+            check_version_id(version_id)
+        check = _check(entry.get("ETag"), entry.get("LastModifiedTime"), entry.get("Size"), entry["Key"])
+        return await _remove(tx, call, bucket, headers.key_bytes(entry), version_id, check)
+    except ApiError as error:
+        return error
+
+
+async def _remove(
+    tx: Tx, call: Call, bucket: Bucket, key: bytes, version_id: str | None, check: Check | None
+) -> Removed:
+    if version_id is None:
+        return await objects.remove(tx, bucket, key, call.now_ms, check)
+    return await objects.remove_version(tx, bucket, key, version_id, check)
+
+
+def _check(etag: str | None, modified: Any, size: int | None, key: str) -> Check | None:
+    """A conditional delete. Raises PreconditionFailed, NoSuchKey through the check."""
+    if etag is None and modified is None and size is None:
+        return None
+
+    def check(version: Version | None) -> None:
+        if version is None:
+            raise errors.NoSuchKey(fields={"Key": key})
+        if etag is not None and etag.strip() != "*" and etag.strip().strip('"') != version.etag:
+            raise errors.PreconditionFailed(fields={"Condition": "If-Match"})
+        if modified is not None and int(modified.timestamp()) != version.modified_ms // 1000:
+            raise errors.PreconditionFailed(fields={"Condition": "x-amz-if-match-last-modified-time"})
+        if size is not None and size != version.size:
+            raise errors.PreconditionFailed(fields={"Condition": "x-amz-if-match-size"})
+
+    return check
+
+
+def _check_digest(call: Call, p: Mapping[str, Any]) -> None:
+    """The body must come with a Content-MD5 or a checksum, and match it. Raises InvalidRequest, BadDigest."""
+    body = call.incoming.body
+    given = call.incoming.headers
+    algorithm = next((name for name in checksums.ALGORITHMS if given.get(checksums.HEADERS[name])), None)
+    content_md5 = given.get("content-md5")
+    if algorithm is None and content_md5 is None:
+        if given.get("x-amz-content-sha256", "").startswith("STREAMING-") or given.get("x-amz-trailer"):
+            return  # the edge has read, and the chunks' signatures have proven, the body
+        raise InvalidRequest("Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
+    want = receiving.expected(call, {"ContentMD5": content_md5})
+    if want.md5 is not None and hashlib.md5(body, usedforsecurity=False).digest() != want.md5:
+        raise errors.BadDigest(fields={"ExpectedDigest": content_md5})
+    if algorithm is not None:
+        running = checksums.running(algorithm)
+        running.update(body)
+        if base64.b64encode(running.digest()).decode() != given[checksums.HEADERS[algorithm]].strip():
+            raise errors.BadDigest(f"The {algorithm} you specified did not match the calculated checksum.")
+
+
+def _deleted_view(entry: Mapping[str, Any], removed: Removed) -> dict[str, Any]:
+    view: dict[str, Any] = {"Key": entry["Key"]}
+    if entry.get("VersionId") is not None:
+        view["VersionId"] = entry["VersionId"]
+    if removed.marker:
+        view["DeleteMarker"] = True
+        view["DeleteMarkerVersionId"] = removed.version_id
+    return view
+
+
+def _error_view(entry: Mapping[str, Any], error: ApiError) -> dict[str, Any]:
+    view: dict[str, Any] = {"Key": entry["Key"], "Code": error.code, "Message": error.text}
+    if entry.get("VersionId") is not None:
+        view["VersionId"] = entry["VersionId"]
+    return view

@@ -1,0 +1,235 @@
+"""Listings: ListObjects, ListObjectsV2, ListObjectVersions. How a page is read: `store/listings.py`.
+
+With `encoding-type=url` keys, prefixes, delimiters and markers are percent-encoded, `/` excepted. XML 1.0 cannot hold all
+characters that a key may have, so botocore always asks for it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from eucapy.aws.errors import InvalidArgument
+from eucapy.aws.xml import Rendered, escape
+from eucapy.database import Tx
+from eucapy.walrus.context import Call
+from eucapy.walrus.s3.reading import check_version_id
+from eucapy.walrus.s3.service import s3
+from eucapy.walrus.store import listings, objects
+from eucapy.walrus.store.buckets import Bucket
+from eucapy.walrus.store.listings import Page
+from eucapy.walrus.store.objects import Version
+
+MOST_KEYS = 1000
+Encode = Callable[[bytes], str]
+_UNESCAPED = "/-_.~*"
+
+
+def text_of(key: bytes) -> str:
+    return key.decode("utf-8", "surrogateescape")
+
+
+def encoder(p: Mapping[str, Any]) -> Encode:
+    """How names are written in the answer. Raises InvalidArgument."""
+    kind = p.get("EncodingType")
+    if kind is None:
+        return text_of
+    if kind != "url":
+        raise InvalidArgument(
+            "Invalid Encoding Method specified in Request",
+            fields={"ArgumentName": "encoding-type", "ArgumentValue": kind},
+        )
+    return lambda key: quote(key, safe=_UNESCAPED)
+
+
+def most_of(p: Mapping[str, Any], member: str, name: str, limit: int = MOST_KEYS) -> int:
+    """The page size asked for, at most `limit`. Raises InvalidArgument."""
+    given = p.get(member)
+    if given is None:
+        return limit
+    if not 0 <= given <= 2147483647:
+        raise InvalidArgument(
+            f"Argument {name} must be an integer between 0 and 2147483647",
+            fields={"ArgumentName": name, "ArgumentValue": given},
+        )
+    return min(int(given), limit)
+
+
+def as_bytes(text: str | None) -> bytes:
+    return (text or "").encode("utf-8", "surrogateescape")
+
+
+@s3.action("ListObjects", unchecked=("EncodingType", "MaxKeys"))
+async def list_objects(call: Call, p: dict[str, Any]) -> dict[str, Any]:
+    encode = encoder(p)
+    most = most_of(p, "MaxKeys", "max-keys")
+    marker = as_bytes(p.get("Marker"))
+    bucket, page = await _page(call, p, marker, most)
+    answer = _head(p, encode, most, page)
+    answer["Marker"] = encode(marker)
+    if page.last is not None and p.get("Delimiter"):
+        answer["NextMarker"] = encode(_name(page.last))
+    _fill(answer, page, encode, bucket, with_owner=True)
+    return answer
+
+
+@s3.action("ListObjectsV2", unchecked=("EncodingType", "MaxKeys"))
+async def list_objects_v2(call: Call, p: dict[str, Any]) -> dict[str, Any]:
+    encode = encoder(p)
+    most = most_of(p, "MaxKeys", "max-keys")
+    token = p.get("ContinuationToken")
+    after = _read_token(token) if token is not None else as_bytes(p.get("StartAfter"))
+    bucket, page = await _page(call, p, after, most)
+    answer = _head(p, encode, most, page)
+    answer["KeyCount"] = len(page.rows) + len(page.prefixes)
+    if token is not None:
+        answer["ContinuationToken"] = token
+    if p.get("StartAfter") is not None:
+        answer["StartAfter"] = encode(as_bytes(p["StartAfter"]))
+    if page.last is not None:
+        answer["NextContinuationToken"] = _make_token(_name(page.last))
+    _fill(answer, page, encode, bucket, with_owner=bool(p.get("FetchOwner")))
+    return answer
+
+
+async def _page(call: Call, p: Mapping[str, Any], after: bytes, most: int) -> tuple[Bucket, Page[Version]]:
+    prefix, delimiter = as_bytes(p.get("Prefix")), as_bytes(p.get("Delimiter"))
+
+    async def work(tx: Tx) -> tuple[Bucket, Page[Version]]:
+        bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
+        if most == 0:
+            return bucket, Page([], [], None)
+        first = start_after(after, prefix, delimiter)
+        return bucket, await listings.objects(tx, bucket.id, prefix, delimiter, first, most)
+
+    return await call.read(work)
+
+
+def start_after(marker: bytes, prefix: bytes, delimiter: bytes) -> bytes:
+    """Where a page begins: behind the marker, and behind all of a common prefix that the marker names."""
+    if not marker:
+        return b""
+    if delimiter and marker.startswith(prefix):
+        cut = marker.find(delimiter, len(prefix))
+        if cut >= 0 and cut + len(delimiter) == len(marker):
+            return listings.after_prefix(marker)
+    return listings.after_key(marker)
+
+
+def _name(last: Version | bytes) -> bytes:
+    return last if isinstance(last, bytes) else last.key
+
+
+def _make_token(name: bytes) -> str:
+    return base64.urlsafe_b64encode(b"1" + name).decode("ascii")
+
+
+def _read_token(token: str) -> bytes:
+    try:
+        raw = base64.urlsafe_b64decode(token)
+    except (binascii.Error, ValueError):
+        raw = b""
+    if raw[:1] != b"1":
+        raise InvalidArgument(
+            "The continuation token provided is incorrect", fields={"ArgumentName": "continuation-token"}
+        )
+    return raw[1:]
+
+
+def _head(p: Mapping[str, Any], encode: Encode, most: int, page: Page[Any]) -> dict[str, Any]:
+    answer: dict[str, Any] = {"Name": p["Bucket"], "Prefix": encode(as_bytes(p.get("Prefix"))), "MaxKeys": most}
+    if p.get("Delimiter"):
+        answer["Delimiter"] = encode(as_bytes(p["Delimiter"]))
+    if p.get("EncodingType"):
+        answer["EncodingType"] = p["EncodingType"]
+    answer["IsTruncated"] = page.last is not None
+    return answer
+
+
+def _fill(answer: dict[str, Any], page: Page[Version], encode: Encode, bucket: Bucket, *, with_owner: bool) -> None:
+    owner = f"<Owner><ID>{bucket.owner}</ID></Owner>" if with_owner else ""
+    answer["Contents"] = [_rendered(row, encode, owner) for row in page.rows]
+    answer["CommonPrefixes"] = [{"Prefix": encode(prefix)} for prefix in page.prefixes]
+
+
+def _rendered(row: Version, encode: Encode, owner: str) -> Rendered:
+    """An entry as XML: a thousand of them are the hot part of a listing."""
+    checksum = ""
+    if row.checksum:
+        algorithm, kind, _ = row.checksum.split(" ")
+        checksum = f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{kind}</ChecksumType>"
+    return Rendered(
+        f"<Key>{escape(encode(row.key))}</Key><LastModified>{iso(row.modified_ms)}</LastModified>"
+        f"<ETag>&quot;{row.etag}&quot;</ETag>{checksum}<Size>{row.size}</Size>{owner}"
+        f"<StorageClass>{row.storage_class or 'STANDARD'}</StorageClass>"
+    )
+
+
+def iso(milliseconds: int) -> str:
+    """S3's form of a time: whole seconds, written with three zeros."""
+    return datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+@s3.action("ListObjectVersions", unchecked=("EncodingType", "MaxKeys"))
+async def list_object_versions(call: Call, p: dict[str, Any]) -> dict[str, Any]:
+    encode = encoder(p)
+    most = most_of(p, "MaxKeys", "max-keys")
+    key_marker, version_marker = p.get("KeyMarker"), p.get("VersionIdMarker")
+    if version_marker:
+        if not key_marker:
+            raise InvalidArgument(
+                "A version-id marker cannot be specified without a key marker.",
+                fields={"ArgumentName": "version-id-marker", "ArgumentValue": version_marker},
+            )
+        check_version_id(version_marker)
+    prefix, delimiter = as_bytes(p.get("Prefix")), as_bytes(p.get("Delimiter"))
+    marker = as_bytes(key_marker)
+
+    async def work(tx: Tx) -> tuple[Bucket, Page[Version], str]:
+        bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
+        if most == 0:
+            return bucket, Page([], [], None), ""
+        after = None
+        if version_marker:
+            after = await objects.by_version(tx, bucket.id, marker, version_marker)
+        first = marker if after is not None else start_after(marker, prefix, delimiter)
+        page = await listings.history(tx, bucket.id, prefix, delimiter, first, after, most)
+        return bucket, page, marker.decode("utf-8", "surrogateescape") if after is not None else ""
+
+    bucket, page, inside_key = await call.read(work)
+    answer = _head(p, encode, most, page)
+    answer["KeyMarker"] = encode(marker)
+    answer["VersionIdMarker"] = version_marker or ""
+    if page.last is not None:
+        answer["NextKeyMarker"] = encode(_name(page.last))
+        if isinstance(page.last, Version):
+            answer["NextVersionIdMarker"] = page.last.version_id
+    seen = as_bytes(inside_key)
+    versions: list[dict[str, Any]] = []
+    markers: list[dict[str, Any]] = []
+    for row in page.rows:
+        entry: dict[str, Any] = {
+            "Key": encode(row.key),
+            "VersionId": row.version_id,
+            "IsLatest": row.key != seen,
+            "LastModified": row.modified_ms // 1000,
+            "Owner": {"ID": row.owner or bucket.owner},
+        }
+        seen = row.key
+        if row.marker:
+            markers.append(entry)
+            continue
+        entry |= {
+            "ETag": f'"{row.etag}"', "Size": row.size, "StorageClass": row.storage_class or "STANDARD",
+        }  # fmt: skip
+        if row.checksum:
+            algorithm, kind, _ = row.checksum.split(" ")
+            entry |= {"ChecksumAlgorithm": [algorithm], "ChecksumType": kind}
+        versions.append(entry)
+    answer |= {"Versions": versions, "DeleteMarkers": markers}
+    answer["CommonPrefixes"] = [{"Prefix": encode(prefix)} for prefix in page.prefixes]
+    return answer

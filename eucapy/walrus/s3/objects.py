@@ -1,0 +1,66 @@
+"""Objects in: PutObject.
+
+    check the head ─► receive the body (durable, invisible) ─► one transaction: bucket, condition, version ─► answer
+
+The bucket is looked at twice: before the body, so that a refused client does not send it, and in the transaction that
+makes the object visible, because the bucket may be gone by then.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eucapy.database import Tx
+from eucapy.walrus import checksums, conditions, headers, receiving
+from eucapy.walrus.context import Call
+from eucapy.walrus.s3.service import s3
+from eucapy.walrus.store import objects
+from eucapy.walrus.store.buckets import Bucket
+from eucapy.walrus.store.objects import New, Version
+
+MOST_PUT_BYTES = 5 << 30
+
+
+@s3.action("PutObject", unchecked=("ACL", "StorageClass", "ChecksumAlgorithm"))
+async def put_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
+    headers.refuse_unbuilt(p)
+    key = headers.key_bytes(p)
+    details = headers.details_of(p)
+    tags = headers.parse_tagging_header(p.get("Tagging"))
+    label = headers.storage_class(p)
+    check = conditions.write_check(p)
+    want = receiving.expected(call, p)
+
+    async def look(tx: Tx) -> None:
+        bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
+        headers.check_acl(bucket, p)
+        if check is not None:
+            check(await objects.current(tx, bucket.id, key))
+
+    await call.read(look)
+    received = await receiving.receive(call.walrus, receiving.as_source(p.get("Body")), want, MOST_PUT_BYTES)
+    checksum = f"{received.algorithm} {checksums.FULL_OBJECT} {received.checksum_value}"
+
+    async def work(tx: Tx) -> tuple[Bucket, Version]:
+        bucket = await call.bucket(tx, p["Bucket"])
+        new = New(
+            key=key,
+            modified_ms=call.now_ms,
+            size=received.size,
+            etag=received.md5,
+            details=details,
+            place=received.place,
+            content=received.blob_id,
+            data=received.data,
+            checksum=checksum,
+            storage_class=label,
+            tags=tags,
+        )
+        return bucket, await objects.put(tx, bucket, new, check)
+
+    bucket, version = await received.keep(work)
+    call.walrus.collector.wake()
+    answer: dict[str, Any] = {"ETag": f'"{version.etag}"', **headers.checksum_members(checksum)}
+    if bucket.versioning:
+        answer["VersionId"] = version.version_id
+    return answer

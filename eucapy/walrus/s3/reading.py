@@ -1,0 +1,220 @@
+"""Objects out: GetObject, HeadObject, GetObjectAttributes.
+
+Small objects come with their metadata, in one read. For the others the blob is opened before the answer begins; when the
+version was replaced in between, its row is read again (the new version is then as right an answer as the old one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from eucapy.aws.errors import InvalidArgument, InvalidRequest
+from eucapy.aws.message import Result
+from eucapy.aws.timestamps import http_date
+from eucapy.database import Tx
+from eucapy.errors import ApiError, InternalError
+from eucapy.walrus import checksums, conditions, errors, headers, ranges, sending
+from eucapy.walrus.context import Call
+from eucapy.walrus.s3.service import s3
+from eucapy.walrus.store import content, objects
+from eucapy.walrus.store.buckets import Bucket
+from eucapy.walrus.store.objects import NULL_VERSION, Version
+from eucapy.walrus.store.uploads import Part
+
+TRIES = 5
+MOST_ATTRIBUTE_PARTS = 1000
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A version with what is needed to send it. `data` is there for small ones, `parts` for those made of parts."""
+
+    bucket: Bucket
+    version: Version
+    data: bytes | None
+    parts: Sequence[Part]
+
+
+async def find(tx: Tx, call: Call, p: Mapping[str, Any]) -> tuple[Bucket, Version]:
+    """The version that a request names. Raises NoSuchBucket, NoSuchKey, NoSuchVersion, MethodNotAllowed."""
+    bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
+    key = headers.key_bytes(p)
+    version_id = p.get("VersionId")
+    if version_id is None:
+        version = await objects.current(tx, bucket.id, key)
+        if version is not None:
+            return bucket, version
+        raise await _missing(tx, bucket, key, p)
+    check_version_id(version_id)
+    version = await objects.by_version(tx, bucket.id, key, version_id)
+    if version is None:
+        raise errors.NoSuchVersion(fields={"Key": p["Key"], "VersionId": version_id})
+    if version.marker:
+        raise errors.MethodNotAllowed(
+            fields={"Method": call.incoming.method, "ResourceType": "DeleteMarker"},
+            headers={
+                "x-amz-delete-marker": "true",
+                "x-amz-version-id": version.version_id,
+                "Last-Modified": http_date(version.modified_ms // 1000),
+                "Allow": "DELETE",
+            },
+        )
+    return bucket, version
+
+
+def check_version_id(version_id: str) -> None:
+    """Raises InvalidArgument for what cannot be a version id."""
+    if version_id != NULL_VERSION and objects.decode_version_id(version_id) is None:
+        raise InvalidArgument(
+            "Invalid version id specified", fields={"ArgumentName": "versionId", "ArgumentValue": version_id}
+        )
+
+
+async def _missing(tx: Tx, bucket: Bucket, key: bytes, p: Mapping[str, Any]) -> ApiError:
+    marker = await objects.newest_old(tx, bucket.id, key) if bucket.versioning else None
+    said = {"x-amz-delete-marker": "true", "x-amz-version-id": marker.version_id} if marker is not None else {}
+    return errors.NoSuchKey(fields={"Key": p["Key"]}, headers=said)
+
+
+@s3.action("GetObject")
+async def get_object(call: Call, p: dict[str, Any]) -> Result | dict[str, Any]:
+    for _ in range(TRIES):
+        found = await call.read(lambda tx: _load(tx, call, p))
+        try:
+            return await _answer(call, found, p)
+        except sending.Gone:
+            continue
+    raise InternalError(f"the bytes of {p['Bucket']}/{p['Key']} are missing")
+
+
+async def _load(tx: Tx, call: Call, p: Mapping[str, Any]) -> Found:
+    bucket, version = await find(tx, call, p)
+    conditions.check_read(version, p)
+    data = await sending.find_inline(tx, version)
+    return Found(bucket, version, data, () if data is not None else await sending.find_parts(tx, version))
+
+
+async def _answer(call: Call, found: Found, p: Mapping[str, Any]) -> Result | dict[str, Any]:
+    version = found.version
+    span = choose_span(version, found.parts, p)
+    with_checksum = p.get("ChecksumMode") == "ENABLED" and span is None
+    answer = headers.response_headers(version, found.bucket, p, with_checksum=with_checksum)
+    start, length = span or (0, version.size)
+    if found.data is not None:
+        answer["Body"] = found.data[start : start + length]
+    elif length:
+        answer["Body"] = await sending.open_stream(call.walrus, version, found.parts, start, length)
+    else:
+        answer["Body"] = b""
+    return _partial(answer, version, found.parts, span, p)
+
+
+def choose_span(version: Version, parts: Sequence[Part], p: Mapping[str, Any]) -> tuple[int, int] | None:
+    """(start, length) that Range or partNumber ask for; None for all. Raises InvalidRange, InvalidPartNumber."""
+    number = p.get("PartNumber")
+    if number is None:
+        return ranges.parse(p.get("Range"), version.size)
+    if p.get("Range"):
+        raise InvalidRequest("Cannot specify both Range header and partNumber query parameter")
+    if number < 1:
+        raise InvalidArgument(
+            "Part number must be an integer between 1 and 10000, inclusive",
+            fields={"ArgumentName": "partNumber", "ArgumentValue": number},
+        )
+    if not parts and number == 1:
+        return 0, version.size
+    start = 0
+    for position, part in enumerate(parts, 1):
+        if position == number:
+            return start, part.size
+        start += part.size
+    raise errors.InvalidPartNumber(fields={"PartNumberRequested": number, "ActualPartCount": max(1, len(parts))})
+
+
+def _partial(
+    answer: dict[str, Any], version: Version, parts: Sequence[Part], span: tuple[int, int] | None, p: Mapping[str, Any]
+) -> Result | dict[str, Any]:
+    if p.get("PartNumber") is not None and parts:
+        answer["PartsCount"] = len(parts)
+    if span is None:
+        return answer
+    start, length = span
+    answer["ContentLength"] = length
+    if length:
+        answer["ContentRange"] = f"bytes {start}-{start + length - 1}/{version.size}"
+    return Result(answer, status=206 if length else 200)
+
+
+@s3.action("HeadObject")
+async def head_object(call: Call, p: dict[str, Any]) -> Result | dict[str, Any]:
+    async def work(tx: Tx) -> tuple[Bucket, Version, Sequence[Part]]:
+        bucket, version = await find(tx, call, p)
+        conditions.check_read(version, p)
+        parts = await sending.find_parts(tx, version) if p.get("PartNumber") is not None else ()
+        return bucket, version, parts
+
+    bucket, version, parts = await call.read(work)
+    span = choose_span(version, parts, p)
+    with_checksum = p.get("ChecksumMode") == "ENABLED" and span is None
+    answer = headers.response_headers(version, bucket, p, with_checksum=with_checksum)
+    return _partial(answer, version, parts, span, p)
+
+
+@s3.action("GetObjectAttributes", unchecked=("ObjectAttributes",))
+async def get_object_attributes(call: Call, p: dict[str, Any]) -> dict[str, Any]:
+    wanted = set(p.get("ObjectAttributes") or ())
+    known = {"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"}
+    if not wanted or wanted - known:
+        raise InvalidArgument(
+            "Invalid attribute name specified.",
+            fields={"ArgumentName": "x-amz-object-attributes", "ArgumentValue": ",".join(sorted(wanted))},
+        )
+
+    async def work(tx: Tx) -> tuple[Bucket, Version, Sequence[Part]]:
+        bucket, version = await find(tx, call, p)
+        return bucket, version, await sending.find_parts(tx, version)
+
+    bucket, version, parts = await call.read(work)
+    answer: dict[str, Any] = {"LastModified": version.modified_ms / 1000}
+    if bucket.versioning:
+        answer["VersionId"] = version.version_id
+    if "ETag" in wanted:
+        answer["ETag"] = version.etag
+    if "Checksum" in wanted and version.checksum:
+        answer["Checksum"] = headers.checksum_members(version.checksum)
+    if "StorageClass" in wanted:
+        answer["StorageClass"] = version.storage_class or "STANDARD"
+    if "ObjectSize" in wanted:
+        answer["ObjectSize"] = version.size
+    if "ObjectParts" in wanted and version.place == content.PARTS:
+        answer["ObjectParts"] = _object_parts(version, parts, p)
+    return answer
+
+
+def _object_parts(version: Version, parts: Sequence[Part], p: Mapping[str, Any]) -> dict[str, Any]:
+    after = int(p.get("PartNumberMarker") or 0)
+    asked = p.get("MaxParts")
+    most = MOST_ATTRIBUTE_PARTS if asked is None else min(int(asked), MOST_ATTRIBUTE_PARTS)
+    rest = [(number, part) for number, part in enumerate(parts, 1) if number > after]
+    shown = rest[:most]
+    answer: dict[str, Any] = {"TotalPartsCount": len(parts)}
+    # AWS lists the parts one by one only where each has a checksum of its own.
+    if version.checksum and f" {checksums.COMPOSITE} " in version.checksum:
+        answer |= {
+            "PartNumberMarker": after,
+            "NextPartNumberMarker": shown[-1][0] if shown else 0,
+            "MaxParts": most,
+            "IsTruncated": len(rest) > len(shown),
+            "Parts": [{"PartNumber": number, "Size": part.size, **part_checksum(part)} for number, part in shown],
+        }
+    return answer
+
+
+def part_checksum(part: Part) -> dict[str, str]:
+    """A part's checksum as a member of an answer."""
+    if not part.checksum:
+        return {}
+    algorithm, value = part.checksum.split(" ")
+    return {checksums.MEMBERS[algorithm]: value}

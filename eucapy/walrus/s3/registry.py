@@ -1,0 +1,21 @@
+"""Every file of handlers, imported by name, so that importing this module makes the service complete."""
+
+from __future__ import annotations
+
+from eucapy.walrus.s3 import (
+    acls,
+    buckets,
+    copies,
+    deletes,
+    listings,
+    objects,
+    reading,
+    tagging,
+    uploads,
+    versioning,
+)
+from eucapy.walrus.s3.service import s3
+
+__all__ = [
+    "acls", "buckets", "copies", "deletes", "listings", "objects", "reading", "s3", "tagging", "uploads", "versioning",
+]  # fmt: skip
