@@ -1,0 +1,230 @@
+"""The whole cloud in one process, over fake drivers: the same parts as the six programs, joined without a network.
+
+Nothing boots here and no packet flows; everything else is the real thing, on a real database. `DevCloud` is what
+`eucapy dev` runs and what the API's tests run against. With `stepped` the loops move only in `settle()`, so that a test
+decides when the world goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eucapy.aws.http import serving
+from eucapy.cc.agent import ClusterController
+from eucapy.cc.config import Config as ClusterConfig
+from eucapy.clc.app import CloudController
+from eucapy.clc.config import Config
+from eucapy.clc.store import components
+from eucapy.clock import Clock, SystemClock
+from eucapy.database import Tx, open_database
+from eucapy.drivers.block.fake import FakeDriver as FakeBlock
+from eucapy.drivers.hypervisor.fake import FakeHypervisor
+from eucapy.drivers.imaging.fake import FakeImaging
+from eucapy.drivers.network.fake import FakeNetwork
+from eucapy.eucanetd.agent import NetworkController
+from eucapy.eucanetd.app import layout_of
+from eucapy.eucanetd.config import Config as NetworkConfig
+from eucapy.nc.agent import NodeController
+from eucapy.nc.config import Config as NodeConfig
+from eucapy.reconcile.loop import Loop
+from eucapy.sc.agent import StorageController
+from eucapy.sc.executor import Executor
+from eucapy.sc.transfer import Transfer
+from eucapy.wire.cluster import ClusterAgent, NodeEntry
+from eucapy.wire.network import NetworkAgent
+from eucapy.wire.node import NodeAgent
+from eucapy.wire.objects import ObjectFetcher, WalrusFetcher
+from eucapy.wire.storage import StorageAgent
+
+GIB = 1 << 30
+LARGEST_IMAGE_GIB = 64
+
+
+@dataclass
+class Node:
+    """One fake node: its two agents and their drivers."""
+
+    name: str
+    hypervisor: FakeHypervisor
+    network: FakeNetwork
+    nc: NodeController
+    eucanetd: NetworkController
+
+
+@dataclass
+class Zone:
+    """One zone: its controllers and its nodes by name."""
+
+    name: str
+    cluster: ClusterController
+    storage: StorageController
+    block: FakeBlock
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+
+class DevCloud:
+    """`async with DevCloud(...)`: serves until the block ends; `address` is where."""
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        region: str = "us-east-1",
+        zones: tuple[str, ...] = ("a", "b", "c"),
+        nodes_per_zone: int = 2,
+        database: str = "",
+        clock: Clock | None = None,
+        stepped: bool = False,
+        **options: Any,
+    ) -> None:
+        self.data = data
+        self.stepped = stepped
+        self.clock = clock or SystemClock()
+        self.config = Config(
+            data=str(data / "clc"),
+            pki="",
+            region=region,
+            zones=[f"{region}{letter}" for letter in zones],
+            host=host,
+            port=port,
+            public_ranges=options.pop("public_ranges", ["203.0.113.1-203.0.113.254", "198.51.100.0/24"]),
+            **options,
+        )
+        (data / "clc").mkdir(parents=True, exist_ok=True)
+        self.database = open_database(database or f"sqlite:///{(data / 'clc' / 'eucapy.sqlite').absolute()}")
+        self.zones: dict[str, Zone] = {}
+        self._nodes_per_zone = nodes_per_zone
+        self._stack = contextlib.AsyncExitStack()
+        self.address = ("", 0)
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://{self.address[0]}:{self.address[1]}"
+
+    async def cluster(self, zone: str) -> ClusterAgent | None:
+        return self.zones[zone].cluster if zone in self.zones else None
+
+    async def storage(self, zone: str) -> StorageAgent | None:
+        return self.zones[zone].storage if zone in self.zones else None
+
+    async def __aenter__(self) -> DevCloud:
+        async with contextlib.AsyncExitStack() as stack:
+            fetcher = WalrusFetcher(self.config.walrus_internal_url, None)
+            for name in self.config.zones:
+                self.zones[name] = self._zone(name, fetcher)
+                await self.zones[name].storage.open()
+            self.clc = CloudController(self.config, self.database, self, self.clock)
+            await self.clc.open()
+            await self._register()
+            stack.push_async_callback(self._stop)
+            self.address = await stack.enter_async_context(serving(self.clc.edge, self.config.host, self.config.port))
+            if not self.stepped:
+                self._start()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._stack.aclose()
+
+    def loops(self) -> list[Loop]:
+        """Every loop of every part, from the top down."""
+        found = [*self.clc.loops.all()]
+        for zone in self.zones.values():
+            found += [zone.cluster.loop, zone.storage.loop]
+            for node in zone.nodes.values():
+                found += [node.nc.loop, node.eucanetd.loop]
+        return found
+
+    async def settle(self, most_rounds: int = 100) -> int:
+        """Run every loop until a whole round changed nothing; returns the rounds. RuntimeError if it never rests."""
+        for count in range(1, most_rounds + 1):
+            moved = [loop.name for loop in self.loops() if await loop.activate()]
+            if not moved:
+                return count
+        raise RuntimeError(f"the cloud does not come to rest: {', '.join(moved)} keep changing something")
+
+    def node(self, name: str) -> Node:
+        """A node by its name (`node-a1`)."""
+        for zone in self.zones.values():
+            if name in zone.nodes:
+                return zone.nodes[name]
+        raise KeyError(name)
+
+    def _zone(self, name: str, fetcher: ObjectFetcher) -> Zone:
+        folder = self.data / name
+        block = FakeBlock(folder / "sc" / "pool")
+        executor = Executor(block, Transfer(fetcher, LARGEST_IMAGE_GIB * GIB), folder / "sc" / "downloads")
+        (folder / "sc").mkdir(parents=True, exist_ok=True)
+        storage = StorageController(name, folder / "sc", block, executor, self.clock)
+        nodes = [self._node(f"node-{name[-1]}{n}", folder, fetcher) for n in range(1, self._nodes_per_zone + 1)]
+        by_name = {node.name: node for node in nodes}
+
+        def connect(entry: NodeEntry) -> tuple[NodeAgent, NetworkAgent]:
+            return by_name[entry.node].nc, by_name[entry.node].eucanetd
+
+        cluster = ClusterController(
+            ClusterConfig(zone=name, data=str(folder / "cc"), pki=""), connect, self.clock, stepped=self.stepped
+        )
+        return Zone(name, cluster, storage, block, by_name)
+
+    def _node(self, name: str, zone_folder: Path, fetcher: ObjectFetcher) -> Node:
+        folder = zone_folder / name
+        hypervisor = FakeHypervisor(folder / "hypervisor")
+        network = FakeNetwork()
+        nc = NodeController(
+            NodeConfig(node=name, data=str(folder / "nc"), pki="", hypervisor="fake", terminate_grace_s=0.0),
+            hypervisor,
+            FakeImaging(),
+            fetcher,
+            self.clock,
+        )
+        layout = layout_of(NetworkConfig(node=name, data=str(folder / "eucanetd"), pki="", driver="fake"))
+        (folder / "eucanetd").mkdir(parents=True, exist_ok=True)
+        eucanetd = NetworkController(name, folder / "eucanetd", network, layout, self.clock)
+        return Node(name, hypervisor, network, nc, eucanetd)
+
+    async def _register(self) -> None:
+        async def work(tx: Tx) -> None:
+            now = self.clock.time()
+            number = 0
+            for zone in self.zones.values():
+                await components.register(tx, "cc", f"cc-{zone.name}", zone=zone.name, url="inproc://cc", now=now)
+                await components.register(tx, "sc", f"sc-{zone.name}", zone=zone.name, url="inproc://sc", now=now)
+                for name in zone.nodes:
+                    number += 1
+                    await components.register(
+                        tx,
+                        "nc",
+                        name,
+                        zone=zone.name,
+                        url="inproc://nc",
+                        eucanetd_url="inproc://eucanetd",
+                        address=f"192.0.2.{number}",
+                        now=now,
+                    )
+
+        await self.database.write(work)
+
+    def _start(self) -> None:
+        self.clc.start()
+        for zone in self.zones.values():
+            zone.cluster.loop.start()
+            zone.storage.loop.start()
+            for node in zone.nodes.values():
+                node.nc.start()
+                node.eucanetd.open()
+
+    async def _stop(self) -> None:
+        await self.clc.stop()
+        for zone in self.zones.values():
+            await zone.cluster.stop()
+            await zone.storage.close()
+            for node in zone.nodes.values():
+                await node.nc.stop()
+                await node.eucanetd.close()
+        await self.database.close()
