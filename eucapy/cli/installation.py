@@ -67,6 +67,8 @@ class Record(msgspec.Struct, kw_only=True):
     """First and last public address, `A-B`."""
     public_is_local: bool = True
     """The range was chosen for this host alone: nothing else on the network reaches it."""
+    public_interface: str = ""
+    """The interface whose network the range belongs to; empty when it belongs to none."""
     prefix: str = "euca-"
     """What the names of the cloud's network namespaces begin with."""
     node: str = "node1"

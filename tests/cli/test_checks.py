@@ -115,4 +115,4 @@ def test_local_networks_are_the_routes_without_the_default(tmp_path: Path) -> No
         "eth0 00000000 0100A8C0 0003 0 0 0 00000000 0 0 0\n"
         "eth0 0000A8C0 00000000 0001 0 0 0 0000FFFF 0 0 0\n"
     )
-    assert [str(network) for network in local_networks(routes)] == ["192.168.0.0/16"]
+    assert [(name, str(network)) for name, network in local_networks(routes)] == [("eth0", "192.168.0.0/16")]

@@ -185,10 +185,14 @@ def _choose(options: Options, record: Record, progress: Progress) -> None:
     if options.public_range:
         record.public_range, record.public_is_local = str(public_range.parse(options.public_range)), False
     elif not record.public_range:
-        suggested = public_range.host_local(machine.local_networks())
+        suggested = public_range.host_local(network for _interface, network in machine.local_networks())
         answer = "" if options.unattended else _ask_range(progress, suggested)
         record.public_range = str(public_range.parse(answer)) if answer else str(suggested)
         record.public_is_local = not answer
+    chosen = public_range.parse(record.public_range)
+    record.public_interface = next(
+        (interface for interface, network in machine.local_networks() if chosen.within(network)), ""
+    )
     if record.public_is_local:
         progress.note(
             f"Guests' public addresses are {record.public_range}. Only this machine reaches them; give a range of "

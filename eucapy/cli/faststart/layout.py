@@ -27,7 +27,7 @@ def ensure_folders(installation: Installation) -> None:
     installation.data.chmod(0o711)
     for name in FOLDERS:
         installation.folder(name).mkdir(exist_ok=True)
-        installation.folder(name).chmod(0o700)
+        installation.folder(name).chmod(0o711 if name == "run" else 0o700)  # name servers run as somebody else
 
 
 def ensure_certificates(installation: Installation, record: Record) -> list[str]:
@@ -105,6 +105,10 @@ def choices(installation: Installation, record: Record) -> dict[str, dict[str, A
             "node": record.node,
             "port": ports.eucanetd,
             "namespace_prefix": record.prefix,
+            "run": str(installation.folder("run") / "eucanetd"),
+            "public_interface": record.public_interface,
+            "public_masquerade": record.public_is_local,
+            "host_ports": [ports.api],
         },
     }
 

@@ -87,14 +87,14 @@ def package_mirror(sources: Path = Path("/etc/apt")) -> str:
     return ""
 
 
-def local_networks(route_file: Path = Path("/proc/net/route")) -> list[ipaddress.IPv4Network]:
-    """The IPv4 networks that this machine has a route to, without the default route."""
-    found: list[ipaddress.IPv4Network] = []
+def local_networks(route_file: Path = Path("/proc/net/route")) -> list[tuple[str, ipaddress.IPv4Network]]:
+    """(interface, network) of the IPv4 networks that this machine has a route to, without the default route."""
+    found: list[tuple[str, ipaddress.IPv4Network]] = []
     for line in route_file.read_text().splitlines()[1:]:
         fields = line.split()
         address, mask = (int.from_bytes(bytes.fromhex(fields[at]), "little") for at in (1, 7))
         if mask:
-            found.append(ipaddress.IPv4Network((address, mask.bit_count())))
+            found.append((fields[0], ipaddress.IPv4Network((address, mask.bit_count()))))
     return found
 
 

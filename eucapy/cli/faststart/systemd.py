@@ -43,7 +43,8 @@ def unit_text(program: Program, data: Path) -> str:
     assert count == 1, f"{program.name}.service has {count} ExecStart lines"
     # The interpreter may live below a home folder, and the data folder is wherever it was asked for.
     text = re.sub(r"(?m)^StateDirectory.*\n", "", text).replace("ProtectHome=yes", "ProtectHome=read-only")
-    text = text.replace("[Service]\n", f"[Service]\nReadWritePaths={_quoted(str(data))}\n", 1)
+    if "ProtectSystem=" in text:  # elsewhere this line would make a mount namespace, which some units must not have
+        text = text.replace("[Service]\n", f"[Service]\nReadWritePaths={_quoted(str(data))}\n", 1)
     if "PartOf=" not in text:
         text = text.replace("[Unit]\n", f"[Unit]\nPartOf={TARGET}\n", 1)
     return text
