@@ -15,11 +15,12 @@ from pathlib import Path
 
 import msgspec
 import uvloop
-from eucapy_services.devcloud.cloud import DevCloud
 
 from eucapy import ledger, logs
 from eucapy.clc.store import accounts
 from eucapy.database import Tx
+
+from .cloud import DevCloud
 
 ACCOUNT = "eucalyptus"
 ACCOUNT_ID = "123456789012"
@@ -105,7 +106,7 @@ async def _admin(cloud: DevCloud) -> Admin:
             made = await operations.create_key(tx, ACCOUNT, "admin")
         return Admin(made["account_id"], made["access_key_id"], made["secret_access_key"])
 
-    admin = await cloud.database.write(work)
+    admin: Admin = await cloud.database.write(work)
     ledger.Ledger(path, Admin).write(admin)
     logging.getLogger(__name__).debug("admin made")
     return admin
