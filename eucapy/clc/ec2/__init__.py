@@ -7,6 +7,7 @@ import importlib
 from eucapy.aws.service import Service
 
 MODULES = (
+    "addresses",
     "instance_types",
     "key_pairs",
     "regions",
