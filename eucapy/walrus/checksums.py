@@ -16,7 +16,7 @@ import base64
 import binascii
 import hashlib
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from awscrt import checksums as crt
@@ -129,3 +129,14 @@ def composite(algorithm: str, values: Sequence[str]) -> str:
     for value in values:
         over.update(base64.b64decode(value))
     return f"{encode(over.digest())}-{len(values)}"
+
+
+def write_pairs(sums: Mapping[str, str]) -> str:
+    """A part's checksums as text: "ALGORITHM value", perhaps of several."""
+    return " ".join(f"{name} {value}" for name, value in sums.items())
+
+
+def read_pairs(text: str | None) -> dict[str, str]:
+    """What `write_pairs` wrote."""
+    words = text.split(" ") if text else []
+    return dict(zip(words[::2], words[1::2], strict=True))

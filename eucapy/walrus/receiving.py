@@ -64,27 +64,32 @@ class InMemory:
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """What the client said of its body before sending it. `value` is None where it comes in a trailer or not at all."""
+    """What the client said of its body before sending it. `value` is None where it comes in a trailer or not at all;
+    `also` is another checksum that is wanted of the body."""
 
     algorithm: str = checksums.DEFAULT
     value: str | None = None
     in_trailer: bool = False
     md5: bytes | None = None
+    also: str | None = None
+
+    @property
+    def said(self) -> bool:
+        return self.value is not None or self.in_trailer
 
 
 class Received:
-    """Bytes that are in: `data`, or a blob. `checksum` is "ALGORITHM value"."""
+    """Bytes that are in: `data`, or a blob. `sums` are their checksums by algorithm, the one asked for first."""
 
-    __slots__ = ("_walrus", "algorithm", "blob_id", "checksum_value", "data", "md5", "size")
+    __slots__ = ("_walrus", "blob_id", "data", "md5", "size", "sums")
 
     def __init__(
-        self, walrus: Walrus, size: int, md5: str, algorithm: str, checksum_value: str, data: bytes, blob_id: str | None
+        self, walrus: Walrus, size: int, md5: str, sums: dict[str, str], data: bytes = b"", blob_id: str | None = None
     ) -> None:
         self._walrus = walrus
         self.size = size
         self.md5 = md5
-        self.algorithm = algorithm
-        self.checksum_value = checksum_value
+        self.sums = sums
         self.data = data
         self.blob_id = blob_id
 
@@ -189,7 +194,7 @@ async def receive(
             writer.commit()
     except NoSpace as error:
         raise errors.InsufficientStorage() from error
-    return Received(walrus, size, hashes.md5_hex, want.algorithm, hashes.value, b"", stored.blob_id)
+    return Received(walrus, size, hashes.md5_hex, hashes.sums, blob_id=stored.blob_id)
 
 
 async def _receive_small(walrus: Walrus, source: Source, want: Expected, length: int) -> Received:
@@ -204,7 +209,7 @@ async def _receive_small(walrus: Walrus, source: Source, want: Expected, length:
     hashes = _Hashes(want)
     hashes.update([data])
     hashes.check(source.trailers)
-    return Received(walrus, length, hashes.md5_hex, want.algorithm, hashes.value, data, None)
+    return Received(walrus, length, hashes.md5_hex, hashes.sums, data)
 
 
 async def _pump(source: Source, writer: Writer, hashes: _Hashes, most_bytes: int) -> int:
@@ -254,26 +259,29 @@ async def _take(writer: Writer, hashes: _Hashes, pieces: list[bytes], count: int
 
 
 class _Hashes:
-    """The MD5 and the checksum of one body."""
+    """The MD5 and the checksums of one body."""
 
     def __init__(self, want: Expected) -> None:
         self._want = want
         self._md5 = _EMPTY_MD5.copy()
-        self._checksum = checksums.running(want.algorithm)
+        self._running = {want.algorithm: checksums.running(want.algorithm)}
+        if want.also is not None and want.also not in self._running:
+            self._running[want.also] = checksums.running(want.also)
         self.md5_hex = ""
-        self.value = ""
+        self.sums: dict[str, str] = {}
 
     def update(self, pieces: list[bytes]) -> None:
         for piece in pieces:
             self._md5.update(piece)
-            self._checksum.update(piece)
+            for running in self._running.values():
+                running.update(piece)
 
     def check(self, trailers: Mapping[str, str]) -> None:
         """Finish and compare with what was promised. Raises BadDigest, InvalidRequest."""
         want = self._want
         md5 = self._md5.digest()
         self.md5_hex = md5.hex()
-        self.value = checksums.encode(self._checksum.digest())
+        self.sums = {name: checksums.encode(running.digest()) for name, running in self._running.items()}
         if want.md5 is not None and want.md5 != md5:
             details = {"ExpectedDigest": base64.b64encode(want.md5).decode(), "CalculatedDigest": md5.hex()}
             raise errors.BadDigest(fields=details)
@@ -282,5 +290,5 @@ class _Hashes:
             value = trailers.get(checksums.HEADERS[want.algorithm])
             if value is None or checksums.decode(want.algorithm, value) is None:
                 raise InvalidRequest(f"Value for {checksums.HEADERS[want.algorithm]} trailing header is invalid.")
-        if value is not None and value != self.value:
+        if value is not None and value != self.sums[want.algorithm]:
             raise errors.BadDigest(f"The {want.algorithm} you specified did not match the calculated checksum.")

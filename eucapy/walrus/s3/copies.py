@@ -6,7 +6,7 @@ What is left (ranges, objects made of parts) is read and written once, through t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -82,7 +82,7 @@ async def _take(call: Call, found: Found, start: int, length: int, want: Expecte
             clone = await walrus.blobs.clone(version.content)
         except BlobMissing:
             raise sending.Gone from None
-        return Received(walrus, length, version.etag, want.algorithm, known, b"", clone)
+        return Received(walrus, length, version.etag, {want.algorithm: known}, blob_id=clone)
     if length == 0:
         return await receiving.receive(walrus, InMemory(b""), want, MOST_PUT_BYTES)
     stream = await sending.open_stream(walrus, version, found.parts, start, length)
@@ -137,12 +137,15 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
         headers.check_acl(target, p)
         return await _load(tx, call, p, {**source, "ExpectedBucketOwner": p.get("ExpectedSourceBucketOwner")})
 
-    found, received = await _read_and_take(call, look, lambda found: (0, found.version.size), p, inline=True)
+    found, received = await _read_and_take(
+        call, look, lambda found: (0, found.version.size), lambda version: _algorithm(p, version), p, inline=True
+    )
     if found.version.size > MOST_PUT_BYTES:
         raise InvalidRequest(
             f"The specified copy source is larger than the maximum allowable size for a copy source: {MOST_PUT_BYTES}"
         )
-    checksum = f"{received.algorithm} {checksums.FULL_OBJECT} {received.checksum_value}"
+    algorithm, value = next(iter(received.sums.items()))
+    checksum = f"{algorithm} {checksums.FULL_OBJECT} {value}"
 
     async def work(tx: Tx) -> tuple[Bucket, Version]:
         bucket = await call.bucket(tx, p["Bucket"])
@@ -173,13 +176,19 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _read_and_take(
-    call: Call, look: Any, span: Any, p: Mapping[str, Any], *, inline: bool
+    call: Call,
+    look: Callable[[Tx], Awaitable[Found]],
+    span: Callable[[Found], tuple[int, int]],
+    algorithm: Callable[[Version], str],
+    p: Mapping[str, Any],
+    *,
+    inline: bool,
 ) -> tuple[Found, Received]:
     """Find the source and put its bytes away; again where it was replaced in between."""
     for _ in range(TRIES):
-        found: Found = await call.read(look)
+        found = await call.read(look)
         start, length = span(found)
-        want = Expected(algorithm=_algorithm(p, found.version))
+        want = Expected(algorithm=algorithm(found.version))
         try:
             return found, await _take(call, found, start, length, want, inline=inline)
         except sending.Gone:
@@ -213,7 +222,7 @@ async def upload_part_copy(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     key = headers.key_bytes(p)
     source = parse_source(p["CopySource"])
     number = check_part_number(p["PartNumber"])
-    algorithm: str | None = None
+    algorithm = checksums.DEFAULT
 
     async def look(tx: Tx) -> Found:
         nonlocal algorithm
@@ -221,7 +230,7 @@ async def upload_part_copy(call: Call, p: dict[str, Any]) -> dict[str, Any]:
         upload = await uploads.by_id(tx, target.id, key, p["UploadId"])
         if upload is None:
             raise errors.NoSuchUpload(fields={"UploadId": p["UploadId"]})
-        algorithm = upload.checksum_algorithm
+        algorithm = upload.checksum_algorithm or checksums.DEFAULT
         return await _load(tx, call, p, {**source, "ExpectedBucketOwner": p.get("ExpectedSourceBucketOwner")})
 
     def span(found: Found) -> tuple[int, int]:
@@ -230,15 +239,8 @@ async def upload_part_copy(call: Call, p: dict[str, Any]) -> dict[str, Any]:
             raise errors.EntityTooLarge(fields={"ProposedSize": length, "MaxSizeAllowed": MOST_PUT_BYTES})
         return start, length
 
-    found, received = await _read_and_take(call, look, span, p, inline=False)
-    checksum = None
-    if algorithm is not None:
-        if received.algorithm != algorithm:
-            received.give_up()
-            found, received = await _read_and_take(
-                call, look, span, {**p, "ChecksumAlgorithm": algorithm}, inline=False
-            )
-        checksum = f"{received.algorithm} {received.checksum_value}"
+    found, received = await _read_and_take(call, look, span, lambda version: algorithm, p, inline=False)
+    checksum = " ".join(next(iter(received.sums.items())))
     part = Part(number, received.size, received.md5, call.now_ms, checksum, received.place, received.blob_id)
 
     async def work(tx: Tx) -> None:

@@ -39,7 +39,7 @@ async def put_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
 
     await call.read(look)
     received = await receiving.receive(call.walrus, receiving.as_source(p.get("Body")), want, MOST_PUT_BYTES)
-    checksum = f"{received.algorithm} {checksums.FULL_OBJECT} {received.checksum_value}"
+    checksum = f"{want.algorithm} {checksums.FULL_OBJECT} {received.sums[want.algorithm]}"
 
     async def work(tx: Tx) -> tuple[Bucket, Version]:
         bucket = await call.bucket(tx, p["Bucket"])

@@ -213,8 +213,5 @@ def _object_parts(version: Version, parts: Sequence[Part], p: Mapping[str, Any])
 
 
 def part_checksum(part: Part) -> dict[str, str]:
-    """A part's checksum as a member of an answer."""
-    if not part.checksum:
-        return {}
-    algorithm, value = part.checksum.split(" ")
-    return {checksums.MEMBERS[algorithm]: value}
+    """A part's checksums as members of an answer."""
+    return {checksums.MEMBERS[name]: value for name, value in checksums.read_pairs(part.checksum).items()}

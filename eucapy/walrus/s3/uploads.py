@@ -13,6 +13,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from eucapy.aws.errors import InvalidRequest, MalformedXML
 from eucapy.database import Tx
 from eucapy.walrus import checksums, conditions, errors, headers, receiving
@@ -64,15 +66,15 @@ async def create_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, An
     return answer
 
 
-def _checksum_of_upload(p: Mapping[str, Any]) -> tuple[str, str]:
-    """(algorithm, type); an upload that names none gets the default. Raises InvalidRequest."""
+def _checksum_of_upload(p: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """(algorithm, type), None where the upload names none: its object gets the default. Raises InvalidRequest."""
     named, kind = p.get("ChecksumAlgorithm"), p.get("ChecksumType")
     if named is None:
         if kind is not None:
             raise InvalidRequest(
                 "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header."
             )
-        return checksums.DEFAULT, checksums.FULL_OBJECT
+        return None, None
     algorithm = str(named).upper()
     if algorithm not in checksums.ALGORITHMS:
         raise InvalidRequest(
@@ -111,8 +113,15 @@ async def upload_part(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     upload = await call.read(look)
     want = _fitting(want, upload)
     received = await receiving.receive(call.walrus, receiving.as_source(p.get("Body")), want, MOST_PUT_BYTES, -1)
-    checksum = f"{received.algorithm} {received.checksum_value}"
-    part = Part(number, received.size, received.md5, call.now_ms, checksum, received.place, received.blob_id)
+    part = Part(
+        number,
+        received.size,
+        received.md5,
+        call.now_ms,
+        checksums.write_pairs(received.sums),
+        received.place,
+        received.blob_id,
+    )
 
     async def work(tx: Tx) -> None:
         bucket = await call.bucket(tx, p["Bucket"])
@@ -120,15 +129,22 @@ async def upload_part(call: Call, p: dict[str, Any]) -> dict[str, Any]:
         await uploads.put_part(tx, p["UploadId"], part)
 
     await received.keep(work)
-    return {"ETag": f'"{part.etag}"', **part_checksum(part)}
+    answer = {"ETag": f'"{part.etag}"'}
+    if want.said or upload.checksum_algorithm:
+        answer[checksums.MEMBERS[want.algorithm]] = received.sums[want.algorithm]
+    return answer
 
 
 def _fitting(want: Expected, upload: Upload) -> Expected:
-    """A part is summed with its upload's algorithm. Raises InvalidRequest where it comes with another."""
+    """A part is summed with its upload's algorithm. Raises InvalidRequest where it comes with another.
+
+    An upload that names none takes parts with any; the default is summed beside it, for the object as a whole.
+    """
     algorithm = upload.checksum_algorithm or checksums.DEFAULT
-    said = want.value is not None or want.in_trailer
-    if not said:
+    if not want.said:
         return Expected(algorithm=algorithm, md5=want.md5)
+    if upload.checksum_algorithm is None:
+        return msgspec.structs.replace(want, also=algorithm)
     if want.algorithm != algorithm:
         raise InvalidRequest(
             f"Checksum Type mismatch occurred, expected checksum Type: {algorithm.lower()}, "
@@ -200,8 +216,9 @@ def _choose(stored: Mapping[int, Part], listed: Mapping[str, Any], upload: Uploa
     if part is None or part.etag != etag:
         raise errors.InvalidPart(fields={"UploadId": upload.id, "PartNumber": number, "ETag": etag})
     given = {name: listed[member] for name, member in checksums.MEMBERS.items() if listed.get(member)}
+    stored_sums = checksums.read_pairs(part.checksum)
     for name, value in given.items():
-        if part.checksum != f"{name} {value}":
+        if stored_sums.get(name, "" if upload.checksum_algorithm else value) != value:
             raise errors.InvalidPart(fields={"UploadId": upload.id, "PartNumber": number, "ETag": etag})
     return part
 
@@ -242,7 +259,7 @@ def _whole_checksum(upload: Upload, chosen: Sequence[Part], p: Mapping[str, Any]
         raise InvalidRequest(
             f"The upload was created using the {kind} checksum mode. The complete request must use the same checksum mode."
         )
-    values = [(part.checksum or "").partition(" ")[2] for part in chosen]
+    values = [checksums.read_pairs(part.checksum)[algorithm] for part in chosen]
     if kind == checksums.FULL_OBJECT:
         value = checksums.combine(algorithm, [(value, part.size) for value, part in zip(values, chosen, strict=True)])
     else:
@@ -300,7 +317,7 @@ async def list_parts(call: Call, p: dict[str, Any]) -> dict[str, Any]:
                 "LastModified": part.modified_ms // 1000,
                 "ETag": f'"{part.etag}"',
                 "Size": part.size,
-                **part_checksum(part),
+                **(part_checksum(part) if upload.checksum_algorithm else {}),
             }
             for part in shown
         ],
