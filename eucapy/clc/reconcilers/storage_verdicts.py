@@ -1,0 +1,82 @@
+"""What a storage controller's report means for volumes and snapshots, and a node's for attachments. Pure.
+
+    volume      creating    ready                              made, or made_attached when it is attached already
+                creating    failed for good                    failed
+                deleting    gone                               gone
+    snapshot    pending     ready                              taken
+                pending     failed for good                    failed
+                deleting    gone                               gone
+    attachment  attaching   the disk is in the guest, or the
+                            instance is off                    plugged
+                detaching   the disk is not in the guest, or
+                            there is no guest                  released
+
+The storage controller says `gone` only of what it was told to remove.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from eucapy.lifecycle import attachment as attachment_life
+from eucapy.lifecycle import instance as instance_life
+from eucapy.lifecycle import snapshot as snapshot_life
+from eucapy.lifecycle import volume as volume_life
+from eucapy.wire.node import Power
+from eucapy.wire.storage import Presence, SnapshotStatus, VolumeStatus
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Follow the edge of `event` ("" for none), writing `columns`."""
+
+    event: str = ""
+    columns: dict[str, Any] = field(default_factory=dict)
+
+
+NOTHING = Verdict()
+_OFF = (instance_life.STOPPED, instance_life.TERMINATED)
+
+
+def judge_volume(volume: Any, seen: VolumeStatus, attached: bool) -> Verdict:
+    """`volume` is a row with state and size_gib."""
+    if volume.state == volume_life.CREATING:
+        if seen.presence is Presence.READY:
+            return Verdict("made_attached" if attached else "made", {"fault": ""})
+        if seen.presence is Presence.FAILED:
+            return Verdict("failed", {"fault": seen.fault.message if seen.fault is not None else ""})
+    elif volume.state == volume_life.DELETING and seen.presence is Presence.GONE:
+        return Verdict("gone")
+    return NOTHING
+
+
+def judge_snapshot(snapshot: Any, seen: SnapshotStatus, now: float) -> Verdict:
+    """`snapshot` is a row with state and progress. Without an event, `columns` may still hold progress."""
+    if snapshot.state == snapshot_life.PENDING:
+        if seen.presence is Presence.READY:
+            return Verdict("taken", {"progress": 100, "completed_at": now, "fault": ""})
+        if seen.presence is Presence.FAILED:
+            return Verdict("failed", {"fault": seen.fault.message if seen.fault is not None else ""})
+        if seen.progress > snapshot.progress:
+            return Verdict(columns={"progress": seen.progress})
+    elif snapshot.state == snapshot_life.DELETING and seen.presence is Presence.GONE:
+        return Verdict("gone")
+    return NOTHING
+
+
+def judge_attachment(attachment: Any, volume: Any, instance: Any | None, vm: Any | None) -> Verdict:
+    """`instance` and `vm` are rows, None where there is none. A VM of another node than the instance's says nothing."""
+    if vm is not None and (instance is None or vm.node != instance.node):
+        vm = None
+    if attachment.state == attachment_life.ATTACHING:
+        at_rest = instance is not None and instance.state == instance_life.STOPPED
+        there = volume.state == volume_life.IN_USE
+        if there and (at_rest or (vm is not None and attachment.id in vm.disks)):
+            return Verdict("plugged")
+    elif attachment.state == attachment_life.DETACHING:
+        if instance is None or instance.state in _OFF or not instance.node:
+            return Verdict("released")
+        if vm is not None and vm.power != Power.PENDING and attachment.id not in vm.disks:
+            return Verdict("released")
+    return NOTHING

@@ -1,0 +1,81 @@
+"""A zone's rows as the StorageSpec that its storage controller is sent. Pure.
+
+A volume is exported for its attachment while the instance is on a node and may use it: from the moment it is placed until
+it is off. The export goes on through a detachment until the guest has let go, because the attachment's row does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from eucapy.lifecycle import instance as instance_life
+from eucapy.lifecycle import snapshot as snapshot_life
+from eucapy.lifecycle import volume as volume_life
+from eucapy.wire import codec
+from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, VolumeSpec
+
+
+def storage_spec(
+    zone: str,
+    *,
+    volumes: Iterable[Any],
+    snapshots: Iterable[Any],
+    attachments: Iterable[Any],
+    instances: Mapping[str, Any],
+    addresses: Mapping[str, str],
+) -> StorageSpec:
+    """Generation 0. `instances` by id (state, node), those that have attachments; `addresses` of nodes by name."""
+    exports = {
+        attachment.volume_id: _export(attachment, instances[attachment.instance_id], addresses)
+        for attachment in attachments
+        if needs_export(instances.get(attachment.instance_id))
+    }
+    return StorageSpec(
+        generation=0,
+        zone=zone,
+        volumes={row.id: _volume(row, exports.get(row.id)) for row in volumes},
+        snapshots={row.id: _snapshot(row) for row in snapshots},
+    )
+
+
+def fingerprint(spec: StorageSpec) -> str:
+    """The digest of what the spec says, whatever its generation."""
+    return codec.digest(msgspec.structs.replace(spec, generation=0))
+
+
+def needs_export(instance: Any | None) -> bool:
+    """Whether the instance is somewhere where its disks may be in use."""
+    return instance is not None and bool(instance.node) and instance.state in instance_life.POWERED
+
+
+def _volume(row: Any, export: ExportSpec | None) -> VolumeSpec:
+    gone = row.state == volume_life.DELETING
+    return VolumeSpec(
+        volume_id=row.id,
+        size_gib=row.size_gib,
+        volume_type=row.volume_type,
+        snapshot_id=row.snapshot_id,
+        exports=(export,) if export is not None and not gone else (),
+        gone=gone,
+    )
+
+
+def _snapshot(row: Any) -> SnapshotSpec:
+    return SnapshotSpec(
+        snapshot_id=row.id,
+        volume_id=row.volume_id,
+        size_gib=row.size_gib,
+        gone=row.state == snapshot_life.DELETING,
+    )
+
+
+def _export(attachment: Any, instance: Any, addresses: Mapping[str, str]) -> ExportSpec:
+    return ExportSpec(
+        attachment_id=attachment.id,
+        instance_id=attachment.instance_id,
+        node=instance.node,
+        node_address=addresses.get(instance.node, ""),
+    )
