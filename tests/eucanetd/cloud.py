@@ -43,7 +43,9 @@ def vpc(vpc_id: str = "vpc-a", vni: int = 100, block: str = "10.0", **more: obje
     return msgspec.structs.replace(base, **more)
 
 
-def port(number: int, ip: str, vpc_id: str = "vpc-a", groups: tuple[str, ...] = ("sg-all",), **more: object) -> PortSpec:
+def port(
+    number: int, ip: str, vpc_id: str = "vpc-a", groups: tuple[str, ...] = ("sg-all",), **more: object
+) -> PortSpec:
     base = PortSpec(
         interface_id=f"eni-{number}",
         instance_id=f"i-{number}",

@@ -6,16 +6,16 @@ import msgspec
 import pytest
 
 from eucapy.run import RunError
-from eucapy.wire.network import RuleSpec
+from eucapy.wire.network import PortSpec, RuleSpec
 from tests.eucanetd.cloud import OPEN, PING, group, network_cloud, port, tcp, vpc
-from tests.harness.topology import ask
+from tests.harness.topology import Guest, ask
 
 pytestmark = pytest.mark.host
 
 ONE, TWO = port(1, "10.0.0.11"), port(2, "10.0.0.12")
 
 
-def in_groups(spec: object, *groups: str) -> object:
+def in_groups(spec: PortSpec, *groups: str) -> PortSpec:
     return msgspec.structs.replace(spec, groups=groups)
 
 
@@ -138,6 +138,7 @@ async def test_a_guest_that_routes_for_others_is_let_through_when_its_check_is_o
         await cloud.node.give([vpc()], [router, TWO])
         first, second = cloud.node.guest(ONE), cloud.node.guest(TWO)
         await cloud.node.settle()
+        assert first.ping("10.0.0.12"), "a router asks for its neighbours under its own address"
         first.run("ip", "addr", "add", "10.0.0.77/32", "dev", "eth0")
         # The answer has nowhere to go (no port has 10.0.0.77); that the question arrives is what is asked.
         before = received(second)
@@ -145,9 +146,10 @@ async def test_a_guest_that_routes_for_others_is_let_through_when_its_check_is_o
         assert received(second) > before
 
 
-def received(guest: object) -> int:
-    line = next(row for row in guest.run("cat", "/proc/net/snmp").stdout.splitlines()[1:] if row.startswith("Icmp: ") and row[6].isdigit())  # type: ignore[attr-defined]
-    return int(line.split()[1])
+def received(guest: Guest) -> int:
+    """How many ICMP messages the guest has got."""
+    rows = [line.split() for line in guest.run("cat", "/proc/net/snmp").stdout.splitlines()]
+    return next(int(row[1]) for row in rows if row[0] == "Icmp:" and row[1].isdigit())
 
 
 async def test_vpcs_with_the_same_addresses_know_nothing_of_each_other() -> None:

@@ -29,10 +29,18 @@ def ruleset(plan: Layout, taps: Iterable[str], public: Iterable[str], nodes: Ite
         if plan.host_ports
         else ""
     )
+    waiting = _set("taps", "ifname", [f'"{text.link(tap)}"' for tap in sorted(taps)])
     masquerade = f"    ip saddr @published oifname != {pairs} masquerade\n" if plan.masquerade else ""
     body = (
+        "table arp eucapy {\n"
+        f"{waiting}"
+        "  chain early {\n"
+        "    type filter hook input priority filter; policy accept;\n"
+        "    iifname @taps drop\n"
+        "  }\n"
+        "}\n"
         "table inet eucapy {\n"
-        f"{_set('taps', 'ifname', [f'{chr(34)}{text.link(tap)}{chr(34)}' for tap in sorted(taps)])}"
+        f"{waiting}"
         f"{_set('published', 'ipv4_addr', sorted({text.ip(ip) for ip in public}))}"
         f"{_set('nodes', 'ipv4_addr', sorted({text.ip(ip) for ip in nodes}))}"
         "  chain early {\n"

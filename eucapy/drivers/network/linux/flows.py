@@ -6,6 +6,7 @@ moved, an old connection would go on speaking for its former owner. EC2 cuts it;
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Collection
 from typing import Any
@@ -20,23 +21,16 @@ from eucapy.drivers.network.linux.places import Place
 def forget_untrue(place: Place, published: Collection[tuple[str, str]]) -> int:
     """Forget the connections whose translation is not a (private, public) pair of `published`; returns how many."""
     true = set(published)
-    with netns.inside(place.netns):
-        tracker = NFCTSocket()
-    forgotten = 0
-    try:
-        for message in list(tracker.dump()):
-            if all(pair in true for pair in _translations(message)):
-                continue
+    with netns.inside(place.netns), contextlib.closing(NFCTSocket()) as tracker:  # it connects when it is first used
+        untrue = [message for message in tracker.dump() if not true.issuperset(_translations(message))]
+        for message in untrue:
             original = NFCTAttrTuple.from_netlink(message["nfgen_family"], message.get_attr("CTA_TUPLE_ORIG"))
             try:
                 list(tracker.entry("del", tuple_orig=original))
             except NetlinkError as error:
                 if error.code != errno.ENOENT:
                     raise
-            forgotten += 1
-    finally:
-        tracker.close()
-    return forgotten
+    return len(untrue)
 
 
 def _translations(message: Any) -> list[tuple[str, str]]:

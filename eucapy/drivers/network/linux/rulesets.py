@@ -6,6 +6,7 @@ together. Only `inet eucapy` and `arp eucapy` are ever touched.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 from pyroute2.nftables.main import NFTables
@@ -24,16 +25,12 @@ _MARK = "digest_"
 
 def observe(place: Place) -> Iterator[Ruleset]:
     """The rule set that is loaded, if one is; its digest is empty when it is not one that we loaded whole."""
-    with netns.inside(place.netns):
-        tables = NFTables(nfgen_family=NFPROTO_INET)
-    try:
+    with netns.inside(place.netns), contextlib.closing(NFTables(nfgen_family=NFPROTO_INET)) as tables:
         chains = [
             message.get_attr("NFTA_CHAIN_NAME")
             for message in tables.get_chains()
             if message.get_attr("NFTA_CHAIN_TABLE") == TABLE and message["nfgen_family"] == NFPROTO_INET
         ]
-    finally:
-        tables.close()
     if chains:
         marks = [name.removeprefix(_MARK) for name in chains if name.startswith(_MARK)]
         yield Ruleset(namespace=place.namespace, digest=marks[0] if len(marks) == 1 else "")
