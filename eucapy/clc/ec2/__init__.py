@@ -8,12 +8,17 @@ from eucapy.aws.service import Service
 
 MODULES = (
     "addresses",
+    "attachments",
     "instance_types",
     "key_pairs",
     "regions",
     "security_group_rules",
     "security_groups",
+    "snapshot_attributes",
+    "snapshots",
     "tags",
+    "volume_status",
+    "volumes",
 )
 """Every file with handlers, in the order of the alphabet."""
 

@@ -313,3 +313,42 @@ class Unsupported(ApiError):
 
 class MissingInput(ApiError):
     message = "No subnets found for the default VPC '{vpc}'. Please specify a subnet."
+
+
+class InvalidZoneNotFoundByName(ApiError):
+    """As the operations on volumes word it."""
+
+    code = "InvalidZone.NotFound"
+    message = "The zone '{zone}' does not exist."
+
+
+class VolumeInUse(ApiError):
+    """The text is given where it is raised."""
+
+
+class IncorrectState(ApiError):
+    """The text is given where it is raised."""
+
+
+class InvalidVolumeZoneMismatch(ApiError):
+    code = "InvalidVolume.ZoneMismatch"
+    message = "The volume '{volume}' is not in the same availability zone as instance '{instance}'"
+
+
+class InvalidAttachmentNotFound(ApiError):
+    """The text is given where it is raised."""
+
+    code = "InvalidAttachment.NotFound"
+
+
+class VolumeAttachmentLimitExceeded(ApiError):
+    code = "AttachmentLimitExceeded"
+    message = (
+        "You've reached the limit on the number of Amazon EBS volumes or network interfaces that can be attached to a "
+        "single instance."
+    )
+
+
+class InvalidSnapshotInUse(ApiError):
+    code = "InvalidSnapshot.InUse"
+    message = "The snapshot {snapshot} is currently in use by {image}"

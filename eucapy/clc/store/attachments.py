@@ -41,10 +41,13 @@ table = sa.Table(
 lifecycle_table(life.ATTACHMENT, table)
 
 
-async def create(tx: Tx, *, volume: Row, instance_id: str, device: str, delete_on_termination: bool, now: float) -> Row:
+async def create(
+    tx: Tx, *, volume_id: str, instance_id: str, device: str, delete_on_termination: bool, now: float
+) -> Row:
     """Attach a volume that is `available` or, at launch, still `creating`. The caller wakes `storage_sync`.
 
-    The device must be free on the instance: check with `by_device`."""
+    The device must be free on the instance: check with `of_instances`."""
+    volume = (await volumes.by_ids(tx, [volume_id]))[volume_id]
     attachment_id = ids.new("vatt")
     await tx.run(
         sa.insert(table).values(
@@ -85,10 +88,6 @@ async def of_instances(tx: Tx, instance_ids: Sequence[str]) -> dict[str, list[Ro
         for row in rows:
             found.setdefault(row.instance_id, []).append(row)
     return found
-
-
-async def by_device(tx: Tx, instance_id: str, device: str) -> Row | None:
-    return await tx.first(sa.select(table).where(table.c.instance_id == instance_id, table.c.device == device))
 
 
 async def in_zone(tx: Tx, zone: str) -> list[Row]:

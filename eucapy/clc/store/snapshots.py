@@ -123,12 +123,17 @@ def visible_to(account: str) -> filters.Condition:
     )
 
 
-def restorable_by(account: str, who: str) -> filters.Condition:
-    """DescribeSnapshots' RestorableByUserIds: `self`, `all` or an account id, among what `account` may see."""
-    if who == "all":
-        return table.c.public.is_(True)
-    named = account if who == "self" else who
-    return sa.or_(table.c.account == named, table.c.id.in_(_shared_with(named)))
+def owned_by(account: str, owners: Sequence[str]) -> filters.Condition:
+    """DescribeSnapshots' OwnerIds: `self`, `amazon` (which owns none here) or account ids."""
+    return table.c.account.in_([account if owner == "self" else owner for owner in owners])
+
+
+def restorable_by(account: str, users: Sequence[str]) -> filters.Condition:
+    """DescribeSnapshots' RestorableByUserIds: `self`, `all` or account ids, among what `account` may see."""
+    named = [account if user == "self" else user for user in users if user != "all"]
+    shared = sa.select(permissions.c.snapshot_id).where(permissions.c.account.in_(named))
+    own_or_shared = sa.or_(table.c.account.in_(named), table.c.id.in_(shared))
+    return sa.or_(own_or_shared, table.c.public.is_(True)) if "all" in users else own_or_shared
 
 
 def _shared_with(account: str) -> sa.Select[Any]:

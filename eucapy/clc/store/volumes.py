@@ -103,7 +103,9 @@ async def by_ids(tx: Tx, volume_ids: Sequence[str]) -> dict[str, Row]:
     return found
 
 
-async def page(tx: Tx, account: str, conditions: Iterable[Condition], after: str, limit: int | None) -> list[Row]:
+async def page(
+    tx: Tx, account: str, conditions: Iterable[Condition], after: str = "", limit: int | None = None
+) -> list[Row]:
     """The account's volumes by id, from behind `after`."""
     statement = sa.select(table).where(table.c.account == account, table.c.id > after, *conditions).order_by(table.c.id)
     return list(await tx.all(statement if limit is None else statement.limit(limit)))
