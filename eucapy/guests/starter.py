@@ -51,13 +51,13 @@ async def build(cache: BuildCache, *, emulated: bool, progress: Progress = silen
     linux = await kernel.fetch(cache, progress)
     wanted = await program_files({target: programs[name] for target, name in _PROGRAMS.items()})
     with as_file(files("eucapy.guests")) as here:
-        sources = sorted(path for folder in ("starter_files", "boot_files") for path in (here / folder).rglob("*"))
-        code = [*here.glob("*.py"), *(path for path in sources if path.is_file())]
+        code = [here / name for name in ("starter.py", "disk_image.py", "initramfs.py", "boot_files/init")]
+        code += [path for path in (here / "starter_files").rglob("*") if path.is_file()]
         key = content_key(
             linux.package,
             linux.version,
             kernel_arguments(emulated=emulated),
-            "\n".join(f"{target}" for target in sorted(wanted)),
+            *sorted(wanted),
             files=[*sorted(code), *(wanted[target] for target in sorted(wanted))],
         )
 
