@@ -44,8 +44,11 @@ class Edge:
             raise ValueError(f"the router claims {sorted(missing)}, but nobody answers them")
 
     def server(self, **options: object) -> web.Server:
-        """An aiohttp server; `options` go to its protocol."""
-        return web.Server(self.handle, access_log=None, **options)  # type: ignore[arg-type]
+        """An aiohttp server; `options` go to its protocol.
+
+        aiohttp must not undo Content-Encoding: the signature is over what was sent, and S3 keeps it as it is.
+        """
+        return web.Server(self.handle, access_log=None, auto_decompress=False, **options)  # type: ignore[arg-type]
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
