@@ -3,7 +3,7 @@
 A certificate's subject is `CN=<role>` plus `O=eucapy`; `O`'s unit is the component's name. Both ends of every
 connection between components show a certificate of this authority, and the server decides by the role who may do what.
 Private keys are written 0600 and never leave their host. Files in the folder: `ca.pem`, `ca-key.pem`,
-`<role>-cert.pem`, `<role>-key.pem`; `ca-cert.pem`, `server-*.pem` and `client-*.pem` for QEMU are links made by its users.
+`<role>-cert.pem`, `<role>-key.pem`.
 """
 
 from __future__ import annotations

@@ -77,10 +77,11 @@ async def build(cache: BuildCache, *, emulated: bool, progress: Progress = silen
     with as_file(files("eucapy.guests")) as here:
         own = here / "debian_files"
         code = [here / name for name in ("debian.py", "disk_image.py", "initramfs.py", "boot_files/init")]
-        inputs = [*code, *(path for path in own.rglob("*") if path.is_file())]
+        configs = sorted(path for path in own.rglob("*") if path.is_file())
         key = content_key(
             *(sources.codename, *sources.lines, *PACKAGES, linux.version, kernel_arguments(emulated=emulated)),
-            files=sorted(inputs),
+            *(str(path.relative_to(own)) for path in configs),
+            files=[*code, *configs],
         )
 
         async def make(folder: Path) -> None:

@@ -52,13 +52,14 @@ async def build(cache: BuildCache, *, emulated: bool, progress: Progress = silen
     wanted = await program_files({target: programs[name] for target, name in _PROGRAMS.items()})
     with as_file(files("eucapy.guests")) as here:
         code = [here / name for name in ("starter.py", "disk_image.py", "initramfs.py", "boot_files/init")]
-        code += [path for path in (here / "starter_files").rglob("*") if path.is_file()]
+        own = sorted(path for path in (here / "starter_files").rglob("*") if path.is_file())
         key = content_key(
             linux.package,
             linux.version,
             kernel_arguments(emulated=emulated),
+            *(str(path.relative_to(here)) for path in own),
             *sorted(wanted),
-            files=[*sorted(code), *(wanted[target] for target in sorted(wanted))],
+            files=[*code, *own, *(wanted[target] for target in sorted(wanted))],
         )
 
         async def make(folder: Path) -> None:

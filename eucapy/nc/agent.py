@@ -203,7 +203,11 @@ class NodeController:
             for _round in range(MOST_ROUNDS):
                 spec = self._keeper.spec
                 instance = spec.instances.get(name, instance) if spec is not None else instance
-                steps = self._steps(instance, await self._domains())
+                try:
+                    steps = self._steps(instance, await self._domains())
+                except HypervisorError as error:
+                    self._failed(name, error)
+                    return worked
                 if not steps:
                     break
                 for step in steps:

@@ -83,6 +83,7 @@ class Executor:
         self._note(
             spec,
             starts=spec.starts,
+            starting=True,
             # A power-on is a reboot too: what was asked for before it is done with it.
             reboots=spec.reboots,
             asked_at=0.0,
@@ -91,11 +92,16 @@ class Executor:
         )
         await self._hypervisor.ensure_defined(disks.domain(spec, self._records.folder(spec.instance_id), self._mtu))
         await self._hypervisor.start(spec.instance_id)
+        self._note(spec, starting=False)
+
+    @_apply.register
+    async def _(self, step: planner.NoteStarted, spec: InstanceSpec) -> None:
+        self._note(spec, starting=False)
 
     @_apply.register
     async def _(self, step: planner.Ask, spec: InstanceSpec) -> None:
-        self._note(spec, asked_at=self._clock.time())
         await self._hypervisor.shutdown(spec.instance_id)
+        self._note(spec, asked_at=self._clock.time())
 
     @_apply.register
     async def _(self, step: planner.Cut, spec: InstanceSpec) -> None:

@@ -55,6 +55,11 @@ class Start:
 
 
 @dataclass(frozen=True)
+class NoteStarted:
+    """Write down that the guest was seen to run."""
+
+
+@dataclass(frozen=True)
 class Ask:
     """Press the power button and note when."""
 
@@ -123,6 +128,7 @@ Step = (
     | MakeRoot
     | MakeEphemeral
     | Start
+    | NoteStarted
     | Ask
     | Cut
     | NoteEnd
@@ -192,7 +198,7 @@ def _run(spec: InstanceSpec, seen: Seen) -> list[Step]:
     if seen.record.asked_at:
         # A stop was asked for and then taken back: the guest goes down by itself and is started again, or has to be cut.
         return [Wait(5.0, "the guest is shutting down")]
-    steps: list[Step] = []
+    steps: list[Step] = [NoteStarted()] if seen.record.starting else []
     if seen.record.reboots < spec.reboots:
         steps.append(Reboot(spec.reboots))
     wanted = volumes(spec)
@@ -205,7 +211,7 @@ def _run(spec: InstanceSpec, seen: Seen) -> list[Step]:
 
 def _power_on(spec: InstanceSpec, seen: Seen) -> list[Step]:
     domain, record = seen.domain, seen.record
-    if record.starts >= spec.starts:
+    if record.starts >= spec.starts and not record.starting:
         if record.ended == "guest":
             return []
         if domain is not None and domain.reason is Reason.SHUTDOWN and not record.asked_at:

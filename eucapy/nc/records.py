@@ -4,8 +4,9 @@ Everything else is seen on the host. What cannot be seen is which start and whic
 asked to shut down; these are written before the deed (`starts`), or after it (`reboots`), so that a crash in between
 repeats a harmless thing and never loses one:
 
-* dead before the power-on but after `starts` was written: the domain is off for a reason nobody gave, so it is started;
-* dead after a reboot was asked for but before `reboots` was written: the guest is asked once more.
+* dead before the power-on but after `starts` was written: `starting` still stands, so whatever the domain is off for is
+  from before, and it is started;
+* dead after a reboot or a shutdown was asked for but before that was written: the guest is asked once more.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     instance_id: str
     starts: int = 0
     """The `starts` of the spec under which the guest was last powered on."""
+    starting: bool = False
+    """The power-on under `starts` was begun; cleared once the guest was seen to run."""
     reboots: int = 0
     started_at: float = 0.0
     asked_at: float = 0.0

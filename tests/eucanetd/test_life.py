@@ -147,7 +147,7 @@ async def test_what_others_undo_is_done_again() -> None:
         inside = ["nsenter", f"--net=/run/netns/{node.layout.namespace('vpc-a')}"]
         node.host.run(*inside, "nft", "flush", "ruleset")
         node.host.run(*inside, "ip", "route", "flush", "table", "main")
-        node.host.run(*inside, "ip", "link", "del", "up")
+        node.host.run(*inside, "ip", "link", "del", "dev", "transit")
         node.host.run(*inside, "ip", "link", "set", TWO.tap, "down")
         node.host.run(*inside, "sysctl", "-q", "-w", "net.ipv4.ip_forward=0")
         status = await node.settle()

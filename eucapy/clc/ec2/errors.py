@@ -352,3 +352,8 @@ class VolumeAttachmentLimitExceeded(ApiError):
 class InvalidSnapshotInUse(ApiError):
     code = "InvalidSnapshot.InUse"
     message = "The snapshot {snapshot} is currently in use by {image}"
+
+
+class InvalidLaunchTemplateNameNotFound(ApiError):
+    code = "InvalidLaunchTemplateName.NotFoundException"
+    message = "The specified launch template, with template name {name}, does not exist."

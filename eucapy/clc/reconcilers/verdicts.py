@@ -6,13 +6,12 @@
     pending        a fault that no retry will help      failed at the first start, start_failed later
     running        is off: the guest ended it           ended, or terminate (the instance's shutdown behaviour)
     running        is down, with a final fault          ended
-    stopping       is off, or gone                      stopped
-    stopped        gone (its root is a volume)          leaves the node
+    stopping       is off                               stopped
+    any, leaving   gone (its root is a volume)          leaves the node
     shutting-down  gone                                 gone, leaves the node
     terminated     gone                                 leaves the node
 
-A report of an earlier start says nothing about this one. While `pending`, gone is what was: the instance was started
-again before it had left.
+A report of an earlier start says nothing about this one, and of an instance that is leaving only its going matters.
 """
 
 from __future__ import annotations
@@ -38,10 +37,12 @@ NOTHING = Verdict()
 
 
 def judge(instance: Any, seen: InstanceStatus) -> Verdict:
-    """`instance` is a row with state, starts, root_kind and shutdown_behavior."""
+    """`instance` is a row with state, starts, leaving and shutdown_behavior."""
     state = instance.state
     if seen.power is Power.GONE:
         return _gone(instance)
+    if instance.leaving:
+        return NOTHING
     current = seen.starts >= instance.starts
     final = seen.fault if seen.fault is not None and seen.fault.final else None
     if state == life.PENDING:
@@ -65,9 +66,7 @@ def judge(instance: Any, seen: InstanceStatus) -> Verdict:
 def _gone(instance: Any) -> Verdict:
     if instance.state == life.SHUTTING_DOWN:
         return Verdict("gone", leaves=True)
-    if instance.state == life.STOPPING:
-        return Verdict("stopped")
-    if instance.state == life.TERMINATED or (instance.state == life.STOPPED and instance.root_kind == "ebs"):
+    if instance.leaving or instance.state == life.TERMINATED:
         return Verdict(leaves=True)
     return NOTHING
 

@@ -1,9 +1,9 @@
 """Instances: the API's wish for each (`run`, `starts`, `reboots`), its state, and where placement put it.
 
-`node` is written by placement alone ("" while nowhere), the observed half is in `vms.py`, its network interfaces and
-volumes are rows of their own. What a launch fixes for good is copied into the row (the public key, where the image's
-bytes are), so that a deleted key pair or a deregistered image changes nothing for a running instance. Filters:
-`instance_filters.py`.
+`node` is where placement put it ("" while nowhere). An instance whose root is a volume leaves its node when it is stopped
+(`leaving`, until the node confirms) and is placed anew when it starts; one whose root is an overlay stays. The observed half is in `vms.py`, its network interfaces and volumes are rows of their own. What a launch fixes for good is copied into the
+row (the public key, where the image's bytes are), so that a deleted key pair or a deregistered image changes nothing for
+a running instance. Filters: `instance_filters.py`.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ table = sa.Table(
     sa.Column("transition", sa.String(128), nullable=False, server_default=""),
     # placement's
     sa.Column("node", sa.String(64), nullable=False, server_default=""),
+    sa.Column("leaving", sa.Boolean, nullable=False, server_default=sa.false()),
     # the machine
     sa.Column("instance_type", sa.String(32), nullable=False),
     sa.Column("vcpus", sa.Integer, nullable=False),
@@ -63,8 +64,6 @@ table = sa.Table(
     sa.Column("vpc_id", sa.String(32), nullable=False, server_default="", index=True),
     sa.Column("subnet_id", sa.String(32), nullable=False, server_default="", index=True),
     sa.Column("private_ip", sa.String(15), nullable=False, server_default=""),
-    sa.Column("auto_public", sa.Boolean, nullable=False, server_default=sa.false()),
-    sa.Column("source_dest_check", sa.Boolean, nullable=False, server_default=sa.true()),
     # attributes
     sa.Column("shutdown_behavior", sa.String(16), nullable=False, server_default="stop"),
     sa.Column("keep_from_termination", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -161,7 +160,7 @@ async def place(tx: Tx, instance_id: str, node: str) -> bool:
 
 async def leave(tx: Tx, instance_id: str) -> None:
     """The node confirmed that nothing of the instance is left on it."""
-    await tx.run(sa.update(table).where(table.c.id == instance_id).values(node=""))
+    await tx.run(sa.update(table).where(table.c.id == instance_id).values(node="", leaving=False))
 
 
 async def on_nodes(tx: Tx, zone: str) -> list[Row]:
@@ -196,6 +195,22 @@ async def loads(tx: Tx) -> dict[str, Load]:
         .group_by(table.c.node)
     )
     return {node: Load(int(vcpus), int(memory_mib)) for node, vcpus, memory_mib in rows}
+
+
+async def in_motion(tx: Tx, zone: str) -> list[Row]:
+    """Those of the zone that wait for a word from their node."""
+    return list(
+        await tx.all(
+            sa.select(table).where(
+                table.c.zone == zone,
+                sa.or_(
+                    table.c.state.in_((life.PENDING, life.STOPPING, life.SHUTTING_DOWN)),
+                    table.c.leaving.is_(True),
+                    sa.and_(table.c.state == life.TERMINATED, table.c.node != ""),
+                ),
+            )
+        )
+    )
 
 
 async def in_state(tx: Tx, state: str, until: float) -> list[Row]:

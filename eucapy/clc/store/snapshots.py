@@ -116,6 +116,11 @@ async def visible(tx: Tx, account: str, snapshot_id: str) -> Row | None:
     return await tx.first(sa.select(table).where(table.c.id == snapshot_id, visible_to(account)))
 
 
+async def shown(tx: Tx, snapshot_id: str) -> Row | None:
+    """The snapshot whoever owns it, as far as the API shows it: an image's launch permission is one for its snapshots."""
+    return await tx.first(sa.select(table).where(table.c.id == snapshot_id, table.c.state.in_(life.SHOWN)))
+
+
 def visible_to(account: str) -> filters.Condition:
     return sa.and_(
         table.c.state.in_(life.SHOWN),

@@ -2,14 +2,14 @@
 addresses.
 
     prerouting  raw     sources     a tap's packets carry its own MAC and one of its own addresses
-    prerouting  dstnat  arrivals    public → private, for what comes from `up`
+    prerouting  dstnat  arrivals    public → private, for what comes from the node
     input       filter  local       DHCP, DNS, metadata, echo to the gateway; nothing else of ours can be reached
     forward     filter  egress      stateful; the source tap's groups
     forward     +10     ingress     stateful; the target tap's groups
-    postrouting srcnat  departures  private → public, for what leaves by `up`
+    postrouting srcnat  departures  private → public, for what leaves to it
 
 Egress and ingress are two base chains, so that each has its own say: an accept ends only its own chain. A connection that
-was accepted goes on when a rule is removed, as in EC2. What is addressed to a public address always leaves by `up` and
+was accepted goes on when a rule is removed, as in EC2. What is addressed to a public address always leaves to the node and
 comes back, even between two guests of one VPC: the target's groups see the public source address, as in EC2.
 A port that has no tap yet stands in the rules already: there is no moment in which its guest is open.
 """

@@ -1,12 +1,12 @@
 """What is where on a node: names, link-level addresses, sizes.
 
-    guest ── tap ┐                                              ┌── other VPCs' pairs
-                 ├ [ VPC namespace: routes, rules ] up ═══ euv<vni> ┤ [ node's namespace ] uplink ── network
-    guest ── tap ┘            │ vx                              └── underlay ══ VXLAN ══ other nodes
-                              └ sends through the node's underlay address
+    guest ── tap ┐                                          euv<vni> ┐
+                 ├ [ VPC's namespace: routes, rules ] transit ═══════ ┤ [ node's namespace ] ── uplink ── network
+    guest ── tap ┘                                 vx    other pairs ┘                      ── underlay ── other nodes
+                                                    └───── VXLAN, sent from the node's underlay address ─────┘
 
 No subnet is a broadcast domain: each address is a /32 route to a tap or to another node, and the taps answer ARP for what
-is routed. The pair `up`/`euv<vni>` is numbered from the transit block by the VPC's VNI, so nothing has to be allocated;
+is routed. The pair `transit`/`euv<vni>` is numbered from the transit block by the VPC's VNI, so nothing has to be allocated;
 neighbours on it and on VXLAN are permanent, and their MAC addresses follow from what they stand for.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from eucapy.drivers.network import netns
 
 VXLAN = "vx"
-UP = "up"
+UP = "transit"
 LOOPBACK = "lo"
 PEER_PREFIX = "euv"
 

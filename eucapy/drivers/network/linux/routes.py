@@ -20,6 +20,7 @@ RT_TABLE_MAIN = 254
 RTN_UNREACHABLE = 7
 NUD_PERMANENT = 0x80
 NTF_PROXY = 0x08
+NTF_SELF = 0x02
 ANY = "0.0.0.0"  # noqa: S104 - the default route's destination
 
 
@@ -116,14 +117,15 @@ def observe_forwarding(place: Place, vxlans: dict[int, str]) -> Iterator[Forward
 
 def put_forwarding(thing: Forwarding, places: Places) -> None:
     place = places[thing.namespace]
-    place.ip.fdb("replace", ifindex=place.index(thing.link), lladdr=thing.mac, dst=thing.node)
+    index = place.index(thing.link)
+    place.ip.fdb("replace", ifindex=index, lladdr=thing.mac, dst=thing.node, flags=NTF_SELF, state=NUD_PERMANENT)
 
 
 def drop_forwarding(thing: Forwarding, places: Places) -> None:
     place = places[thing.namespace]
     link = place.link(thing.link)
     if link is not None:
-        _unless_gone(place.ip.fdb, "del", ifindex=link["index"], lladdr=thing.mac, dst=thing.node)
+        _unless_gone(place.ip.fdb, "del", ifindex=link["index"], lladdr=thing.mac, dst=thing.node, flags=NTF_SELF)
 
 
 def _unless_gone(call: Any, *args: Any, **request: Any) -> None:
