@@ -5,6 +5,7 @@ from __future__ import annotations
 from eucapy.clc.store import (
     accounts,
     addresses,
+    attachments,
     client_tokens,
     components,
     dhcp_options,
@@ -19,9 +20,11 @@ from eucapy.clc.store import (
     route_tables,
     security_group_rules,
     security_groups,
+    snapshots,
     subnets,
     tags,
     vms,
+    volumes,
     vpcs,
 )
 from eucapy.clc.store.base import metadata
@@ -30,6 +33,7 @@ from eucapy.database import Database
 TABLES = (
     accounts,
     addresses,
+    attachments,
     client_tokens,
     components,
     dhcp_options,
@@ -44,9 +48,11 @@ TABLES = (
     route_tables,
     security_group_rules,
     security_groups,
+    snapshots,
     subnets,
     tags,
     vms,
+    volumes,
     vpcs,
 )
 """The modules that declare tables."""
