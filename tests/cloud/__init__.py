@@ -1,0 +1,1 @@
+"""Stories through a whole cloud."""
