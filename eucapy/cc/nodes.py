@@ -38,6 +38,7 @@ class Line(Generic[SpecT, StatusT]):
         self.agent = agent
         self.status: StatusT | None = None
         self.fault: Fault | None = None
+        self.refused: Fault | None = None
         self.silent_since: float | None = None
         self._clock = clock
         self._sent = ""
@@ -54,9 +55,10 @@ class Line(Generic[SpecT, StatusT]):
             return False
         self._answered()
         if ack.refused is not None:
-            self.fault = Fault(code=f"spec-{ack.refused}", message=f"it holds generation {ack.generation}")
+            self.refused = Fault(code=f"spec-{ack.refused}", message=f"it holds generation {ack.generation}")
             log.warning("spec refused", extra={"data": {"refused": ack.refused, "held": ack.generation}})
             return False
+        self.refused = None
         self._sent = digest
         return True
 
@@ -130,7 +132,7 @@ class NodeLink:
             reachable=self.node.reachable(lost_after_s),
             status=self.node.status,
             network=self.network.status,
-            fault=self.node.fault or self.network.fault,
+            fault=self.node.refused or self.network.refused or self.node.fault or self.network.fault,
         )
 
 

@@ -1,0 +1,162 @@
+"""The metadata service, over real HTTP on loopback: EC2's tree, tokens, and nobody else's data."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from eucapy.nc.metadata import MetadataService, Tokens
+from eucapy.wire.node import InstanceSpec, MetadataOptions, NodeSpec
+from tests.nc.specs import instance
+
+TTL = "X-aws-ec2-metadata-token-ttl-seconds"
+TOKEN = "X-aws-ec2-metadata-token"
+
+
+class Service:
+    """A service that listens on loopback for one VPC; the caller is 127.0.0.1, so that is the instance's address."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.port = 0
+        self.service = MetadataService(self._listen, lambda vpc: f"none-{vpc}", 0, Tokens(b"k" * 32, lambda: self.now))
+
+    def _listen(self, namespace: str, address: str, port: int) -> socket.socket:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setblocking(False)
+        self.port = listener.getsockname()[1]
+        return listener
+
+    async def serve(self, spec: InstanceSpec) -> None:
+        await self.service.follow(NodeSpec(generation=1, node="n", instances={spec.instance_id: spec}))
+
+    async def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
+        names = {key.replace("_", "-"): value for key, value in headers.items()}
+        async with aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{self.port}{path}"
+            async with session.request(method, url, headers=names) as answer:
+                return answer.status, await answer.text()
+
+    async def token(self, seconds: int = 60) -> str:
+        status, token = await self.ask("/latest/api/token", "PUT", **{TTL: str(seconds)})
+        assert status == 200
+        return token
+
+
+def here(**options: object) -> InstanceSpec:
+    """The instance that asks from loopback."""
+    import msgspec
+
+    spec = instance()
+    nic = msgspec.structs.replace(spec.nics[0], private_ips=("127.0.0.1",))
+    metadata = msgspec.structs.replace(spec.metadata, options=MetadataOptions(**options))  # type: ignore[arg-type]
+    return msgspec.structs.replace(spec, nics=(nic,), metadata=metadata)
+
+
+@pytest.fixture
+async def imds() -> AsyncIterator[Service]:
+    made = Service()
+    yield made
+    await made.service.stop()
+
+
+async def test_a_guest_reads_its_own_tree(imds: Service) -> None:
+    await imds.serve(here())
+    assert await imds.ask("/latest/meta-data/instance-id") == (200, "i-00000000000000001")
+    assert await imds.ask("/2009-04-04/meta-data/ami-id") == (200, "ami-1")
+    assert await imds.ask("/latest/meta-data/public-keys/") == (200, "0=mine")
+    assert await imds.ask("/latest/meta-data/public-keys/0/openssh-key") == (200, "ssh-ed25519 AAAA mine\n")
+    assert await imds.ask("/latest/user-data") == (200, "#!/bin/sh\n")
+    assert (await imds.ask("/latest/meta-data/no-such-thing"))[0] == 404
+    assert (await imds.ask("/1999-01-01/meta-data/"))[0] == 404
+
+
+async def test_every_name_in_a_listing_leads_somewhere(imds: Service) -> None:
+    """cloud-init walks the whole tree this way."""
+    await imds.serve(here(tags=True))
+    todo, leaves = ["/latest/meta-data/"], 0
+    while todo:
+        folder = todo.pop()
+        status, listing = await imds.ask(folder)
+        assert status == 200, folder
+        for name in listing.splitlines():
+            if "=" in name:
+                name = name.split("=")[0] + "/"
+            if name.endswith("/"):
+                todo.append(folder + name)
+            else:
+                assert (await imds.ask(folder + name))[0] == 200, folder + name
+                leaves += 1
+    assert leaves > 25
+
+
+async def test_the_identity_document_tells_who_the_guest_is(imds: Service) -> None:
+    await imds.serve(here())
+    status, text = await imds.ask("/latest/dynamic/instance-identity/document")
+    assert status == 200
+    document = json.loads(text)
+    assert (document["instanceId"], document["accountId"], document["region"]) == (
+        "i-00000000000000001",
+        "123456789012",
+        "us-east-1",
+    )
+
+
+async def test_with_tokens_required_nothing_is_answered_without_one(imds: Service) -> None:
+    await imds.serve(here(tokens_required=True))
+    assert (await imds.ask("/latest/meta-data/instance-id"))[0] == 401
+    token = await imds.token()
+    assert await imds.ask("/latest/meta-data/instance-id", **{TOKEN: token}) == (200, "i-00000000000000001")
+
+
+async def test_a_token_ends_with_its_time_and_a_forged_one_never_counts(imds: Service) -> None:
+    await imds.serve(here())
+    token = await imds.token(60)
+    imds.now += 61
+    assert (await imds.ask("/latest/meta-data/", **{TOKEN: token}))[0] == 401
+    forged = Tokens(b"other key".ljust(32), lambda: imds.now).issue("i-00000000000000001", 60)
+    assert (await imds.ask("/latest/meta-data/", **{TOKEN: forged}))[0] == 401
+    others = Tokens(b"k" * 32, lambda: imds.now).issue("i-00000000000000002", 60)
+    assert (await imds.ask("/latest/meta-data/", **{TOKEN: others}))[0] == 401
+    assert (await imds.ask("/latest/meta-data/", **{TOKEN: "not base64 !"}))[0] == 401
+
+
+@pytest.mark.parametrize("seconds", ["0", "21601", "-1", "x", ""])
+async def test_a_token_needs_a_sensible_time(imds: Service, seconds: str) -> None:
+    await imds.serve(here())
+    assert (await imds.ask("/latest/api/token", "PUT", **{TTL: seconds}))[0] == 400
+
+
+async def test_no_token_goes_to_a_proxy(imds: Service) -> None:
+    await imds.serve(here())
+    status, _text = await imds.ask("/latest/api/token", "PUT", **{TTL: "60", "X-Forwarded-For": "10.0.0.1"})
+    assert status == 403
+
+
+async def test_a_disabled_endpoint_answers_403(imds: Service) -> None:
+    await imds.serve(here(enabled=False))
+    assert (await imds.ask("/latest/meta-data/"))[0] == 403
+    assert (await imds.ask("/latest/api/token", "PUT", **{TTL: "60"}))[0] == 403
+
+
+async def test_tags_are_told_only_when_the_instance_allows_it(imds: Service) -> None:
+    await imds.serve(here())
+    assert (await imds.ask("/latest/meta-data/tags/instance/"))[0] == 404
+    await imds.serve(here(tags=True))
+    assert await imds.ask("/latest/meta-data/tags/instance/Name") == (200, "web")
+
+
+async def test_an_unknown_address_learns_nothing(imds: Service) -> None:
+    await imds.serve(instance())
+    assert (await imds.ask("/latest/meta-data/instance-id"))[0] == 404
+    assert (await imds.ask("/latest/api/token", "PUT", **{TTL: "60"}))[0] == 404
+
+
+def test_tokens_survive_a_restart(tmp_path: Path) -> None:
+    token = Tokens.ensure(tmp_path / "key").issue("i-1", 60)
+    assert Tokens.ensure(tmp_path / "key").valid("i-1", token)
