@@ -16,7 +16,7 @@ from pathlib import Path
 from eucapy.guests import apt_sources, initramfs, kernel, requirements
 from eucapy.guests.apt_sources import Sources
 from eucapy.guests.build_cache import BuildCache, content_key
-from eucapy.guests.disk_image import BootFiles, assemble, kernel_arguments, to_qcow2
+from eucapy.guests.disk_image import BootFiles, assemble, disk_mib, kernel_arguments, to_qcow2
 from eucapy.guests.image import GuestImage
 from eucapy.guests.kernel import Kernel
 from eucapy.guests.progress import Progress, silent
@@ -97,15 +97,15 @@ async def build(cache: BuildCache, *, emulated: bool, progress: Progress = silen
             shutil.rmtree(folder / "boot")
             progress("compressing the image")
             await to_qcow2(raw, folder / "debian.qcow2")
+            raw.unlink()
 
         folder = await cache.get(NAME, key, make)
-    raw = folder / "debian.raw"
     return GuestImage(
         name=NAME,
         description=f"Debian {sources.codename} (cloud-init, Linux {linux.release})",
-        raw=raw,
+        raw=None,
         qcow2=folder / "debian.qcow2",
-        size_mib=raw.stat().st_size >> 20,
+        size_mib=disk_mib(_ROOT_MIB),
         memory_mib=512,
         login="debian",
         ready_line="finished at",

@@ -55,6 +55,11 @@ def master_boot_record(code: bytes, disk_id: int, partitions: list[tuple[bool, i
     return code.ljust(440, b"\0") + struct.pack("<IH", disk_id, 0) + table.ljust(64, b"\0") + b"\x55\xaa"
 
 
+def disk_mib(root_mib: int) -> int:
+    """The size of a disk with a root file system of `root_mib`."""
+    return 1 + _BOOT_MIB + root_mib
+
+
 async def assemble(folder: Path, boot: BootFiles, root: Path, *, root_mib: int, label: str, image: Path) -> None:
     """Write the raw image `image` (sparse) from `boot` and the tree `root`; `folder` is for intermediate files.
 

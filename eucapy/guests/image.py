@@ -10,8 +10,9 @@ from pathlib import Path
 class GuestImage:
     """A finished image; the files are in the build cache and are to be copied or uploaded, never changed.
 
-    `raw` is None where only the qcow2 is kept. `size_mib` is the size of the disk it fills (a root volume must have at least that much), `memory_mib` the least
-    that the guest runs in, `ready_line` the words on the serial console that say the boot is over.
+    `raw` is None where only the qcow2 is kept. `size_mib` is the size of the disk it fills (a root volume must have at
+    least that much), `memory_mib` the least that the guest runs in, `ready_line` the words on the serial console that
+    say the boot is over; `login` and `ready_line` are empty where nobody knows.
     """
 
     name: str

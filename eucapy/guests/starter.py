@@ -15,7 +15,7 @@ from pathlib import Path
 
 from eucapy.guests import initramfs, kernel, requirements
 from eucapy.guests.build_cache import BuildCache, content_key
-from eucapy.guests.disk_image import BootFiles, assemble, kernel_arguments, to_qcow2
+from eucapy.guests.disk_image import BootFiles, assemble, disk_mib, kernel_arguments, to_qcow2
 from eucapy.guests.image import GuestImage
 from eucapy.guests.programs import program_files
 from eucapy.guests.progress import Progress, silent
@@ -75,13 +75,12 @@ async def build(cache: BuildCache, *, emulated: bool, progress: Progress = silen
             shutil.rmtree(folder / "boot")
 
         folder = await cache.get(NAME, key, make)
-    raw = folder / "starter.raw"
     return GuestImage(
         name=NAME,
         description=f"eucapy starter (busybox, dropbear, Linux {linux.release})",
-        raw=raw,
+        raw=folder / "starter.raw",
         qcow2=folder / "starter.qcow2",
-        size_mib=raw.stat().st_size >> 20,
+        size_mib=disk_mib(_ROOT_MIB),
         memory_mib=192,
         login="root",
         ready_line="READY",
