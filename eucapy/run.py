@@ -19,6 +19,8 @@ from typing import IO, NoReturn
 
 Child = subprocess.Popen[bytes]
 """A program started by `spawn`; its owner waits for its end."""
+StillRunning = subprocess.TimeoutExpired
+"""Raised by `Child.wait(limit)` when the limit comes first."""
 
 
 class RunError(Exception):

@@ -22,6 +22,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from eucapy.aws.errors import IncompleteBody, InvalidRequest, MalformedInput, MaxMessageLengthExceeded
@@ -54,7 +55,7 @@ def inflated(body: bytes, coding: str, limit: int) -> bytes:
     return plain
 
 
-class BodyReader:
+class BodyReader(ABC):
     """A body in pieces. `length` is its decoded length in bytes, None where the client does not say."""
 
     def __init__(self, length: int | None) -> None:
@@ -104,8 +105,9 @@ class BodyReader:
         while piece := await self.read():
             yield piece
 
+    @abstractmethod
     async def _next(self) -> bytes:
-        raise NotImplementedError
+        """The next piece from the wire; b"" at the end."""
 
 
 class RawReader(BodyReader):

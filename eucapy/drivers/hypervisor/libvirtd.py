@@ -23,14 +23,13 @@ import os
 import pwd
 import shutil
 import signal
-import subprocess
 import time
 import uuid
 from pathlib import Path
 from urllib.parse import quote
 
 from eucapy.drivers.hypervisor.base import HypervisorError
-from eucapy.run import in_netns, run_now, spawn
+from eucapy.run import Child, StillRunning, in_netns, run_now, spawn
 
 PACKAGES = ("libvirt-daemon", "libvirt-daemon-driver-qemu", "qemu-system-x86", "qemu-utils", "qemu-block-extra")
 """What a host needs of Debian's packages; recommended ones are not."""
@@ -68,7 +67,7 @@ class Libvirtd:
     def __init__(self, root: Path, *, netns: str | None = None) -> None:
         self.root = root.absolute()
         self.netns = netns
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Child | None = None
 
     @property
     def socket(self) -> Path:
@@ -138,7 +137,7 @@ class Libvirtd:
             process.send_signal(how)
         try:
             await asyncio.to_thread(process.wait, 20)
-        except subprocess.TimeoutExpired:
+        except StillRunning:
             process.kill()
             await asyncio.to_thread(process.wait)
         self.socket.unlink(missing_ok=True)
