@@ -20,7 +20,7 @@ from eucapy.clc.operations import Operations, Refused
 from eucapy.clc.store import hosts
 from eucapy.database import Database, Tx
 from eucapy.reconcile.loop import Loops
-from eucapy.wire.server import only_roles
+from eucapy.wire.server import caller_role, only_roles
 
 Work = Callable[[Tx], Awaitable[Any]]
 
@@ -150,7 +150,7 @@ async def _admin_paths(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """`/admin/` is the operator's alone, `/internal/` walrus's."""
-    role = request.get("role")
+    role = caller_role(request)
     wanted = "walrus" if request.path.startswith("/internal/") else "admin"
     if role is not None and role != wanted:
         return web.Response(status=403, text=f"{role} may not call this")

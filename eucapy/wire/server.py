@@ -83,18 +83,23 @@ def console_reads(agent: NodeReads) -> dict[str, Read]:
     return {"console": console, "screenshot": screenshot, "sensors": sensors}
 
 
+def caller_role(request: web.BaseRequest) -> str | None:
+    """The role in the caller's certificate; None on a connection without TLS."""
+    transport = request.transport
+    if transport is None or transport.get_extra_info("ssl_object") is None:
+        return None
+    return role_of(transport.get_extra_info("peercert"))
+
+
 def only_roles(callers: frozenset[str]) -> Any:
     """Middleware: refuse a caller whose certificate has another role (403). Plain HTTP carries no roles and passes:
     it is only ever bound by tests and the one-process cloud."""
 
     @web.middleware
     async def check(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Any:
-        transport = request.transport
-        if transport is not None and transport.get_extra_info("ssl_object") is not None:
-            role = role_of(transport.get_extra_info("peercert"))
-            if role not in callers:
-                return web.Response(status=403, text=f"{role or 'nobody'} may not call this")
-            request["role"] = role
+        role = caller_role(request)
+        if role is not None and role not in callers:
+            return web.Response(status=403, text=f"{role or 'nobody'} may not call this")
         return await handler(request)
 
     return check
