@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from eucapy.aws.http import serving
 from eucapy.cc.agent import ClusterController
 from eucapy.cc.config import Config as ClusterConfig
@@ -33,11 +35,15 @@ from eucapy.reconcile.loop import Loop
 from eucapy.sc.agent import StorageController
 from eucapy.sc.executor import Executor
 from eucapy.sc.transfer import Transfer
+from eucapy.walrus.app import App as ObjectStore
+from eucapy.walrus.config import Config as StoreConfig
 from eucapy.wire.cluster import ClusterAgent, NodeEntry
 from eucapy.wire.network import NetworkAgent
 from eucapy.wire.node import NodeAgent
 from eucapy.wire.objects import ObjectFetcher, WalrusFetcher
 from eucapy.wire.storage import StorageAgent
+
+from .store_keys import StoreKeys
 
 GIB = 1 << 30
 LARGEST_IMAGE_GIB = 64
@@ -114,11 +120,21 @@ class DevCloud:
 
     async def __aenter__(self) -> DevCloud:
         async with contextlib.AsyncExitStack() as stack:
+            keys = StoreKeys()
+            store = ObjectStore(self._store_config(), self.clock, keys)
+            await store.start()
+            stack.push_async_callback(store.stop)
+            self.config = msgspec.structs.replace(
+                self.config,
+                walrus_url=f"http://127.0.0.1:{store.port}",
+                walrus_internal_url=f"http://127.0.0.1:{store.internal_port}",
+            )
             fetcher = WalrusFetcher(self.config.walrus_internal_url, None)
             for name in self.config.zones:
                 self.zones[name] = self._zone(name, fetcher)
                 await self.zones[name].storage.open()
             self.clc = CloudController(self.config, self.database, self, self.clock)
+            keys.keys = self.clc.keys
             await self.clc.open()
             await self._register()
             stack.push_async_callback(self._stop)
@@ -154,6 +170,11 @@ class DevCloud:
             if name in zone.nodes:
                 return zone.nodes[name]
         raise KeyError(name)
+
+    def _store_config(self) -> StoreConfig:
+        return StoreConfig(
+            data=str(self.data / "walrus"), region=self.config.region, port=0, pki="", internal_port=0, clc_url=""
+        )
 
     def _zone(self, name: str, fetcher: ObjectFetcher) -> Zone:
         folder = self.data / name

@@ -1,0 +1,29 @@
+"""The object store's view of the cloud's access keys, inside one process."""
+
+from __future__ import annotations
+
+import msgspec
+
+from eucapy.aws.credentials import Credential
+from eucapy.clc.authenticate import Keys
+from eucapy.clc.context import Principal
+from eucapy.walrus import identity
+
+
+class StoreKeys:
+    """Implements `walrus.identity.Keys` over the cloud controller's keys, once it has them."""
+
+    def __init__(self) -> None:
+        self.keys: Keys | None = None
+
+    async def find(self, access_key_id: str, session_token: str | None) -> Credential | None:
+        if self.keys is None:
+            return None
+        credential = await self.keys.find(access_key_id)
+        if credential is None or not isinstance(credential.principal, Principal):
+            return None
+        principal = credential.principal
+        seen = identity.Principal(
+            principal.account, principal.canonical_id, principal.arn, allow_all=principal.rights == "all"
+        )
+        return msgspec.structs.replace(credential, principal=seen)
