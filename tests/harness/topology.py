@@ -124,7 +124,9 @@ def _echo(connection: socket.socket, peer: str) -> None:
             connection.sendall(f"{peer} ".encode() + line)
 
 
-def _open_tap(namespace: str, name: str) -> int:
+def open_tap(namespace: str, name: str) -> int:
+    """Make a tap in the namespace, and hold it: it goes when the descriptor is closed."""
+
     def make() -> int:
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
         fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _TAP_NO_PI))
@@ -141,8 +143,8 @@ class Guest(Netns):
         self.tap, self.mac = tap, mac
         for setting in ("all", "default"):
             self.run("sh", "-c", f"echo 1 > /proc/sys/net/ipv6/conf/{setting}/disable_ipv6")
-        self._inside = _open_tap(name, "eth0")
-        self._outside = _open_tap(host, tap)
+        self._inside = open_tap(name, "eth0")
+        self._outside = open_tap(host, tap)
         netns.call_in(host, lambda: run_now("ip", "link", "set", tap, "up"))
         self.run("ip", "link", "set", "eth0", "address", mac, "mtu", "1400", "up")
         self._stop_reader, self._stop_writer = os.pipe()

@@ -1,0 +1,217 @@
+"""What every network driver promises; the kernel's and the fake keep the same words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from eucapy.drivers.network.base import StepFailed
+from eucapy.drivers.network.model import (
+    NODE,
+    Address,
+    Announce,
+    Drop,
+    Forwarding,
+    Link,
+    LinkKind,
+    Namespace,
+    Neighbour,
+    Observed,
+    PublicAddress,
+    Put,
+    Resolver,
+    Route,
+    Ruleset,
+    Setting,
+    Thing,
+    digest,
+)
+from tests.drivers.network.benches import UNDERLAY, UPLINK, Bench, bench
+
+VNI = 4711
+PEER = f"euv{VNI}"
+
+
+@pytest.fixture(params=["fake", pytest.param("linux", marks=pytest.mark.host)])
+async def on(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+    async with bench(request.param) as made:
+        yield made
+
+
+def place(on: Bench) -> str:
+    return f"{on.prefix}vpc-1"
+
+
+def tap(on: Bench, name: str = "tap1") -> Link:
+    return Link(namespace=place(on), name=name, kind=LinkKind.TAP, mtu=1400, mac="02:00:00:00:00:aa", proxy_arp=True)
+
+
+def pair(on: Bench) -> tuple[Link, Link]:
+    near = Link(namespace=place(on), name="transit", kind=LinkKind.VETH, mtu=1400, mac="02:00:00:00:00:01", peer=PEER)
+    far = Link(namespace=NODE, name=PEER, kind=LinkKind.VETH_PEER, mtu=1400, mac="02:00:00:00:00:02")
+    return near, far
+
+
+def rules(namespace: str, text: str = "table inet eucapy {\n  chain c {\n  }\n}\n") -> Ruleset:
+    return Ruleset(namespace=namespace, digest=digest(text), text=text, published=() if namespace else None)
+
+
+def everything(on: Bench) -> list[Thing]:
+    """One of each kind of thing, in an order in which they can be put."""
+    there = place(on)
+    near, far = pair(on)
+    return [
+        Namespace(namespace=there),
+        Setting(namespace=NODE, name="net.ipv4.ip_forward", value="1"),
+        rules(there),
+        rules(NODE),
+        Link(
+            namespace=there,
+            name="vx",
+            kind=LinkKind.VXLAN,
+            mtu=1450,
+            mac="02:76:0a:08:00:01",
+            vni=VNI,
+            local=UNDERLAY,
+            port=4789,
+        ),
+        near,
+        far,
+        tap(on),
+        Neighbour(namespace=there, link="tap1", ip="10.0.0.5", mac="02:00:00:00:00:05"),
+        Neighbour(namespace=NODE, link=PEER, ip="240.0.0.9", mac="02:00:00:00:00:01"),
+        Forwarding(namespace=there, link="vx", mac="02:76:0a:08:00:02", node="10.8.0.2"),
+        Address(namespace=there, link="lo", ip="169.254.169.254"),
+        Address(namespace=there, link="tap1", ip="10.0.0.1"),
+        Route(namespace=there, to="10.0.0.0/16"),
+        Route(namespace=there, to="10.0.0.5/32", link="tap1"),
+        Route(namespace=there, to="0.0.0.0/0", link="transit", via="240.0.0.0"),
+        Route(namespace=NODE, to="240.0.0.9/32", link=PEER),
+        Route(namespace=NODE, to="198.51.100.77/32", link=PEER, via="240.0.0.9"),
+        PublicAddress(namespace=NODE, link=UPLINK, ip="198.51.100.77"),
+        resolver(on),
+    ]
+
+
+def resolver(on: Bench, hosts: str = "10.0.0.5 five\n") -> Resolver:
+    config = "user=root\npid-file={folder}/pid\nbind-dynamic\nno-resolv\nno-hosts\naddn-hosts={folder}/hosts\n"
+    return Resolver(
+        namespace=place(on), config_digest=digest(config), hosts_digest=digest(hosts, ""), config=config, hosts=hosts
+    )
+
+
+def here(seen: Observed, on: Bench) -> set[Thing]:
+    """What of the things is ours: the kernel's setting may be on by itself."""
+    return {thing for thing in seen.things if not isinstance(thing, Setting) or thing.value == "1"}
+
+
+async def test_what_is_put_is_observed_and_putting_it_again_changes_nothing(on: Bench) -> None:
+    on.plug("tap1")
+    things = everything(on)
+    for _ in range(2):
+        await on.driver.apply([Put(thing) for thing in things])
+        assert here(await on.driver.observe(), on) == set(things)
+
+
+async def test_what_is_dropped_is_gone_and_dropping_it_again_is_no_error(on: Bench) -> None:
+    on.plug("tap1")
+    things = everything(on)
+    await on.driver.apply([Put(thing) for thing in things])
+    on.unplug("tap1")
+    drops = [Drop(thing) for thing in reversed(things) if not (isinstance(thing, Link) and thing.kind is LinkKind.TAP)]
+    for _ in range(2):
+        await on.driver.apply(drops)
+        left = (await on.driver.observe()).things
+        assert {thing for thing in left if not isinstance(thing, Setting)} == set()
+
+
+async def test_a_namespace_takes_what_is_in_it_and_the_far_ends_with_it(on: Bench) -> None:
+    on.plug("tap1")
+    things = everything(on)
+    await on.driver.apply([Put(thing) for thing in things])
+    on.unplug("tap1")
+    await on.driver.apply(
+        [Drop(resolver(on)), *(Drop(link) for link in pair(on)), Drop(Namespace(namespace=place(on)))]
+    )
+    left = {thing for thing in (await on.driver.observe()).things if not isinstance(thing, Setting)}
+    assert left == {rules(NODE), PublicAddress(namespace=NODE, link=UPLINK, ip="198.51.100.77")}
+
+
+async def test_a_tap_waits_in_the_node_until_it_is_put_and_goes_with_its_guest(on: Bench) -> None:
+    on.plug("tap1")
+    await on.driver.apply([Put(Namespace(namespace=place(on)))])
+    seen = await on.driver.observe()
+    assert (seen.waiting_taps, seen.taps(place(on))) == ({"tap1"}, frozenset())
+    await on.driver.apply([Put(tap(on)), Put(Route(namespace=place(on), to="10.0.0.5/32", link="tap1"))])
+    seen = await on.driver.observe()
+    assert (seen.waiting_taps, seen.taps(place(on))) == (frozenset(), {"tap1"})
+    on.unplug("tap1")
+    assert (await on.driver.observe()).things - {Namespace(namespace=place(on))} <= {
+        Setting(namespace=NODE, name="net.ipv4.ip_forward", value=value) for value in "01"
+    }
+
+
+async def test_a_tap_that_is_not_there_cannot_be_put_and_one_that_is_there_not_dropped(on: Bench) -> None:
+    await on.driver.apply([Put(Namespace(namespace=place(on)))])
+    with pytest.raises(StepFailed, match="tap1"):
+        await on.driver.apply([Put(tap(on))])
+    on.plug("tap1")
+    await on.driver.apply([Put(tap(on))])
+    with pytest.raises(StepFailed, match="belongs to its guest"):
+        await on.driver.apply([Drop(tap(on))])
+    assert (await on.driver.observe()).taps(place(on)) == {"tap1"}
+
+
+async def test_a_step_that_fails_is_named_and_the_steps_before_it_are_done(on: Bench) -> None:
+    first = Put(Namespace(namespace=place(on)))
+    bad = Put(Route(namespace=place(on), to="10.0.0.5/32", link="nowhere"))
+    never = Put(Address(namespace=place(on), link="lo", ip="169.254.169.254"))
+    with pytest.raises(StepFailed) as failure:
+        await on.driver.apply([first, bad, never])
+    assert failure.value.step == bad
+    seen = await on.driver.observe()
+    assert place(on) in seen.namespaces
+    assert never.thing not in seen.things
+
+
+async def test_a_thing_is_replaced_under_its_key(on: Bench) -> None:
+    for name in ("tap1", "tap2"):
+        on.plug(name)
+    there = place(on)
+    await on.driver.apply([Put(Namespace(namespace=there)), Put(tap(on)), Put(tap(on, "tap2"))])
+    for link in ("tap1", "tap2"):
+        await on.driver.apply(
+            [
+                Put(Route(namespace=there, to="10.0.0.5/32", link=link)),
+                Put(Neighbour(namespace=there, link="tap1", ip="10.0.0.5", mac=f"02:00:00:00:00:0{link[-1]}")),
+                Put(rules(there, f"table inet eucapy {{\n  chain {link} {{\n  }}\n}}\n")),
+                Put(resolver(on, f"10.0.0.5 {link}\n")),
+            ]
+        )
+    seen = await on.driver.observe()
+    assert {thing for thing in seen.things if isinstance(thing, Route)} == {
+        Route(namespace=there, to="10.0.0.5/32", link="tap2")
+    }
+    assert {thing for thing in seen.things if isinstance(thing, Neighbour)} == {
+        Neighbour(namespace=there, link="tap1", ip="10.0.0.5", mac="02:00:00:00:00:02")
+    }
+    assert rules(there, "table inet eucapy {\n  chain tap2 {\n  }\n}\n") in seen.things
+    assert resolver(on, "10.0.0.5 tap2\n") in seen.things
+
+
+async def test_whoever_watches_is_woken_by_a_tap(on: Bench) -> None:
+    woken = asyncio.Event()
+    on.driver.watch(woken.set)
+    on.plug("tap1")
+    async with asyncio.timeout(10):
+        await woken.wait()
+
+
+async def test_the_mtu_of_the_underlay_is_seen(on: Bench) -> None:
+    assert (await on.driver.observe()).mtus[UNDERLAY] == 1500
+
+
+async def test_an_announcement_needs_no_listener(on: Bench) -> None:
+    await on.driver.apply([Announce(PublicAddress(namespace=NODE, link=UPLINK, ip="198.51.100.77"))])
