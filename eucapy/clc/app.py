@@ -1,8 +1,8 @@
 """The cloud controller put together: edge, environment, loops, operator's port.
 
-    edge ─► chain ─► environment ─► handlers ─► store          loops ─► agents ─► cc, sc
-       └► passage (S3 to walrus)                    ▲             │
-                                                    └── observe ──┘
+edge ─► chain ─► environment ─► handlers ─► store          loops ─► agents ─► cc, sc
+   └► passage (S3 to walrus)                    ▲             │
+                                                └── observe ──┘
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from eucapy.aws.http import Edge
 from eucapy.aws.paging import Pager
 from eucapy.aws.route import Router
 from eucapy.aws.service import Service
-from eucapy.clc import ec2, iam, instance_types
+from eucapy.clc import ec2, iam, instance_types, loops
 from eucapy.clc.agents import Agents, InstanceReads
 from eucapy.clc.audit import AuditTrail
 from eucapy.clc.authenticate import Keys
@@ -31,7 +31,6 @@ from eucapy.clc.store import schema
 from eucapy.clc.sts import sts
 from eucapy.clock import Clock
 from eucapy.database import Database
-from eucapy.reconcile.loop import Loops
 
 KEY_CHANGES = "keys"
 """What handlers wake when users or keys changed."""
@@ -49,7 +48,7 @@ class CloudController:
         data = Path(config.data)
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.config, self.database, self.agents, self.clock = config, database, agents, clock
-        self.loops = Loops()
+        self.loops, self._watches = loops.build(config, database, agents, clock)
         self.seal = Seal.ensure(data / "secret.key")
         self.keys = Keys(database, self.seal)
         self.operations = Operations(config, self.seal.seal, clock.time)
@@ -85,16 +84,18 @@ class CloudController:
         await schema.ensure(self.database)
 
     def operator_port(self) -> web.Application:
-        return OperatorPort(
-            self.database, self.operations, self.keys, self.loops, self.loops.wake_all
-        ).application()
+        return OperatorPort(self.database, self.operations, self.keys, self.loops, self.loops.wake_all).application()
 
     def start(self) -> None:
         """Run the loops in the background of the current event loop."""
         self._audit.start()
         self.loops.start()
+        for watch in self._watches:
+            watch.start()
 
     async def stop(self) -> None:
+        for watch in self._watches:
+            await watch.stop()
         await self.loops.stop()
         await self._audit.stop()
         await self._passage.close()

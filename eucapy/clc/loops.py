@@ -1,0 +1,42 @@
+"""The cloud controller's loops: which there are, how often the net catches them, what wakes them.
+
+placement     a node for every instance that needs one         cluster_sync   each zone's spec to its cc
+observe       what the zones report becomes rows               storage_sync   each zone's spec to its sc, and back
+deadlines     states that last too long, things to forget      images         what lies behind new images
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from eucapy.clc.agents import Agents
+from eucapy.clc.config import Config
+from eucapy.clc.reconcilers.cluster_sync import ClusterSync
+from eucapy.clc.reconcilers.deadlines import Deadlines
+from eucapy.clc.reconcilers.observe import Observe
+from eucapy.clc.reconcilers.placement import Placement
+from eucapy.clc.reconcilers.storage_sync import StorageSync
+from eucapy.clc.reconcilers.watch import Watch
+from eucapy.clock import Clock
+from eucapy.database import Database
+from eucapy.reconcile.loop import Loop, Loops
+
+NET_S = 15.0
+SWEEP_S = 5.0
+
+
+def build(config: Config, database: Database, agents: Agents, clock: Clock) -> tuple[Loops, list[Watch]]:
+    """The loops, and the watches that wake them when an agent has news."""
+    loops = Loops()
+    zones = list(config.zones)
+    observe = Observe(database, agents, zones, clock, loops.wake)
+    loops.add(Loop("placement", Placement(database, config, clock, loops.wake), NET_S))
+    loops.add(Loop("cluster_sync", ClusterSync(database, agents, zones, config.region, observe.generation), NET_S))
+    loops.add(Loop("storage_sync", StorageSync(database, agents, zones, clock, loops.wake), NET_S))
+    loops.add(Loop("observe", observe, NET_S))
+    loops.add(Loop("deadlines", Deadlines(database, config, clock, loops.wake), SWEEP_S))
+    watches = []
+    for zone in zones:
+        watches.append(Watch(partial(agents.cluster, zone), partial(loops.wake, "observe")))
+        watches.append(Watch(partial(agents.storage, zone), partial(loops.wake, "storage_sync")))
+    return loops, watches
