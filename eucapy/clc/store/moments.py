@@ -31,7 +31,8 @@ def within(column: sa.ColumnElement[Any], value: str) -> sa.ColumnElement[bool]:
     except ValueError:
         return sa.false()
     seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    return column.between(seconds - 0.0005, seconds + 0.0005)
+    # The wire shows the millisecond in which a moment lies (cut off, not rounded); floats carry about a microsecond.
+    return sa.and_(column > seconds - 0.000001, column < seconds + 0.000999)
 
 
 def _span(prefix: str) -> tuple[float, float] | None:

@@ -121,11 +121,6 @@ async def shown(tx: Tx, snapshot_id: str) -> Row | None:
     return await tx.first(sa.select(table).where(table.c.id == snapshot_id, table.c.state.in_(life.SHOWN)))
 
 
-async def shown(tx: Tx, snapshot_id: str) -> Row | None:
-    """The snapshot, whoever owns it, as far as the API shows it: for those whom an image let in."""
-    return await tx.first(sa.select(table).where(table.c.id == snapshot_id, table.c.state.in_(life.SHOWN)))
-
-
 def visible_to(account: str) -> filters.Condition:
     return sa.and_(
         table.c.state.in_(life.SHOWN),
