@@ -357,3 +357,15 @@ class InvalidSnapshotInUse(ApiError):
 class InvalidLaunchTemplateNameNotFound(ApiError):
     code = "InvalidLaunchTemplateName.NotFoundException"
     message = "The specified launch template, with template name {name}, does not exist."
+
+
+class UnsupportedHibernationConfiguration(ApiError):
+    message = "Instance '{instance}' is not configured for hibernation"
+
+
+class UnsupportedTenancy(ApiError):
+    message = "The tenancy value {tenancy} is not supported."
+
+
+class DhcpOptionsLimitExceeded(ApiError):
+    message = "The maximum number of DHCP options sets has been reached."

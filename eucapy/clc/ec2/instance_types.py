@@ -18,25 +18,31 @@ from eucapy.clc.store.filters import InvalidFilter, pattern
 
 MOST = 100
 
-_FILTERS = (
-    "auto-recovery-supported bare-metal burstable-performance-supported current-generation dedicated-hosts-supported "
-    "ebs-info.attachment-limit-type ebs-info.ebs-optimized-info.baseline-bandwidth-in-mbps "
-    "ebs-info.ebs-optimized-info.baseline-iops ebs-info.ebs-optimized-info.baseline-throughput-in-mbps "
-    "ebs-info.ebs-optimized-info.maximum-bandwidth-in-mbps ebs-info.ebs-optimized-info.maximum-iops "
-    "ebs-info.ebs-optimized-info.maximum-throughput-in-mbps ebs-info.ebs-optimized-support ebs-info.encryption-support "
-    "ebs-info.maximum-ebs-attachments ebs-info.nvme-support free-tier-eligible hibernation-supported hypervisor "
-    "instance-storage-info.disk.count instance-storage-info.disk.size-in-gb instance-storage-info.disk.type "
-    "instance-storage-info.encryption-support instance-storage-info.nvme-support instance-storage-info.total-size-in-gb "
-    "instance-storage-supported instance-type memory-info.size-in-mib network-info.bandwidth-weightings "
-    "network-info.efa-info.maximum-efa-interfaces network-info.efa-supported network-info.ena-support "
-    "network-info.encryption-in-transit-supported network-info.ipv4-addresses-per-interface "
-    "network-info.ipv6-addresses-per-interface network-info.ipv6-supported network-info.maximum-network-cards "
-    "network-info.maximum-network-interfaces network-info.network-performance nitro-enclaves-support nitro-tpm-info "
-    "nitro-tpm-support processor-info.supported-architecture processor-info.supported-features "
-    "processor-info.sustained-clock-speed-in-ghz reboot-migration-support supported-boot-mode supported-root-device-type "
-    "supported-usage-class supported-virtualization-type vcpu-info.default-cores vcpu-info.default-threads-per-core "
-    "vcpu-info.default-vcpus vcpu-info.valid-cores vcpu-info.valid-threads-per-core"
-).split()
+_FILTERS = frozenset(
+    {
+        "auto-recovery-supported", "bare-metal", "burstable-performance-supported", "current-generation",
+        "dedicated-hosts-supported", "ebs-info.attachment-limit-type",
+        "ebs-info.ebs-optimized-info.baseline-bandwidth-in-mbps", "ebs-info.ebs-optimized-info.baseline-iops",
+        "ebs-info.ebs-optimized-info.baseline-throughput-in-mbps",
+        "ebs-info.ebs-optimized-info.maximum-bandwidth-in-mbps", "ebs-info.ebs-optimized-info.maximum-iops",
+        "ebs-info.ebs-optimized-info.maximum-throughput-in-mbps", "ebs-info.ebs-optimized-support",
+        "ebs-info.encryption-support", "ebs-info.maximum-ebs-attachments", "ebs-info.nvme-support",
+        "free-tier-eligible", "hibernation-supported", "hypervisor", "instance-storage-info.disk.count",
+        "instance-storage-info.disk.size-in-gb", "instance-storage-info.disk.type",
+        "instance-storage-info.encryption-support", "instance-storage-info.nvme-support",
+        "instance-storage-info.total-size-in-gb", "instance-storage-supported", "instance-type",
+        "memory-info.size-in-mib", "network-info.bandwidth-weightings", "network-info.efa-info.maximum-efa-interfaces",
+        "network-info.efa-supported", "network-info.ena-support", "network-info.encryption-in-transit-supported",
+        "network-info.ipv4-addresses-per-interface", "network-info.ipv6-addresses-per-interface",
+        "network-info.ipv6-supported", "network-info.maximum-network-cards", "network-info.maximum-network-interfaces",
+        "network-info.network-performance", "nitro-enclaves-support", "nitro-tpm-info", "nitro-tpm-support",
+        "processor-info.supported-architecture", "processor-info.supported-features",
+        "processor-info.sustained-clock-speed-in-ghz", "reboot-migration-support", "supported-boot-mode",
+        "supported-root-device-type", "supported-usage-class", "supported-virtualization-type",
+        "vcpu-info.default-cores", "vcpu-info.default-threads-per-core", "vcpu-info.default-vcpus",
+        "vcpu-info.valid-cores", "vcpu-info.valid-threads-per-core",
+    }
+)  # fmt: skip
 
 _SPELLED = {
     "baselinebandwidthinmbps": "BaselineBandwidthInMbps",
@@ -77,7 +83,9 @@ async def describe_instance_type_offerings(call: Call, p: Mapping[str, Any]) -> 
     else:
         places = []
     shown = [
-        {"InstanceType": name, "LocationType": kind, "Location": place} for place in places for name in sorted(call.types)
+        {"InstanceType": name, "LocationType": kind, "Location": place}
+        for place in places
+        for name in sorted(call.types)
     ]
     for entry in p.get("Filters") or ():
         member = {"location": "Location", "instance-type": "InstanceType"}.get(entry.get("Name") or "")
@@ -150,7 +158,7 @@ def view(kind: InstanceType) -> dict[str, Any]:
 
 
 def _valid_cpus(kind: InstanceType) -> dict[str, Any]:
-    if kind.burstable and kind.threads_per_core == 1 or not kind.family.current:
+    if (kind.burstable and kind.threads_per_core == 1) or not kind.family.current:
         return {}
     return {
         "ValidCores": [cores for cores in range(1, kind.cores + 1) if cores % 2 == 0 or kind.cores == 1 or cores == 1],

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from eucapy import ids
-from eucapy.clc.store import filters
+from eucapy.clc.store import filters, tags
 from eucapy.clc.store.advance import lifecycle_table
 from eucapy.clc.store.base import Json, account_column, created_column, metadata
 from eucapy.clc.store.tags import chunks, tag_filters
@@ -143,6 +143,18 @@ async def existing(tx: Tx, account: str, image_ids: Sequence[str]) -> set[str]:
 async def set_values(tx: Tx, image_id: str, **columns: Any) -> None:
     """Write attributes. State is not among them: `store.advance`."""
     await tx.run(sa.update(table).where(table.c.id == image_id).values(**columns))
+
+
+async def remove(tx: Tx, image_id: str) -> None:
+    """The row of a deregistered image; its permissions, mappings and tags went when it was deregistered."""
+    await tx.run(sa.delete(table).where(table.c.id == image_id))
+
+
+async def strip(tx: Tx, image_id: str) -> None:
+    """The image is deregistered: its permissions, mappings and tags go; the row stays for its instances."""
+    for part in (permissions, devices):
+        await tx.run(sa.delete(part).where(part.c.image_id == image_id))
+    await tags.remove(tx, image_id)
 
 
 async def in_state(tx: Tx, state: str) -> list[Row]:

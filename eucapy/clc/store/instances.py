@@ -1,9 +1,10 @@
 """Instances: the API's wish for each (`run`, `starts`, `reboots`), its state, and where placement put it.
 
 `node` is where placement put it ("" while nowhere). An instance whose root is a volume leaves its node when it is stopped
-(`leaving`, until the node confirms) and is placed anew when it starts; one whose root is an overlay stays. The observed half is in `vms.py`, its network interfaces and volumes are rows of their own. What a launch fixes for good is copied into the
-row (the public key, where the image's bytes are), so that a deleted key pair or a deregistered image changes nothing for
-a running instance. Filters: `instance_filters.py`.
+(`leaving`, until the node confirms) and is placed anew when it starts; one whose root is an overlay stays where it is.
+The observed half is in `vms.py`, its network interfaces and volumes are rows of their own. What a launch fixes for good is
+copied into the row (the public key, where the image's bytes are), so that a deleted key pair or a deregistered image
+changes nothing for a running instance. Filters: `instance_filters.py`.
 """
 
 from __future__ import annotations
@@ -75,13 +76,24 @@ table = sa.Table(
     sa.Column("metadata_hops", sa.Integer, nullable=False, server_default="1"),
     sa.Column("metadata_ipv6", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("metadata_tags", sa.Boolean, nullable=False, server_default=sa.false()),
-    sa.Column("options", Json, nullable=False),
+    sa.Column("cores", sa.Integer, nullable=False),
+    sa.Column("threads", sa.Integer, nullable=False),
+    sa.Column("credits", sa.String(16), nullable=False, server_default=""),
+    sa.Column("ena", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("capacity_reservation", sa.String(8), nullable=False, server_default="open"),
+    sa.Column("auto_recovery", sa.String(8), nullable=False, server_default="default"),
+    sa.Column("hostname_type", sa.String(16), nullable=False, server_default="ip-name"),
+    sa.Column("name_a_record", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index(None, "account", "reservation_id", "launch_index"),
     sa.Index(None, "state", "node", "zone", "memory_mib", "vcpus"),
     sa.Index(None, "node"),
 )
 
 lifecycle_table(life.INSTANCE, table)
+
+
+_BULKY = ("user_data", "public_key", "root", "ephemerals", "uuid")
+_SHOWN = [column for column in table.c if column.name not in _BULKY]
 
 
 class Load(NamedTuple):
@@ -114,9 +126,10 @@ async def by_ids(tx: Tx, instance_ids: Sequence[str], account: str | None = None
 async def page(
     tx: Tx, account: str, conditions: Iterable[Condition], after: tuple[str, int] | None, limit: int
 ) -> list[Row]:
-    """Up to `limit` instances in the order of (reservation, launch index), from behind `after`."""
+    """Up to `limit` instances in the order of (reservation, launch index), from behind `after`; the rows without what
+    DescribeInstances does not show (user data, keys, disks)."""
     statement = (
-        sa.select(table)
+        sa.select(*_SHOWN)
         .where(table.c.account == account, *conditions)
         .order_by(table.c.reservation_id, table.c.launch_index)
         .limit(limit)
@@ -190,11 +203,15 @@ async def unplaced(tx: Tx) -> list[Row]:
 async def loads(tx: Tx) -> dict[str, Load]:
     """What the powered instances take, by node; those without a node under ""."""
     rows = await tx.all(
-        sa.select(table.c.node, sa.func.sum(table.c.vcpus), sa.func.sum(table.c.memory_mib))
+        sa.select(
+            table.c.node,
+            sa.func.sum(table.c.vcpus).label("vcpus"),
+            sa.func.sum(table.c.memory_mib).label("memory_mib"),
+        )
         .where(table.c.state.in_(life.POWERED))
         .group_by(table.c.node)
     )
-    return {node: Load(int(vcpus), int(memory_mib)) for node, vcpus, memory_mib in rows}
+    return {row.node: Load(int(row.vcpus), int(row.memory_mib)) for row in rows}
 
 
 async def in_motion(tx: Tx, zone: str) -> list[Row]:
@@ -221,3 +238,8 @@ async def in_state(tx: Tx, state: str, until: float) -> list[Row]:
 async def remove(tx: Tx, instance_ids: Sequence[str]) -> None:
     for chunk in chunks(list(instance_ids), 500):
         await tx.run(sa.delete(table).where(table.c.id.in_(chunk)))
+
+
+async def of_image(tx: Tx, image_id: str) -> bool:
+    """Whether any instance was launched from the image and is still known."""
+    return await tx.first(sa.select(table.c.id).where(table.c.image_id == image_id).limit(1)) is not None

@@ -1,0 +1,234 @@
+"""Where a launch is plugged in: subnet, groups, addresses, and the interfaces that RunInstances names or implies.
+
+Interface specifications and the instance-level subnet, groups and address exclude each other, as in EC2. `settle` finds
+the zones that a launch may go to; `plug` makes and attaches one instance's interfaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eucapy import ids
+from eucapy.clc.context import Call
+from eucapy.clc.ec2.errors import (
+    InvalidInterfaceInUse,
+    InvalidParameterCombination,
+    InvalidParameterValue,
+    InvalidSubnetIDNotFound,
+    InvalidZoneNotFound,
+    MissingInput,
+    VPCIdNotSpecified,
+)
+from eucapy.clc.ec2.tags import put as put_tags
+from eucapy.clc.instance_types import InstanceType
+from eucapy.clc.store import addresses, network_interfaces, security_groups, subnets, vpcs
+from eucapy.database import Row
+
+_TOGETHER = "Network interfaces and an instance-level {what} may not be specified on the same request"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One interface as the request wants it. `interface_id` names one that exists; `subnet_id` "" is the zone's default."""
+
+    device_index: int = 0
+    interface_id: str = ""
+    subnet_id: str = ""
+    groups: tuple[str, ...] = ()
+    group_names: tuple[str, ...] = ()
+    private_ip: str | None = None
+    secondary_ips: tuple[str, ...] = ()
+    secondary_count: int = 0
+    description: str = ""
+    delete_on_termination: bool | None = None
+    public: bool | None = None
+
+
+@dataclass(frozen=True)
+class Plug:
+    """A wish bound to rows."""
+
+    wish: Wish
+    subnet: Row
+    group_ids: tuple[str, ...] = ()
+    interface: Row | None = None
+
+
+def wishes(p: Mapping[str, Any], kind: InstanceType) -> list[Wish]:
+    """The interfaces that the request asks for, the primary first. Pure."""
+    named = p.get("NetworkInterfaces") or []
+    if not named:
+        return [_instance_level(p)]
+    for member, what in (
+        ("SubnetId", "subnet ID"),
+        ("SecurityGroupIds", "security groups"),
+        ("SecurityGroups", "security groups"),
+        ("PrivateIpAddress", "private address"),
+    ):
+        if p.get(member):
+            raise InvalidParameterCombination(_TOGETHER.format(what=what))
+    found = sorted((_named(entry, p) for entry in named), key=lambda wish: wish.device_index)
+    indexes = [wish.device_index for wish in found]
+    if len(set(indexes)) != len(indexes):
+        raise InvalidParameterValue("Each network interface requires a unique device index.")
+    if indexes[0] != 0:
+        raise InvalidParameterCombination("When specifying network interfaces, you must include a device at index 0.")
+    if len(found) > kind.interfaces:
+        raise InvalidParameterValue(
+            f"Number of network interfaces specified ({len(found)}) exceeds the limit of {kind.interfaces} "
+            f"for the instance type {kind.name}."
+        )
+    if len(found) > 1 and any(wish.public for wish in found):
+        raise InvalidParameterCombination(
+            "The associatePublicIPAddress parameter cannot be specified when launching with multiple network interfaces."
+        )
+    return found
+
+
+def _instance_level(p: Mapping[str, Any]) -> Wish:
+    private_ip = p.get("PrivateIpAddress")
+    if private_ip and p["MaxCount"] > 1:
+        raise InvalidParameterCombination(
+            "The parameter PrivateIpAddress can only be specified when launching one instance."
+        )
+    if p.get("SubnetId") and p.get("SecurityGroups"):
+        raise InvalidParameterCombination("The parameter groupName cannot be used with the parameter subnet")
+    return Wish(
+        subnet_id=p.get("SubnetId") or "",
+        groups=tuple(p.get("SecurityGroupIds") or ()),
+        group_names=tuple(p.get("SecurityGroups") or ()),
+        private_ip=private_ip or None,
+    )
+
+
+def _named(entry: Mapping[str, Any], p: Mapping[str, Any]) -> Wish:
+    if entry.get("Ipv6AddressCount") or entry.get("Ipv6Addresses") or entry.get("Ipv6Prefixes"):
+        raise InvalidParameterValue("The subnet has no IPv6 CIDR block associated with it.")
+    if (
+        entry.get("Ipv4Prefixes")
+        or entry.get("Ipv4PrefixCount")
+        or entry.get("InterfaceType") not in (None, "interface")
+    ):
+        raise InvalidParameterValue(
+            "Prefixes and interface types other than 'interface' are not supported in this region."
+        )
+    if entry.get("DeviceIndex") is None:
+        raise InvalidParameterValue("Each network interface requires a device index.")
+    private_ip = entry.get("PrivateIpAddress")
+    listed = entry.get("PrivateIpAddresses") or []
+    primaries = [one["PrivateIpAddress"] for one in listed if one.get("Primary")]
+    if len(primaries) + bool(private_ip) > 1:
+        raise InvalidParameterCombination("Only one primary private IP address can be specified.")
+    secondary = tuple(one["PrivateIpAddress"] for one in listed if not one.get("Primary"))
+    if secondary and entry.get("SecondaryPrivateIpAddressCount"):
+        raise InvalidParameterCombination("secondaryPrivateIPAddressCount cannot be specified with privateIPAddresses")
+    wish = Wish(
+        device_index=entry["DeviceIndex"],
+        interface_id=entry.get("NetworkInterfaceId") or "",
+        subnet_id=entry.get("SubnetId") or "",
+        groups=tuple(entry.get("Groups") or ()),
+        private_ip=private_ip or (primaries[0] if primaries else None),
+        secondary_ips=secondary,
+        secondary_count=entry.get("SecondaryPrivateIpAddressCount") or 0,
+        description=entry.get("Description") or "",
+        delete_on_termination=entry.get("DeleteOnTermination"),
+        public=entry.get("AssociatePublicIpAddress"),
+    )
+    if p["MaxCount"] > 1 and (wish.interface_id or wish.private_ip or wish.secondary_ips):
+        raise InvalidParameterCombination(
+            "A network interface or an address can only be specified when launching one instance."
+        )
+    if wish.interface_id and (wish.subnet_id or wish.groups or wish.private_ip or wish.secondary_ips or wish.public):
+        raise InvalidParameterCombination(
+            "A network interface may not specify both a network interface ID and a subnet, groups or addresses"
+        )
+    return wish
+
+
+async def settle(call: Call, p: Mapping[str, Any], wanted: Sequence[Wish]) -> dict[str, list[Plug]]:
+    """The zones that the launch may go to, in order of preference, each with the interfaces bound to its rows."""
+    zone = (p.get("Placement") or {}).get("AvailabilityZone") or ""
+    if zone and zone not in call.config.zones:
+        raise InvalidZoneNotFound(zone=zone)
+    fixed: list[Plug | None] = [await _fixed(call, wish) for wish in wanted]
+    places = {plug.subnet.zone for plug in fixed if plug is not None}
+    if len(places) > 1:
+        raise InvalidParameterCombination("Network interfaces must be in the same Availability Zone.")
+    if places and zone and zone not in places:
+        raise InvalidParameterValue(
+            f"The specified subnet is not in the Availability Zone '{zone}'. Specify a subnet of that Availability Zone."
+        )
+    candidates = sorted(places) if places else [zone] if zone else list(call.config.zones)
+    bound: dict[str, list[Plug]] = {}
+    for name in candidates:
+        plugs = [plug or await _in_default(call, wish, name) for plug, wish in zip(fixed, wanted, strict=True)]
+        if all(plug is not None for plug in plugs):
+            bound[name] = [plug for plug in plugs if plug is not None]
+    if not bound:
+        default = await vpcs.default_of(call.tx, call.account)
+        if default is None:
+            raise VPCIdNotSpecified
+        raise MissingInput(vpc=default.id)
+    return bound
+
+
+async def _fixed(call: Call, wish: Wish) -> Plug | None:
+    """A wish that names its subnet, or an interface that exists."""
+    if wish.interface_id:
+        interface = await network_interfaces.by_id(call.tx, call.account, ids.check("eni", wish.interface_id))
+        if interface is None:
+            raise ids.missing("eni", [wish.interface_id])
+        if interface.instance_id:
+            raise InvalidInterfaceInUse(f"Interface: [{interface.id}] in use.")
+        subnet = await subnets.by_id(call.tx, call.account, interface.subnet_id)
+        assert subnet is not None
+        return Plug(wish, subnet, interface=interface)
+    if not wish.subnet_id:
+        return None
+    subnet = await subnets.by_id(call.tx, call.account, ids.check("subnet", wish.subnet_id))
+    if subnet is None:
+        raise InvalidSubnetIDNotFound(subnet=wish.subnet_id)
+    return await _bind(call, wish, subnet)
+
+
+async def _in_default(call: Call, wish: Wish, zone: str) -> Plug | None:
+    subnet = await subnets.default_for(call.tx, call.account, zone)
+    return await _bind(call, wish, subnet) if subnet is not None else None
+
+
+async def _bind(call: Call, wish: Wish, subnet: Row) -> Plug:
+    groups = await security_groups.require(
+        call.tx, call.account, subnet.vpc_id, wish.groups, wish.group_names, subnet_id=subnet.id
+    )
+    return Plug(wish, subnet, tuple(group.id for group in groups))
+
+
+async def plug(call: Call, instance_id: str, plugs: Sequence[Plug], tags: Mapping[str, str]) -> Row:
+    """Make and attach one instance's interfaces; the primary one's row."""
+    primary: Row | None = None
+    for one in plugs:
+        wish, row = one.wish, one.interface
+        made = row is None
+        if row is None:
+            public = wish.public if wish.public is not None else one.subnet.map_public_ip and len(plugs) == 1
+            row = await network_interfaces.create(
+                call.tx,
+                account=call.account,
+                subnet=one.subnet,
+                groups=one.group_ids,
+                description=wish.description,
+                now=call.now,
+                private_ip=wish.private_ip,
+                secondary_ips=wish.secondary_ips,
+                secondary_count=wish.secondary_count,
+                auto_public=public,
+            )
+            await put_tags(call, "network-interface", row.id, tags)
+        delete = wish.delete_on_termination if wish.delete_on_termination is not None else made
+        await network_interfaces.attach(call.tx, row.id, instance_id, wish.device_index, delete, call.now)
+        await addresses.assign_auto(call.tx, row.id, call.config.public_ranges, call.now)
+        primary = primary or row
+    assert primary is not None
+    return primary

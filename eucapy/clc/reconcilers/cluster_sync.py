@@ -1,0 +1,148 @@
+"""The loop `cluster_sync`: tells each zone's cluster controller what shall be.
+
+An activation, zone by zone: compile the spec from the rows, and send it unless the same content was acknowledged already.
+The generation is committed before the spec is sent, so that after a crash the same content goes out under the same number.
+What has not changed since the last compilation is not compiled again: an instance's part is kept beside the rows that it
+was made of.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from eucapy.clc.agents import Agents
+from eucapy.clc.specs.cluster import entries, fingerprint
+from eucapy.clc.specs.network import zone_network
+from eucapy.clc.specs.node import instance_spec
+from eucapy.clc.store import attachments, components, instances, network_interfaces, placed_ports, subnets, tags, vpcs
+from eucapy.database import Database, Row, Tx
+from eucapy.wire.cluster import ClusterAgent, ClusterSpec
+from eucapy.wire.contract import Refused, Unreachable
+from eucapy.wire.node import InstanceSpec
+
+log = logging.getLogger(__name__)
+
+
+class ClusterSync:
+    """Callable as the loop's activation."""
+
+    def __init__(
+        self,
+        database: Database,
+        agents: Agents,
+        zones: Sequence[str],
+        region: str,
+        heard: Callable[[str], int | None],
+    ) -> None:
+        """`heard` tells the generation in the newest status of a zone, None before the first (`Observe.generation`)."""
+        self._database, self._agents, self._zones, self._region = database, agents, zones, region
+        self._heard = heard
+        self._sent: dict[str, tuple[str, int]] = {}
+        """Zone → (digest, generation) of what its cluster controller acknowledged in this life."""
+        self._made: dict[str, tuple[Any, InstanceSpec]] = {}
+        """Instance → the rows, and the spec that was made of them."""
+
+    async def __call__(self) -> bool:
+        changed = False
+        for zone in self._zones:
+            agent = await self._agents.cluster(zone)
+            if agent is None:
+                continue
+            try:
+                changed = await self._send(zone, agent) or changed
+            except Unreachable as error:
+                self._sent.pop(zone, None)
+                log.info("cluster controller silent", extra={"data": {"zone": zone, "error": str(error)}})
+        return changed
+
+    async def _send(self, zone: str, agent: ClusterAgent) -> bool:
+        name = f"cc/{zone}"
+        spec = await self._database.read(lambda tx: self._compile(tx, zone))
+        digest = fingerprint(spec)
+        if self._sent.get(zone, ("", 0))[0] == digest and self._holds(zone):
+            return False
+        generation = await self._database.write(lambda tx: components.generation(tx, name, digest))
+        ack = await agent.put_spec(msgspec.structs.replace(spec, generation=generation))
+        if ack.refused in (Refused.STALE, Refused.CONFLICT):
+            await self._database.write(lambda tx: components.skip_to(tx, name, ack.generation))
+            generation = await self._database.write(lambda tx: components.generation(tx, name, digest))
+            ack = await agent.put_spec(msgspec.structs.replace(spec, generation=generation))
+        if ack.refused is not None:
+            log.error("spec refused", extra={"data": {"zone": zone, "reason": str(ack.refused)}})
+            raise Unreachable(f"{name} refused the spec: {ack.refused}")
+        before = self._sent.get(zone)
+        self._sent[zone] = (digest, generation)
+        return before != (digest, generation)
+
+    def _holds(self, zone: str) -> bool:
+        """The agent has not lost the spec that it acknowledged (its disk was replaced). Sending twice does no harm."""
+        heard = self._heard(zone)
+        return heard is None or heard >= self._sent[zone][1]
+
+    async def _compile(self, tx: Tx, zone: str) -> ClusterSpec:
+        """The zone's spec, its generation still open."""
+        nodes = await components.of_kind(tx, "nc", zone)
+        rows = await instances.on_nodes(tx, zone)
+        network = zone_network(await placed_ports.of_zone(tx, zone), zone, self._region)
+        far = {port.node for port in network.far_ports.values()}
+        others = [node for node in await components.of_kind(tx, "nc") if node.name in far]
+        return ClusterSpec(
+            generation=0,
+            zone=zone,
+            nodes=entries(nodes, await self._instances(tx, zone, rows)),
+            ports=network.ports,
+            vpcs=network.vpcs,
+            groups=network.groups,
+            far_ports=network.far_ports,
+            far_nodes={node.name: node.address for node in others},
+        )
+
+    async def _instances(self, tx: Tx, zone: str, rows: Sequence[Row]) -> dict[str, list[InstanceSpec]]:
+        wanted = [row.id for row in rows]
+        interfaces = await network_interfaces.of_instances(tx, wanted)
+        volumes = await attachments.of_instances(tx, wanted)
+        tagged = await tags.of(tx, [row.id for row in rows if row.metadata_tags])
+        cidrs = await _Cidrs.load(tx, interfaces)
+        specs: dict[str, list[InstanceSpec]] = {}
+        for row in rows:
+            parts = (row, interfaces.get(row.id, []), volumes.get(row.id, []), tagged.get(row.id, []))
+            held = self._made.get(row.id)
+            if held is None or held[0] != parts:
+                spec = instance_spec(
+                    row,
+                    region=self._region,
+                    interfaces=parts[1],
+                    attachments=parts[2],
+                    tags=parts[3],
+                    cidrs=cidrs,
+                )
+                held = self._made[row.id] = (parts, spec)
+            specs.setdefault(row.node, []).append(held[1])
+        for gone in [name for name, (parts, _) in self._made.items() if parts[0].zone == zone and name not in wanted]:
+            del self._made[gone]
+        return specs
+
+
+class _Cidrs:
+    """The address blocks of the VPCs and subnets in question."""
+
+    def __init__(self, by_vpc: Mapping[str, str], by_subnet: Mapping[str, str]) -> None:
+        self._vpcs, self._subnets = by_vpc, by_subnet
+
+    @classmethod
+    async def load(cls, tx: Tx, interfaces: Mapping[str, Sequence[Row]]) -> _Cidrs:
+        wanted = sorted({nic.vpc_id for nics in interfaces.values() for nic in nics})
+        return cls(
+            {row.id: row.cidr for row in await vpcs.by_ids(tx, wanted)},
+            {row.id: row.cidr for row in await subnets.of_vpcs(tx, wanted)},
+        )
+
+    def vpc(self, vpc_id: str) -> str:
+        return self._vpcs[vpc_id]
+
+    def subnet(self, subnet_id: str) -> str:
+        return self._subnets[subnet_id]
