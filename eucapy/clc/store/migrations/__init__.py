@@ -1,0 +1,1 @@
+"""The cloud controller's migrations, in the order of their numbers."""
