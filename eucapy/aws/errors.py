@@ -268,7 +268,7 @@ def render(
     if protocol == "query" or (protocol == "rest-xml" and family != "s3"):
         space = f' xmlns="{model.namespace}"' if model is not None and model.namespace else ""
         body = (
-            f"<ErrorResponse{space}><Error><Type>{error.fault}</Type><Code>{_xml(_wire_code(code, model))}</Code>"
+            f"<ErrorResponse{space}><Error><Type>{error.fault}</Type><Code>{_xml(model.query_code(code) if model is not None else code)}</Code>"
             f"<Message>{_xml(text)}</Message>{_elements(error.fields)}</Error><RequestId>{request_id}</RequestId>"
             f"</ErrorResponse>"
         )
@@ -289,21 +289,13 @@ def _render_s3(error: ApiError, code: str, text: str, request_id: str, host_id: 
     return Outgoing(error.status, {"Content-Type": "application/xml", **headers}, body.encode())
 
 
-def _wire_code(code: str, model: Model | None) -> str:
-    """The code of the Query protocol for an error that may be called by its shape's name."""
-    if model is None:
-        return code
-    shape = model.errors.get(code)
-    return shape.error_code if shape is not None else code
-
-
 def _render_document(error: ApiError, code: str, text: str, protocol: str, model: Model | None) -> Outgoing:
     headers = dict(error.headers)
     shape = model.errors.get(code) if model is not None else None
     # A service that once spoke Query has two codes for an error: the shape's name, and the old one in a header.
     if model is not None and model.query_compatible:
-        headers["x-amzn-query-error"] = f"{shape.error_code if shape is not None else code};{error.fault}"
-    name = shape.name if shape is not None else code
+        headers["x-amzn-query-error"] = f"{model.query_code(code)};{error.fault}"
+    name = model.error_name(code) if model is not None else code
     message_key = "message"
     if shape is not None and "Message" in shape.members and "message" not in shape.members:
         message_key = "Message"

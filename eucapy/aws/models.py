@@ -19,6 +19,26 @@ from eucapy.aws.timestamps import Formatter, milliseconds, shortest
 # Services whose answers write whole seconds as `.000Z` although their protocol would allow to leave them out.
 _MILLISECONDS = frozenset({"ec2", "s3", "autoscaling", "cloudformation", "cloudwatch", "elb", "elbv2", "route53"})
 
+# The codes that a service's errors had when it spoke Query, where botocore's file has lost them: clients ask for them still.
+_QUERY_CODES = {
+    "sqs": {
+        name: f"AWS.SimpleQueueService.{code}"
+        for name, code in {
+            "BatchEntryIdsNotDistinct": "BatchEntryIdsNotDistinct",
+            "BatchRequestTooLong": "BatchRequestTooLong",
+            "EmptyBatchRequest": "EmptyBatchRequest",
+            "InvalidBatchEntryId": "InvalidBatchEntryId",
+            "MessageNotInflight": "MessageNotInflight",
+            "PurgeQueueInProgress": "PurgeQueueInProgress",
+            "QueueDeletedRecently": "QueueDeletedRecently",
+            "QueueDoesNotExist": "NonExistentQueue",
+            "TooManyEntriesInBatchRequest": "TooManyEntriesInBatchRequest",
+            "UnsupportedOperation": "UnsupportedOperation",
+        }.items()
+    }
+    | {"QueueNameExists": "QueueAlreadyExists"},
+}
+
 # The namespaces that botocore's files do not carry.
 _NAMESPACES = {
     "s3": "http://s3.amazonaws.com/doc/2006-03-01/",
@@ -106,10 +126,22 @@ class Model:
         error_shapes = [shape for shape in self.service.error_shapes if isinstance(shape, StructureShape)]
         result: dict[str, StructureShape] = {}
         for shape in error_shapes:
-            result.setdefault(shape.error_code, shape)
+            result.setdefault(_QUERY_CODES.get(self.name, {}).get(shape.name, shape.error_code), shape)
         for shape in error_shapes:
             result[shape.name] = shape
         return result
+
+    def error_name(self, code: str) -> str:
+        """An error's name in the JSON protocols: its shape's, whether it is called by that or by its Query code."""
+        shape = self.errors.get(code)
+        return shape.name if shape is not None else code
+
+    def query_code(self, code: str) -> str:
+        """An error's code in the Query protocol, whether it is called by that or by its shape's name."""
+        shape = self.errors.get(code)
+        if shape is None:
+            return code
+        return _QUERY_CODES.get(self.name, {}).get(shape.name, shape.error_code)
 
     def __repr__(self) -> str:
         return f"Model({self.name} {self.version})"

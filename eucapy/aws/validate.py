@@ -254,7 +254,7 @@ def _ec2(fault: Fault) -> ApiError:
     name = ".".join(part for part in fault.wire.split(".") if part)
     if fault.kind == "required":
         return errors.MissingParameter(name=name)
-    lower = name[:1].lower() + name[1:]
+    lower = ".".join(part[:1].lower() + part[1:] for part in name.split("."))
     if fault.kind in ("min", "max"):
         # EC2 says "greater than 5" where it means 5 and more.
         than = "greater than" if fault.kind == "min" else "less than"

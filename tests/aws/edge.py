@@ -169,7 +169,9 @@ def signed(
     request = AWSRequest(method, url, data=body, headers=headers or {})
     request.headers["Host"] = urlsplit(url).netloc
     credentials = Credentials(key, secret, token)
-    (signer or (auth.S3SigV4Auth if service == "s3" else auth.SigV4Auth))(credentials, service, region).add_auth(request)
+    (signer or (auth.S3SigV4Auth if service == "s3" else auth.SigV4Auth))(credentials, service, region).add_auth(
+        request
+    )
     return request
 
 

@@ -20,7 +20,19 @@ from eucapy.aws.bodies import BodyReader, BytesReader, ChunkedReader, RawReader,
 from eucapy.aws.errors import ApiError
 from eucapy.aws.message import Incoming, Outgoing
 from tests.aws.edge import (
-    FORM, KEY, REGION, SECRET, ask, as_incoming, changed, environment, form, fresh, now, signed, text,
+    FORM,
+    KEY,
+    REGION,
+    SECRET,
+    as_incoming,
+    ask,
+    changed,
+    environment,
+    form,
+    fresh,
+    now,
+    signed,
+    text,
 )  # fmt: skip
 
 # The worked example of Amazon's documentation of chunked uploads: 65 KiB of "a" in two chunks.
@@ -88,7 +100,10 @@ def test_each_chunks_signature_counts(at: int) -> None:
 
 
 def test_a_chunks_changed_data_is_refused() -> None:
-    assert code(ask(documented(chunked([b"a" * 65535 + b"b", PARTS[1]], DOCUMENTED_SIGNATURES)))) == "SignatureDoesNotMatch"
+    assert (
+        code(ask(documented(chunked([b"a" * 65535 + b"b", PARTS[1]], DOCUMENTED_SIGNATURES))))
+        == "SignatureDoesNotMatch"
+    )
 
 
 @pytest.mark.parametrize("length", [0, 10, 200, 65536, 66000, 66700])
@@ -188,7 +203,9 @@ def test_more_data_than_announced_is_refused() -> None:
 
 
 def test_the_decoded_length_must_be_known() -> None:
-    sent = upload("STREAMING-UNSIGNED-PAYLOAD-TRAILER", chunked([b"x"], None), 1, **{"x-amz-decoded-content-length": "x"})
+    sent = upload(
+        "STREAMING-UNSIGNED-PAYLOAD-TRAILER", chunked([b"x"], None), 1, **{"x-amz-decoded-content-length": "x"}
+    )
     assert ask(sent).status == 411 and code(ask(sent)) == "MissingContentLength"
 
 

@@ -15,12 +15,16 @@ from eucapy.aws.postpolicy import check_policy, post_identity
 from tests.aws.edge import KEY, SECRET, chain, now
 
 
-def form(conditions: list[Any], kind: Any = auth.S3SigV4PostAuth, secret: str = SECRET, **fields: str) -> dict[str, str]:
+def form(
+    conditions: list[Any], kind: Any = auth.S3SigV4PostAuth, secret: str = SECRET, **fields: str
+) -> dict[str, str]:
     request = AWSRequest("POST", "http://localhost/b")
     policy = {"expiration": "2030-01-01T00:00:00Z", "conditions": [{"bucket": "b"}, *conditions]}
     request.context["s3-presign-post-fields"] = dict(fields)
     request.context["s3-presign-post-policy"] = policy
-    arguments = (Credentials(KEY, secret), "s3", "us-east-1") if kind is auth.S3SigV4PostAuth else (Credentials(KEY, secret),)
+    arguments = (
+        (Credentials(KEY, secret), "s3", "us-east-1") if kind is auth.S3SigV4PostAuth else (Credentials(KEY, secret),)
+    )
     kind(*arguments).add_auth(request)
     return {name.lower(): str(value) for name, value in request.context["s3-presign-post-fields"].items()}
 

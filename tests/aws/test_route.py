@@ -18,7 +18,9 @@ def sent(
     given = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
     given["Host"] = host
     if scope:
-        given["Authorization"] = f"AWS4-HMAC-SHA256 Credential=A/20260101/{scope}/aws4_request, SignedHeaders=host, Signature=0"
+        given["Authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential=A/20260101/{scope}/aws4_request, SignedHeaders=host, Signature=0"
+        )
     if body:
         given["Content-Type"] = FORM
     claim = router.claim(method, path, query, given, host)
@@ -156,7 +158,9 @@ def test_targets(headers: dict[str, str], path: str, wanted: str) -> None:
 
 
 def test_rest_services_by_scope_and_host() -> None:
-    assert name(routed("GET", "/2013-04-01/hostedzone", scope="us-east-1/route53")) == "route53:ListHostedZones/rest-xml"
+    assert (
+        name(routed("GET", "/2013-04-01/hostedzone", scope="us-east-1/route53")) == "route53:ListHostedZones/rest-xml"
+    )
     assert name(routed("GET", "/2013-04-01/hostedzone", "route53.localhost")) == "route53:ListHostedZones/rest-xml"
     assert name(routed("GET", "/snapshots/snap-1/blocks", scope="us-east-1/ebs")) == "ebs:ListSnapshotBlocks/rest-json"
 

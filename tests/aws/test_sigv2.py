@@ -9,7 +9,7 @@ from botocore import auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tests.aws.edge import FORM, KEY, SECRET, ask, as_incoming, changed, environment, fresh, now, text
+from tests.aws.edge import FORM, KEY, SECRET, as_incoming, ask, changed, environment, fresh, now, text
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,9 @@ def query(digest: str = "sha256", method: str = "POST", secret: str = SECRET, **
     headers = {"Host": "ec2.localhost:8773"}
     if method == "GET":
         return AWSRequest(method, "http://ec2.localhost:8773/?" + urlencode(params), headers=headers)
-    return AWSRequest(method, "http://ec2.localhost:8773/", data=urlencode(params).encode(), headers={**FORM, **headers})
+    return AWSRequest(
+        method, "http://ec2.localhost:8773/", data=urlencode(params).encode(), headers={**FORM, **headers}
+    )
 
 
 AT = 1767225600.0

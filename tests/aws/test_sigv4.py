@@ -13,7 +13,19 @@ from botocore.credentials import Credentials
 from eucapy.aws import sigv4
 from eucapy.aws.message import Outgoing
 from tests.aws.edge import (
-    FORM, KEY, REGION, SECRET, ask, as_incoming, changed, environment, form, fresh, now, signed, text,
+    FORM,
+    KEY,
+    REGION,
+    SECRET,
+    as_incoming,
+    ask,
+    changed,
+    environment,
+    form,
+    fresh,
+    now,
+    signed,
+    text,
 )  # fmt: skip
 
 URL = "http://ec2.localhost:8773/"
@@ -52,7 +64,11 @@ def code(answer: Outgoing) -> tuple[int, str]:
 
 def message(answer: Outgoing) -> str:
     body = text(answer)
-    return json.loads(body)["message"] if body.startswith("{") else body.partition("<Message>")[2].partition("</Message>")[0]
+    return (
+        json.loads(body)["message"]
+        if body.startswith("{")
+        else body.partition("<Message>")[2].partition("</Message>")[0]
+    )
 
 
 @pytest.mark.parametrize("make", [ec2, sts, kms, s3])
@@ -134,7 +150,12 @@ def test_a_temporary_credential_needs_its_token() -> None:
 
 @pytest.mark.parametrize(
     ("make", "status", "name"),
-    [(ec2, 400, "RequestExpired"), (sts, 403, "ExpiredToken"), (kms, 400, "ExpiredTokenException"), (s3, 400, "ExpiredToken")],
+    [
+        (ec2, 400, "RequestExpired"),
+        (sts, 403, "ExpiredToken"),
+        (kms, 400, "ExpiredTokenException"),
+        (s3, 400, "ExpiredToken"),
+    ],
 )
 def test_an_expired_credential_is_refused(make: object, status: int, name: str) -> None:
     assert code(ask(make(key="ASIAEXPIRED", token="the-token"))) == (status, name)  # type: ignore[operator]
