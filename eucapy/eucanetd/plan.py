@@ -12,13 +12,15 @@ left in it, since the ledger says that it is ours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
 from eucapy.drivers.network import netns
 from eucapy.drivers.network.model import Observed, Thing
+from eucapy.eucanetd.compile import text
 from eucapy.eucanetd.compile.layout import Layout
 from eucapy.eucanetd.compile.node import compile_node
 from eucapy.eucanetd.compile.vpc import compile_vpc, public_addresses
@@ -112,26 +114,42 @@ def desire(intent: Intent, observed: Observed, layout: Layout) -> Desired:
         if vpc_id in intent.leaving:
             desired.items[vpc_id] = frozenset()
             continue
+        ports = by_vpc.get(vpc_id, [])
         if namespace in observed.broken:
             desired.faults[vpc_id] = Fault(code="NamespaceUnreadable", message=observed.broken[namespace])
+            public |= _sound_addresses(ports)
             continue
-        ports = by_vpc.get(vpc_id, [])
         taps = observed.waiting_taps | observed.taps(namespace)
         try:
             desired.items[vpc_id] = compile_vpc(vpc, ports, laid.groups, intent.nodes, layout, taps)
             public |= set(public_addresses(vpc, [port for port in ports if port.tap in taps]))
         except ValueError as error:
             desired.faults[vpc_id] = Fault(code="InvalidSpec", message=str(error), final=True)
+            public |= _sound_addresses(ports)
     for vpc_id in by_vpc.keys() - laid.vpcs.keys():
         desired.faults[vpc_id] = Fault(
             code="UnknownVpc", message=f"the spec has ports in {vpc_id} and does not describe it"
         )
     try:
-        taps_named = [port.tap for port in laid.ports.values()]
-        desired.items[NODE_ITEM] = compile_node(layout, taps_named, public, intent.nodes.values())
+        taps_named = _sound(text.link, (port.tap for port in laid.ports.values()))
+        desired.items[NODE_ITEM] = compile_node(layout, taps_named, public, _sound(text.ip, intent.nodes.values()))
     except ValueError as error:
         desired.faults[NODE_ITEM] = Fault(code="InvalidSpec", message=str(error), final=True)
     return desired
+
+
+def _sound_addresses(ports: Iterable[PortSpec]) -> set[str]:
+    """Public addresses of a VPC that cannot be worked on: what it has had goes on working, the guard lets it."""
+    return _sound(text.ip, (public for port in ports for _, public in port.public))
+
+
+def _sound(check: Callable[[str], str], values: Iterable[str]) -> set[str]:
+    """The values that pass: one that does not is its own item's fault, and no reason to leave the node unguarded."""
+    passed: set[str] = set()
+    for value in values:
+        with contextlib.suppress(ValueError):
+            passed.add(check(value))
+    return passed
 
 
 def strangers(intent: Intent, observed: Observed, layout: Layout) -> tuple[str, ...]:

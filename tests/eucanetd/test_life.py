@@ -12,7 +12,8 @@ from eucapy.drivers.network.base import NetworkDriver
 from eucapy.drivers.network.model import Step
 from eucapy.wire.contract import Cursor
 from eucapy.wire.network import NetworkStatus
-from tests.eucanetd.cloud import Node, group, network_cloud, port, tcp, vpc
+from tests.eucanetd.cloud import Node, network_cloud
+from tests.eucanetd.specs import group, port, tcp, vpc
 from tests.harness.topology import ask
 
 pytestmark = pytest.mark.host

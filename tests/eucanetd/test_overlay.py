@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from eucapy.wire.network import RemoteSpec
-from tests.eucanetd.cloud import OPEN, NetworkCloud, group, network_cloud, port, tcp, vpc
+from tests.eucanetd.cloud import NetworkCloud, network_cloud
+from tests.eucanetd.specs import OPEN, group, port, tcp, vpc
 
 pytestmark = pytest.mark.host
 

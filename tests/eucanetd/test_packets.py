@@ -7,7 +7,8 @@ import pytest
 
 from eucapy.run import RunError
 from eucapy.wire.network import PortSpec, RuleSpec
-from tests.eucanetd.cloud import OPEN, PING, group, network_cloud, port, tcp, vpc
+from tests.eucanetd.cloud import network_cloud
+from tests.eucanetd.specs import OPEN, PING, group, port, tcp, vpc
 from tests.harness.topology import Guest, ask
 
 pytestmark = pytest.mark.host

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.eucanetd.cloud import OPEN, group, network_cloud, port, tcp, vpc
+from tests.eucanetd.cloud import network_cloud
+from tests.eucanetd.specs import OPEN, group, port, tcp, vpc
 from tests.harness.topology import FARAWAY, INTERNET, ask
 
 pytestmark = pytest.mark.host

@@ -10,7 +10,8 @@ import pytest
 
 from eucapy.drivers.network import netns
 from eucapy.wire.network import SubnetSpec
-from tests.eucanetd.cloud import NetworkCloud, network_cloud, port, vpc
+from tests.eucanetd.cloud import NetworkCloud, network_cloud
+from tests.eucanetd.specs import port, vpc
 from tests.harness.topology import Guest
 
 pytestmark = pytest.mark.host
