@@ -62,7 +62,7 @@ def parse(arguments: Sequence[str]) -> Options:
   status    what is installed, what runs, and how well
   clean     take away everything that the installation made""",
     )
-    parser.add_argument("action", nargs="?", choices=("start", "stop", "status", "clean"), default="")
+    parser.add_argument("action", nargs="?", choices=("start", "stop", "status", "clean"))
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("EUCAPY_DATA", DEFAULT_DATA)), metavar="DIR")
     parser.add_argument("--public-range", default="", metavar="A-B", help="public addresses for guests, ten or more")
     parser.add_argument("--unattended", action="store_true", help="ask nothing; take defaults and flags")
@@ -78,7 +78,7 @@ def parse(arguments: Sequence[str]) -> Options:
     if options.tour and options.action:
         parser.error("--tour takes no action")
     return Options(
-        action=options.action,
+        action=options.action or "",
         data=options.data.absolute(),
         public_range=options.public_range,
         unattended=options.unattended or not sys.stdin.isatty(),
@@ -107,6 +107,9 @@ def main(arguments: Sequence[str]) -> int:
     except (CliError, RunError) as error:
         print(f"\nfaststart: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("\nfaststart: interrupted; run it again to go on", file=sys.stderr)
         return 130

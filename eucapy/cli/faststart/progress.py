@@ -15,6 +15,7 @@ from typing import IO
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.status import Status
 
 from eucapy.cli.faststart.checks import Finding, Level
@@ -86,7 +87,7 @@ class Progress:
             self.log(f"{finding.what}: {finding.level}: {finding.found} {finding.advice}")
             self.console.print(f"  {marks[finding.level]} {finding.what:12} {escape(finding.found)}", soft_wrap=True)
             if finding.advice:
-                self.console.print(f"    {'':12} [dim]{escape(finding.advice)}[/dim]")
+                self.console.print(Padding(f"[dim]{escape(finding.advice)}[/dim]", (0, 0, 0, 17)))
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[Step]:
