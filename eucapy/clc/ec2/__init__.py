@@ -7,20 +7,30 @@ import importlib
 from eucapy.aws.service import Service
 
 MODULES = (
+    "absent",
+    "account_attributes",
     "addresses",
     "attachments",
+    "dhcp_options",
+    "id_format",
     "instance_types",
     "instances",
+    "internet_gateways",
     "key_pairs",
+    "network_acls",
+    "network_interfaces",
     "regions",
+    "route_tables",
     "run_instances",
     "security_group_rules",
     "security_groups",
     "snapshot_attributes",
     "snapshots",
+    "subnets",
     "tags",
     "volume_status",
     "volumes",
+    "vpcs",
 )
 """Every file with handlers, in the order of the alphabet."""
 

@@ -89,6 +89,12 @@ async def by_id(tx: Tx, account: str, options_id: str) -> Row | None:
     )
 
 
+async def count(tx: Tx, account: str) -> int:
+    return int(
+        await tx.scalar(sa.select(sa.func.count()).select_from(dhcp_options).where(dhcp_options.c.account == account))
+    )
+
+
 async def page(
     tx: Tx, account: str, conditions: Sequence[filters.Condition], after: str = "", limit: int | None = None
 ) -> list[Row]:

@@ -346,6 +346,23 @@ async def by_attachment(tx: Tx, account: str, attachment_id: str) -> Row | None:
     )
 
 
+async def by_private_ip(tx: Tx, subnet_id: str, ip: str) -> Row | None:
+    """The interface that has the address, primary or secondary, whose ever it is."""
+    return await tx.first(
+        sa.select(network_interfaces)
+        .join(addresses_inside, addresses_inside.c.interface_id == network_interfaces.c.id)
+        .where(addresses_inside.c.subnet_id == subnet_id, addresses_inside.c.ip == ip)
+    )
+
+
+async def count(tx: Tx, account: str) -> int:
+    return int(
+        await tx.scalar(
+            sa.select(sa.func.count()).select_from(network_interfaces).where(network_interfaces.c.account == account)
+        )
+    )
+
+
 async def of_instances(tx: Tx, instance_ids: Sequence[str]) -> dict[str, list[Row]]:
     """The interfaces of instances, by device index. Beside the interface's own columns each row has those of the public
     address that stands for its primary one, or nulls: `public_ip`, `public_id` (the allocation of an elastic address),

@@ -89,6 +89,17 @@ async def of_interfaces(tx: Tx, interface_ids: Sequence[str]) -> dict[str, list[
     return found
 
 
+async def mapped_in(tx: Tx, vpc_id: str) -> bool:
+    """Whether an address stands for a private one in the VPC."""
+    interfaces = metadata.tables["network_interfaces"]
+    mapped = (
+        sa.select(public_ips.c.id)
+        .join(interfaces, interfaces.c.id == public_ips.c.interface_id)
+        .where(interfaces.c.vpc_id == vpc_id)
+    )
+    return await tx.first(mapped.limit(1)) is not None
+
+
 async def bind(tx: Tx, row_id: str, *, association_id: str, interface_id: str, private_ip: str) -> None:
     await tx.run(
         sa.update(public_ips)
