@@ -37,6 +37,8 @@ class StorageSync:
         self._clock, self._wake = clock, wake
         self._sent: dict[str, tuple[str, int]] = {}
         """Zone → (digest, generation) of what its storage controller acknowledged in this life."""
+        self._boots: dict[str, str] = {}
+        """Zone → the storage controller's life that was seen last."""
 
     async def __call__(self) -> bool:
         changed = False
@@ -53,11 +55,16 @@ class StorageSync:
     async def _zone(self, zone: str, agent: StorageAgent) -> bool:
         sent = await self._send(zone, agent)
         status = await agent.get_status(Cursor(), 0.0)
-        if status.generation > 0 and status.generation < self._sent[zone][1]:
-            # It accepted our spec and has not looked since; its status says nothing of what is new.
-            log.debug("status of an older spec", extra={"data": {"zone": zone, "generation": status.generation}})
         applied = await self._database.write(lambda tx: self._apply(tx, zone, status))
-        return sent or applied
+        return self._reborn(zone, status) or sent or applied
+
+    def _reborn(self, zone: str, status: StorageStatus) -> bool:
+        """The agent lives a new life and may have lost its ledger: what it was sent goes out once more."""
+        before, self._boots[zone] = self._boots.get(zone, status.boot), status.boot
+        if before == status.boot:
+            return False
+        self._sent.pop(zone, None)
+        return True
 
     async def _send(self, zone: str, agent: StorageAgent) -> bool:
         """Send the zone's spec unless it was acknowledged already. Raises Unreachable."""
