@@ -25,15 +25,15 @@ class Node:
     """A host with its agent; `give` puts a spec and lets the agent come to rest."""
 
     def __init__(self, host: Host, net: Topology, folder: Path, **layout: Any) -> None:
-        self.host, self._net, self._folder = host, net, folder
+        self.host, self._net, self.folder = host, net, folder
         self.prefix = f"{host.name}-"
         self.layout = Layout(prefix=self.prefix, underlay=host.underlay, uplink="eth1", **layout)
         self._generation = 0
         self.agent = self._start()
 
     def _start(self) -> NetworkController:
-        self.driver: NetworkDriver = LinuxNetwork(prefix=self.prefix, folder=self._folder / "run", home=self.host.name)
-        return NetworkController("node", self._folder / "data", self.driver, self.layout, SystemClock())
+        self.driver: NetworkDriver = LinuxNetwork(prefix=self.prefix, folder=self.folder / "run", home=self.host.name)
+        return NetworkController("node", self.folder / "data", self.driver, self.layout, SystemClock())
 
     async def restart(self) -> None:
         """The agent's process ends and begins again; it is asked for nothing."""
@@ -71,7 +71,7 @@ class Node:
 
     async def remove_everything(self) -> None:
         """The host is wiped: no namespace, no resolver of ours."""
-        driver = LinuxNetwork(prefix=self.prefix, folder=self._folder / "run", home=self.host.name)
+        driver = LinuxNetwork(prefix=self.prefix, folder=self.folder / "run", home=self.host.name)
         seen = await driver.observe()
         await driver.apply([Drop(thing) for thing in seen.things if isinstance(thing, Resolver)])
         await driver.apply([Drop(thing) for thing in seen.things if isinstance(thing, Namespace)])
