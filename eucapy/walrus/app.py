@@ -35,11 +35,15 @@ READ_BUFFER_BYTES = 1 << 19
 
 
 class App:
-    """The whole object store in this event loop. `port` and `internal_port` are those bound, after `start`."""
+    """The whole object store in this event loop. `port` and `internal_port` are those bound, after `start`.
 
-    def __init__(self, config: Config, clock: Clock) -> None:
+    `keys` replaces what the configuration says of access keys (the cloud in one process gives its own).
+    """
+
+    def __init__(self, config: Config, clock: Clock, keys: Keys | None = None) -> None:
         self._config = config
         self._clock = clock
+        self._given_keys = keys
         self._stack = AsyncExitStack()
         self.walrus: Walrus | None = None
         self.port = 0
@@ -76,6 +80,8 @@ class App:
 
     def _keys(self) -> Keys:
         config = self._config
+        if self._given_keys is not None:
+            return self._given_keys
         if not config.clc_url:
             return StaticKeys(config.keys)
         tls = pki.client_context(Path(config.pki), "walrus") if config.pki else None

@@ -1,6 +1,6 @@
 """The port for the cloud's components: objects, streamed to whoever shows a component's certificate.
 
-    GET  /internal/objects/<bucket>/<key>     200, or 206 with Range; ETag and Content-Length
+    GET  /internal/objects/<bucket>/<key>     200, or 206 with Range; ETag, Content-Length, X-Eucapy-Owner
     HEAD /internal/objects/<bucket>/<key>     the same without the bytes
 
 nc fetches images and sc snapshots here, clc looks at an image before it registers it. No bucket's owner is asked: the
@@ -54,6 +54,7 @@ async def _get(walrus: Walrus, request: web.Request) -> web.StreamResponse:
             "Last-Modified": http_date(version.modified_ms // 1000),
             "Accept-Ranges": "bytes",
             "Content-Type": "application/octet-stream",
+            "X-Eucapy-Owner": found.bucket.owner,
         }
         if span is not None:
             said["Content-Range"] = f"bytes {start}-{start + length - 1}/{version.size}"

@@ -1,0 +1,50 @@
+"""Fixtures of the object store's tests."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.walrus.server import Store, code
+
+_numbers = itertools.count(1)
+Refused = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """One object store for all tests that keep to their own buckets."""
+    with Store(tmp_path_factory.mktemp("walrus")) as running:
+        yield running
+
+
+@pytest.fixture
+def s3(store: Store) -> Any:
+    """boto3, as the first account."""
+    return store.s3
+
+
+@pytest.fixture
+def bucket(s3: Any) -> str:
+    """A bucket of this test's own."""
+    name = f"bucket-{next(_numbers)}"
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def refused() -> Refused:
+    """`with refused("NoSuchKey", 404): …`: the call inside fails with that code and status."""
+
+    @contextmanager
+    def expect(expected: str, status: int) -> Iterator[Any]:
+        with pytest.raises(ClientError) as caught:
+            yield caught
+        assert code(caught.value) == (expected, status)
+
+    return expect
