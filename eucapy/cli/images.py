@@ -107,7 +107,7 @@ def build_image(name: str, installation: Installation, say: Say) -> Path:
     """Build an image of the menu, or find it built; the qcow2 file. Raises CliError."""
     from eucapy.drivers.hypervisor.acceleration import detect
     from eucapy.guests.build_cache import BuildCache
-    from eucapy.guests.requirements import MissingPrograms
+    from eucapy.guests.errors import CannotBuild
     from eucapy.run import RunError
 
     cache = BuildCache(installation.folder("images"))
@@ -124,7 +124,7 @@ def build_image(name: str, installation: Installation, say: Say) -> Path:
 
     try:
         built = asyncio.run(build())
-    except (MissingPrograms, RunError, OSError) as error:
+    except (CannotBuild, RunError, OSError) as error:
         raise CliError(f"the image {name} cannot be built: {error}") from error
     cache.prune(name)
     return built

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from eucapy.guests.errors import CannotBuild
 from eucapy.run import run
 
 
-class NoSources(Exception):
+class NoSources(CannotBuild):
     """This machine's apt has no Debian sources to build an image from."""
 
 

@@ -17,6 +17,7 @@ from eucapy.guests import apt_sources, initramfs, kernel, requirements
 from eucapy.guests.apt_sources import Sources
 from eucapy.guests.build_cache import BuildCache, content_key
 from eucapy.guests.disk_image import BootFiles, assemble, disk_mib, kernel_arguments, to_qcow2
+from eucapy.guests.errors import CannotBuild
 from eucapy.guests.image import GuestImage
 from eucapy.guests.kernel import Kernel
 from eucapy.guests.progress import Progress, silent
@@ -60,14 +61,14 @@ _MASKED = (
 _LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 
 
-class NeedsRoot(Exception):
+class NeedsRoot(CannotBuild):
     """Installing packages into a folder needs root."""
 
 
 async def build(cache: BuildCache, *, emulated: bool, progress: Progress = silent) -> GuestImage:
     """The full image, from the cache or built. `emulated`: see `starter.build`.
 
-    Raises NeedsRoot, NoSources, MissingPrograms (what to install), KernelError, RunError.
+    Raises CannotBuild (not root, no Debian sources, programs or a kernel missing), RunError.
     """
     requirements.require(["mmdebstrap", "qemu-img", "mkfs.fat", "mcopy", "syslinux", "mke2fs", "busybox"])
     if os.geteuid() != 0:

@@ -20,6 +20,7 @@ import aiohttp
 
 from eucapy.guests import requirements
 from eucapy.guests.build_cache import BuildCache, content_key
+from eucapy.guests.errors import CannotBuild
 from eucapy.guests.image import GuestImage
 from eucapy.guests.progress import Progress, silent
 from eucapy.run import RunError, run
@@ -29,7 +30,7 @@ _PACKED = {b"\x1f\x8b": gzip.GzipFile, b"\xfd7zXZ\x00": lzma.LZMAFile, b"BZh": b
 _CHUNK = 1 << 20
 
 
-class ForeignImageError(Exception):
+class ForeignImageError(CannotBuild):
     """The image cannot be fetched, is not what it should be, or must not be used; the message says which."""
 
 

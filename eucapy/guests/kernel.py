@@ -1,7 +1,8 @@
-"""The guests' kernel: Debian's own cloud kernel, downloaded by apt from the machine's own sources and unpacked.
+"""The guests' kernel: the distribution's own for virtual machines, downloaded by apt from the machine's own sources.
 
-It is never installed, and nothing of the host's boot changes. The result is a folder with `boot/vmlinuz-<release>` and
-`lib/modules/<release>/`, cached under the package's version. `initramfs.py` takes modules from it.
+It is unpacked, never installed, and nothing of the host's boot changes. The result is a folder with
+`boot/vmlinuz-<release>` and `lib/modules/<release>/`, cached under the package's version. `initramfs.py` takes modules
+from it.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from pathlib import Path
 
 from eucapy.guests import requirements
 from eucapy.guests.build_cache import BuildCache, content_key
+from eucapy.guests.errors import CannotBuild
 from eucapy.guests.progress import Progress
 from eucapy.run import RunError, run
 
-META_PACKAGE = "linux-image-cloud-amd64"
+META_PACKAGES = ("linux-image-cloud-amd64", "linux-image-virtual")
+"""What stands for the newest such kernel: in Debian, in Ubuntu. Ubuntu's has its modules in a package of their own."""
 
 
-class KernelError(Exception):
+class KernelError(CannotBuild):
     """The kernel package cannot be found, downloaded or understood."""
 
 
@@ -80,36 +83,52 @@ def _module_name(path: str) -> str:
 async def fetch(cache: BuildCache, progress: Progress) -> Kernel:
     """The newest cloud kernel that apt offers. Raises KernelError, MissingPrograms."""
     requirements.require(["apt-cache", "apt-get", "dpkg-deb", "depmod"])
-    package, version = await _newest()
+    packages, version = await _newest()
 
     async def build(folder: Path) -> None:
-        progress(f"downloading {package} {version}")
+        progress(f"downloading {' '.join(packages)} {version}")
         try:
             # As root apt would hand the download to a user who may not write here.
-            await run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package, cwd=folder, timeout_s=900)
+            await run(
+                "apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *packages, cwd=folder, timeout_s=900
+            )
         except RunError as error:
-            raise KernelError(f"cannot download {package}: {error.stderr.strip()[-500:]}") from error
-        (archive,) = folder.glob("*.deb")
-        progress(f"unpacking {archive.name}")
-        await run("dpkg-deb", "-x", str(archive), str(folder), timeout_s=300)
-        archive.unlink()
-        await run(str(requirements.locate("depmod")), "-b", str(folder), _release(folder, package), timeout_s=300)
+            raise KernelError(f"cannot download {packages[0]}: {error.stderr.strip()[-500:]}") from error
+        for archive in sorted(folder.glob("*.deb")):
+            progress(f"unpacking {archive.name}")
+            await run("dpkg-deb", "-x", str(archive), str(folder), timeout_s=300)
+            archive.unlink()
+        if any((folder / "lib" / "modules").rglob("*.ko.zst")):
+            zstd = str(requirements.locate("zstd"))
+            await run(zstd, "-q", "-d", "--rm", "-r", str(folder / "lib" / "modules"), timeout_s=300)
+        depmod = str(requirements.locate("depmod"))
+        await run(depmod, "-b", str(folder), _release(folder, packages[0]), timeout_s=300)
 
-    root = await cache.get("kernel", content_key(package, version), build)
-    return Kernel(package, version, _release(root, package), root)
+    root = await cache.get("kernel", content_key(*packages, version), build)
+    return Kernel(packages[0], version, _release(root, packages[0]), root)
 
 
-async def _newest() -> tuple[str, str]:
-    """The package that the meta package stands for now, and its version."""
-    depends = await run("apt-cache", "depends", META_PACKAGE, check=False)
-    found = re.search(r"Depends: (linux-image-\S+)", depends.stdout)
-    if found is None:
-        raise KernelError(f"apt knows no package {META_PACKAGE}: is this Debian, and has `apt-get update` been run?")
-    shown = await run("apt-cache", "show", "--no-all-versions", found[1])
-    version = re.search(r"^Version: (\S+)$", shown.stdout, re.MULTILINE)
-    if version is None:
-        raise KernelError(f"apt shows no version of {found[1]}")
-    return found[1], version[1]
+async def _newest() -> tuple[list[str], str]:
+    """The packages that the meta package stands for now (the kernel first), and the kernel's version."""
+    for meta in META_PACKAGES:
+        found = depends_on((await run("apt-cache", "depends", meta, check=False)).stdout, "linux-image-")
+        if not found:
+            continue
+        kernel = found[0]
+        modules = depends_on((await run("apt-cache", "depends", kernel)).stdout, "linux-modules-")
+        shown = await run("apt-cache", "show", "--no-all-versions", kernel)
+        version = re.search(r"^Version: (\S+)$", shown.stdout, re.MULTILINE)
+        if version is None:
+            raise KernelError(f"apt shows no version of {kernel}")
+        return [kernel, *modules[:1]], version[1]
+    raise KernelError(
+        f"apt knows no package {' or '.join(META_PACKAGES)}: is this Debian or Ubuntu, and has `apt-get update` been run?"
+    )
+
+
+def depends_on(listing: str, prefix: str) -> list[str]:
+    """The real packages with this prefix in what `apt-cache depends` prints."""
+    return re.findall(rf"^ +\|?Depends: ({re.escape(prefix)}\S+)$", listing, re.MULTILINE)
 
 
 def _release(root: Path, package: str) -> str:

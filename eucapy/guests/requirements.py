@@ -10,6 +10,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from eucapy.guests.errors import CannotBuild
+
 PACKAGE_OF = {
     "apt-cache": "apt",
     "apt-get": "apt",
@@ -27,13 +29,14 @@ PACKAGE_OF = {
     "resize2fs": "e2fsprogs",
     "syslinux": "syslinux",
     "unshare": "util-linux",
+    "zstd": "zstd",
     "/usr/lib/openssh/sftp-server": "openssh-sftp-server",
     "/usr/lib/syslinux/mbr/mbr.bin": "syslinux-common",
 }
 _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class MissingPrograms(Exception):
+class MissingPrograms(CannotBuild):
     """Something that a builder runs is not installed; the message says which package brings it."""
 
     def __init__(self, programs: Iterable[str]) -> None:

@@ -45,7 +45,7 @@ async def build(cache: BuildCache, *, emulated: bool, progress: Progress = silen
     """The starter image, from the cache or built (seconds). `emulated`: made for hosts without KVM, where it boots
     much faster with address space randomisation off.
 
-    Raises MissingPrograms (what to install), KernelError, RunError.
+    Raises CannotBuild (programs or a kernel missing), RunError.
     """
     programs = requirements.require([*_PROGRAMS.values(), "qemu-img", "mkfs.fat", "mcopy", "syslinux", "mke2fs"])
     linux = await kernel.fetch(cache, progress)

@@ -15,7 +15,7 @@ from eucapy.guests import menu, requirements
 from eucapy.guests.build_cache import BuildCache, content_key, copy_sparse
 from eucapy.guests.disk_image import kernel_arguments, master_boot_record
 from eucapy.guests.initramfs import Entry, cpio
-from eucapy.guests.kernel import Kernel, module_bytes
+from eucapy.guests.kernel import Kernel, depends_on, module_bytes
 from eucapy.guests.programs import program_files
 from eucapy.run import run
 
@@ -41,6 +41,17 @@ def test_modules_are_loaded_after_what_they_need(tmp_path: Path) -> None:
     for first, then in [("ring.ko", "virtio.ko"), ("virtio.ko", "net.ko"), ("failover.ko", "net.ko")]:
         assert order.index(first) < order.index(then)
     assert order.index("virtio.ko") < order.index("virtio-rng.ko.xz")
+
+
+def test_the_meta_packages_kernel_and_its_modules_are_found() -> None:
+    debian = "linux-image-cloud-amd64\n  Depends: linux-image-6.1.0-56-cloud-amd64\n"
+    assert depends_on(debian, "linux-image-") == ["linux-image-6.1.0-56-cloud-amd64"]
+    kernel = (
+        "linux-image-5.15.0-1-generic\n  Depends: kmod\n |Depends: linux-base\n"
+        "  Depends: linux-modules-5.15.0-1-generic\n  Suggests: linux-modules-extra-5.15.0-1-generic\n"
+    )
+    assert depends_on(kernel, "linux-modules-") == ["linux-modules-5.15.0-1-generic"]
+    assert depends_on("linux-image-cloud-amd64\n", "linux-image-") == []
 
 
 def test_a_packed_module_is_unpacked(tmp_path: Path) -> None:

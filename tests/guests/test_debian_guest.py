@@ -15,8 +15,8 @@ import pytest
 
 from eucapy.guests import debian
 from eucapy.guests.build_cache import BuildCache
+from eucapy.guests.errors import CannotBuild
 from eucapy.guests.image import GuestImage
-from eucapy.guests.requirements import MissingPrograms
 from tests.guests.imds_stub import MetadataStub, instance, serving
 from tests.guests.machine import MAC, key_pair, overlay, running
 from tests.harness.libvirtd import skip_without_host
@@ -36,7 +36,7 @@ runcmd:
 def built() -> GuestImage:
     try:
         return asyncio.run(debian.build(BuildCache(cache_folder()), emulated=True))
-    except MissingPrograms as error:
+    except CannotBuild as error:
         pytest.skip(str(error))
 
 

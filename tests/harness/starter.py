@@ -11,9 +11,8 @@ import pytest
 
 from eucapy.guests import starter
 from eucapy.guests.build_cache import BuildCache
+from eucapy.guests.errors import CannotBuild
 from eucapy.guests.image import GuestImage
-from eucapy.guests.kernel import KernelError
-from eucapy.guests.requirements import MissingPrograms
 
 
 def cache_folder() -> Path:
@@ -27,5 +26,5 @@ def starter_image() -> GuestImage:
     """The image made for emulation. Skips, with the reason, where it cannot be built."""
     try:
         return asyncio.run(starter.build(BuildCache(cache_folder()), emulated=True))
-    except (MissingPrograms, KernelError) as error:
+    except CannotBuild as error:
         pytest.skip(str(error))

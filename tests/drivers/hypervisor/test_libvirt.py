@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import libvirt
 import pytest
@@ -13,7 +14,9 @@ from pyroute2 import IPRoute, NetNS, netns
 
 from eucapy.drivers.hypervisor.base import (
     Disk,
+    DomainSpec,
     EventKind,
+    FileSource,
     HypervisorUnavailable,
     NbdSource,
     Nic,
@@ -24,6 +27,7 @@ from eucapy.drivers.hypervisor.libvirt import LibvirtDriver
 from eucapy.drivers.hypervisor.libvirtd import Libvirtd
 from tests.drivers.hypervisor.benches import LibvirtBench
 from tests.drivers.hypervisor.test_contract import heard
+from tests.harness.libvirtd import libvirtd
 
 pytestmark = [pytest.mark.host, pytest.mark.guest]
 
@@ -129,12 +133,50 @@ async def test_a_tap_may_live_in_another_namespace(libvirt_bench: LibvirtBench) 
         netns.remove(name)
 
 
+def test_two_daemons_are_two_hosts(daemon: Libvirtd, tmp_path: Path) -> None:
+    name = f"eucapy-n{os.getpid()}"
+    netns.create(name)
+    try:
+        with libvirtd(name) as other:
+            asyncio.run(_on_two_hosts(daemon, other, tmp_path, name))
+    finally:
+        netns.remove(name)
+
+
+async def _on_two_hosts(daemon: Libvirtd, other: Libvirtd, folder: Path, name: str) -> None:
+    tap = f"tn{os.getpid()}"
+    blank = folder / "blank.raw"
+    blank.write_bytes(bytes(1 << 20))
+    here = LibvirtDriver(daemon.uri, acceleration="emulation")
+    there = LibvirtDriver(other.uri, acceleration="emulation")
+    spec = DomainSpec(
+        instance_id="i-1",
+        uuid="ec200000-2222-4000-8000-000000000000",
+        vcpus=1,
+        memory_mib=64,
+        disks=(Disk(serial="root", source=FileSource(str(blank), "raw")),),
+        nics=(Nic(mac="52:54:00:aa:00:01", tap=tap),),
+        console_log=str(folder / "console.log"),
+    )
+    await there.ensure_defined(spec)
+    await there.start("i-1")
+    assert [item.power for item in await there.observe()] == [Power.RUNNING]
+    assert await here.observe() == []
+    assert await asyncio.to_thread(_links, tap, name) != []
+    assert await asyncio.to_thread(_links, tap, None) == []
+    await other.stop()
+    await other.start()
+    assert [item.power for item in await there.observe()] == [Power.RUNNING]
+    await there.close()
+    await here.close()
+
+
 def _move(tap: str, name: str) -> None:
     with IPRoute() as here:
         (index,) = here.link_lookup(ifname=tap)
         here.link("set", index=index, net_ns_fd=name)
 
 
-def _links(tap: str, name: str) -> list[int]:
-    with NetNS(name) as there:
-        return list(there.link_lookup(ifname=tap))
+def _links(tap: str, name: str | None) -> list[int]:
+    with IPRoute() if name is None else NetNS(name) as links:
+        return list(links.link_lookup(ifname=tap))
