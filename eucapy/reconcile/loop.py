@@ -1,7 +1,8 @@
 """A loop: an idempotent function without arguments, run on a wake-up and on a timer, one activation at a time.
 
 The recovery path is the common path: an activation reads what is desired and what is observed and does what is missing,
-whatever happened before. Latency comes from `wake()`; the timer is only a net. A failing activation is logged, kept as
+whatever happened before. Latency comes from `wake()`; the timer is only a net. A loop that is woken without end rests between
+activations for a few times as long as they take, so that it gathers changes instead of eating the processor. A failing activation is logged, kept as
 the last result for `/status`, and tried again with growing pauses.
 
 An activation returns whether it changed anything. `Loops.settle()` runs every loop until a whole round changed nothing:
@@ -18,6 +19,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 log = logging.getLogger(__name__)
+
+REST_FACTOR = 4.0
+LONGEST_REST_S = 1.0
 
 Activation = Callable[[], Awaitable[bool]]
 
@@ -103,6 +107,8 @@ class Loop:
                 async with asyncio.timeout(max(0.0, wait_s)):
                     await self._woken.wait()
             await self.activate()
+            if self.last is not None:
+                await asyncio.sleep(min(LONGEST_REST_S, self.last.took_s * REST_FACTOR))
 
 
 class Loops:
