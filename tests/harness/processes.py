@@ -107,7 +107,7 @@ class ProcessCloud:
         operator = readiness.wait_for_operator(self.installation)
         readiness.register_components(operator, self.installation)
         readiness.ensure_admin(operator, self.installation)
-        readiness.wait_for_components(operator, lambda line: None)
+        readiness.wait_for_components(operator, self.installation, lambda line: None)
 
     def client(self, service: str) -> Any:
         """A boto3 client with the operator's keys."""

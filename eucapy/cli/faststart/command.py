@@ -237,7 +237,7 @@ def _bring_up(installation: Installation, progress: Progress) -> bool:
         _keys, made_now = readiness.ensure_admin(operator, installation)
         step.result("made" if made_now else "there")
     with progress.step("waiting for every component") as step:
-        readiness.wait_for_components(operator, step.say)
+        readiness.wait_for_components(operator, installation, step.say)
         step.result("all answer")
     return made_now
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -57,11 +59,13 @@ def ensure_admin(operator: Operator, installation: Installation) -> tuple[Keys, 
     return keys, True
 
 
-def wait_for_components(operator: Operator, say: Callable[[str], None]) -> None:
-    """Until every registered component answers. Raises CliError, naming those that do not."""
+def wait_for_components(operator: Operator, installation: Installation, say: Callable[[str], None]) -> None:
+    """Until every registered component and the object store answer. Raises CliError, naming those that do not."""
     deadline = time.monotonic() + UP_WITHIN_S
     while True:
         missing = not_up(operator.get("/admin/status"))
+        if not object_store_answers(installation):
+            missing.append("walrus")
         if not missing:
             return
         say(f"waiting for {', '.join(missing)}")
@@ -73,3 +77,13 @@ def wait_for_components(operator: Operator, say: Callable[[str], None]) -> None:
 def not_up(status: dict[str, Any]) -> list[str]:
     """The components that a status shows as anything but up."""
     return [f"{item['kind']} {item['name']}" for item in status.get("components", []) if item.get("state") != "up"]
+
+
+def object_store_answers(installation: Installation) -> bool:
+    """Whether something listens where the cloud controller passes S3 on to."""
+    address = urlsplit(str(installation.settings("clc")["walrus_url"]))
+    try:
+        with socket.create_connection((address.hostname or "127.0.0.1", address.port or 80), timeout=2.0):
+            return True
+    except OSError:
+        return False
