@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import stat
 from pathlib import Path
 
 from eucapy import pki
 from eucapy.clock import SystemClock
-from eucapy.config import ConfigError
+from eucapy.drivers.network import netns
 from eucapy.drivers.network.loader import load
 from eucapy.eucanetd.agent import NetworkController
 from eucapy.eucanetd.compile.layout import Layout
 from eucapy.eucanetd.config import Config
 from eucapy.wire.network import NetworkSpec
 from eucapy.wire.server import Listener, application
+
+log = logging.getLogger(__name__)
 
 CALLERS = frozenset({"cc", "clc", "admin"})
 
@@ -26,10 +29,7 @@ class EucanetdApp:
 
     def __init__(self, config: Config) -> None:
         """Raises ConfigError, LedgerDamaged."""
-        run = Path(config.run)
-        if config.driver == "linux" and config.resolver_user != "root":
-            _require_open_folders(run)
-        driver = load(config.driver, prefix=config.namespace_prefix, folder=run)
+        driver = load(config.driver, prefix=config.namespace_prefix, folder=Path(config.run))
         self.agent = NetworkController(
             config.node, Path(config.data), driver, layout_of(config), SystemClock(), config.resync_s
         )
@@ -59,9 +59,10 @@ def layout_of(config: Config) -> Layout:
         vxlan_port=config.vxlan_port,
         uplink=config.public_interface,
         masquerade=config.public_masquerade,
-        transit=config.transit_block,
+        transit=config.transit_block or _transit_block(config.namespace_prefix),
         upstream=tuple(config.resolvers) or machine_resolvers(),
-        resolver_user=config.resolver_user,
+        resolver_user=config.resolver_user or _resolver_user(Path(config.run)),
+        closed=tuple(config.closed_networks),
         host_ports=tuple(config.host_ports),
         guest_mtu=config.guest_mtu,
     )
@@ -80,7 +81,15 @@ def machine_resolvers(files: tuple[Path, ...] = RESOLV_CONF) -> tuple[str, ...]:
     return ()
 
 
-def _require_open_folders(run: Path) -> None:
-    for folder in (run, *run.parents):
-        if folder.exists() and not folder.stat().st_mode & stat.S_IXOTH:
-            raise ConfigError(f"run = {str(run)!r}: {folder} is closed to the resolvers' user (chmod o+x {folder})")
+def _transit_block(prefix: str) -> str:
+    """Of the fifteen blocks that nobody uses; 255.0.0.0/8 has the broadcast address."""
+    return f"{240 + int(netns.mark(prefix), 16) % 15}.0.0.0/8"
+
+
+def _resolver_user(run: Path) -> str:
+    """`nobody`, if it can look into the folder when the host files have changed; else root, and the log says so."""
+    closed = [folder for folder in run.parents if folder.exists() and not folder.stat().st_mode & stat.S_IXOTH]
+    if not closed:
+        return "nobody"
+    log.warning("dnsmasq runs as root: others cannot look into this folder", extra={"data": {"folder": str(closed[0])}})
+    return "root"

@@ -16,9 +16,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     data: Annotated[str, doc("Folder of the agent's own state: the accepted spec and what is laid out.")] = (
         "/var/lib/eucapy/eucanetd"
     )
-    run: Annotated[
-        str, doc("Folder for the resolvers' files; every user must be able to look into it and the folders above it.")
-    ] = "/run/eucapy/eucanetd"
+    run: Annotated[str, doc("Folder for the resolvers' files.")] = "/run/eucapy/eucanetd"
     pki: Annotated[
         str, doc("Folder with ca.pem, eucanetd-cert.pem and eucanetd-key.pem; empty: plain HTTP, for tests only.")
     ] = "/var/lib/eucapy/pki"
@@ -57,9 +55,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         list[int], doc("TCP ports of this machine that guests may reach, as from outside (8773: the cloud's API).")
     ] = []
     transit_block: Annotated[
-        str, doc("Addresses of the links between VPCs and node; never seen outside. One for each VXLAN identifier.")
-    ] = "240.0.0.0/8"
-    resolver_user: Annotated[str, doc("User that dnsmasq runs as.")] = "nobody"
+        str,
+        doc(
+            "Addresses of the links between VPCs and node, one for each VXLAN identifier; never seen outside, and of no "
+            "other cloud on this machine. Empty: one of 240.0.0.0/8 to 254.0.0.0/8, chosen by namespace_prefix."
+        ),
+    ] = ""
+    closed_networks: Annotated[
+        list[str],
+        doc(
+            "Networks behind this node that guests may not reach from their public addresses (10.8.0.0/24: the underlay)."
+        ),
+    ] = []
+    resolver_user: Annotated[
+        str, doc("User that dnsmasq runs as; empty: nobody, or root where nobody could not read its files.")
+    ] = ""
     resync_s: Annotated[
         float, doc("The loop looks at everything this often, in seconds, if nothing wakes it.", gt=0)
     ] = 30.0

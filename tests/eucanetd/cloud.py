@@ -26,8 +26,8 @@ class Node:
 
     def __init__(self, host: Host, net: Topology, folder: Path, **layout: Any) -> None:
         self.host, self._net, self.folder = host, net, folder
-        self.prefix = f"{host.name}-"
-        self.layout = Layout(prefix=self.prefix, underlay=host.underlay, uplink="eth1", **layout)
+        self.prefix = f"{host.name}-{folder.name}-"
+        self.layout = Layout(**{"prefix": self.prefix, "underlay": host.underlay, "uplink": "eth1", **layout})
         self._generation = 0
         self.agent = self._start()
 
@@ -92,7 +92,7 @@ async def network_cloud(hosts: int = 1, **layout: Any) -> AsyncIterator[NetworkC
     with topology(hosts) as net:
         folder = Path(tempfile.mkdtemp(prefix="eucapy-net-"))
         folder.chmod(0o755)  # the resolvers' user looks into it
-        nodes = [Node(host, net, folder / host.name, **layout) for host in net.hosts]
+        nodes = [Node(host, net, folder / f"n{n}", **layout) for n, host in enumerate(net.hosts)]
         try:
             yield NetworkCloud(net, nodes)
         finally:

@@ -167,6 +167,38 @@ async def test_the_operators_own_rules_and_routes_stay() -> None:
         assert "192.0.2.0/24" in node.host.run("ip", "route").stdout
 
 
+async def test_two_clouds_on_one_machine_leave_each_other_alone() -> None:
+    """The same VNI, addresses and names on both; only prefix and transit block differ, as in their configurations."""
+    async with network_cloud() as cloud:
+        here = cloud.node
+        other = Node(here.host, cloud.net, here.folder.parent / "other", underlay="", transit="241.0.0.0/8")
+        mine = port(1, "10.0.0.11", public=(("10.0.0.11", "198.51.100.101"),))
+        theirs = port(2, "10.0.0.11", public=(("10.0.0.11", "198.51.100.102"),))
+        try:
+            await here.give([vpc()], [mine])
+            await other.give([vpc()], [theirs])
+            first, second = here.guest(mine), other.guest(theirs)
+            for _ in range(2):
+                for node in (here, other):
+                    status = await node.settle()
+                    assert status.strangers == ()
+            noted = [taken(here.driver), taken(other.driver)]
+            for node in (here, other):
+                await node.settle()
+            assert noted == [[], []]
+            second.serve(22)
+            assert cloud.net.internet.ping("198.51.100.101")
+            assert cloud.net.internet.ping("198.51.100.102")
+            assert first.reaches("198.51.100.102", 22) == "198.51.100.101"
+            await other.give([], [])
+            second.power_off()
+            await other.settle()
+            assert cloud.net.internet.ping("198.51.100.101")
+            assert not cloud.net.internet.ping("198.51.100.102")
+        finally:
+            await other.close()
+
+
 async def test_a_vpc_that_makes_no_sense_is_its_own_trouble_alone() -> None:
     async with network_cloud() as cloud:
         bad = vpc("vpc-b", 200, cidrs=("nonsense",))

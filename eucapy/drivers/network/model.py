@@ -61,7 +61,8 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruleset:
-    """nftables text that replaces our tables of the namespace in one transaction. The table in it is `inet eucapy`.
+    """nftables text that replaces our tables of the namespace in one transaction: `eucapy` of the families inet and
+    arp in a namespace of ours, and the name that `netns.node_table` gives in the node's.
 
     `published` lists the (private, public) address pairs that it translates: connections that were translated otherwise
     are forgotten when the rule set is loaded. None: the tracked connections there are none of our business.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import os
 import socket
 import threading
@@ -35,6 +36,26 @@ def path(netns: str) -> Path:
 
 def exists(netns: str) -> bool:
     return path(netns).exists()
+
+
+def mark(prefix: str) -> str:
+    """What tells the things of one cloud's agent from another's in a namespace that they share: four letters."""
+    return hashlib.sha256(prefix.encode()).hexdigest()[:4]
+
+
+def peer(prefix: str, vni: int) -> str:
+    """The link in the node's namespace that leads to the namespace of the VPC with that VNI."""
+    return f"e{mark(prefix)}v{vni:x}"
+
+
+def peers(prefix: str) -> str:
+    """What all names of `peer` begin with."""
+    return f"e{mark(prefix)}v"
+
+
+def node_table(prefix: str) -> str:
+    """The nftables table in the node's namespace."""
+    return f"eucapy_{mark(prefix)}"
 
 
 def vpc_of(prefix: str, netns: str) -> str | None:

@@ -2,7 +2,8 @@
 
 Only a table of ours, with policies that accept: the host's own firewall stays the operator's. A tap that waits to be
 adopted is deaf and dumb. From the VPCs' pairs come guests that have public addresses, and the VPCs' resolvers asking
-theirs upstream; neither may reach the host itself, but for answers to what the host has asked them and `host_ports`.
+theirs upstream; neither may reach the host itself, or another node, but for answers to what the host has asked them and
+`host_ports`.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from collections.abc import Iterable
 
 from eucapy.drivers.network.model import NODE, Ruleset, digest
 from eucapy.eucanetd.compile import text
-from eucapy.eucanetd.compile.layout import PEER_PREFIX, Layout
+from eucapy.eucanetd.compile.layout import Layout
 
 
 def ruleset(plan: Layout, taps: Iterable[str], public: Iterable[str], nodes: Iterable[str]) -> Ruleset:
     """`taps` of this node's ports, `public` addresses that are here, underlay addresses of the other `nodes`."""
-    pairs = f'"{PEER_PREFIX}*"'
+    pairs = plan.peers
     transit = text.cidr(plan.transit)
     dns = f"ip saddr {transit} meta l4proto {{ tcp, udp }} th dport 53 accept"
     overlay = (
@@ -24,22 +25,22 @@ def ruleset(plan: Layout, taps: Iterable[str], public: Iterable[str], nodes: Ite
         if plan.underlay
         else ""
     )
-    ports = (
-        f"    iifname {pairs} tcp dport {{ {', '.join(str(port) for port in sorted(plan.host_ports))} }} accept\n"
-        if plan.host_ports
-        else ""
-    )
+    numbers = ", ".join(str(port) for port in sorted(plan.host_ports))
+    here = f"    iifname {pairs} tcp dport {{ {numbers} }} accept\n" if numbers else ""
+    there = f"    iifname {pairs} ip daddr @nodes tcp dport {{ {numbers} }} accept\n" if numbers else ""
+    blocks = sorted({text.cidr(block) for block in plan.closed})
+    closed = f"    iifname {pairs} ip daddr {{ {', '.join(blocks)} }} drop\n" if blocks else ""
     waiting = _set("taps", "ifname", [f'"{text.link(tap)}"' for tap in sorted(taps)])
     masquerade = f"    ip saddr @published oifname != {pairs} masquerade\n" if plan.masquerade else ""
     body = (
-        "table arp eucapy {\n"
+        f"table arp {plan.node_table} {{\n"
         f"{waiting}"
         "  chain early {\n"
         "    type filter hook input priority filter; policy accept;\n"
         "    iifname @taps drop\n"
         "  }\n"
         "}\n"
-        "table inet eucapy {\n"
+        f"table inet {plan.node_table} {{\n"
         f"{waiting}"
         f"{_set('published', 'ipv4_addr', sorted({text.ip(ip) for ip in public}))}"
         f"{_set('nodes', 'ipv4_addr', sorted({text.ip(ip) for ip in nodes}))}"
@@ -52,7 +53,7 @@ def ruleset(plan: Layout, taps: Iterable[str], public: Iterable[str], nodes: Ite
         "    type filter hook input priority filter; policy accept;\n"
         f"    iifname {pairs} ct state established,related accept\n"
         f"    iifname {pairs} {dns}\n"
-        f"{ports}"
+        f"{here}"
         f"    iifname {pairs} drop\n"
         "  }\n"
         "  chain passage {\n"
@@ -60,6 +61,9 @@ def ruleset(plan: Layout, taps: Iterable[str], public: Iterable[str], nodes: Ite
         f"    iifname {pairs} ct state established,related accept\n"
         f"    iifname {pairs} {dns}\n"
         f"    iifname {pairs} ip saddr != @published drop\n"
+        f"{there}"
+        f"    iifname {pairs} ip daddr @nodes drop\n"
+        f"{closed}"
         f"    oifname {pairs} ip daddr != {transit} ip daddr != @published drop\n"
         "  }\n"
         "  chain departures {\n"

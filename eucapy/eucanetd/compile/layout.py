@@ -1,12 +1,12 @@
 """What is where on a node: names, link-level addresses, sizes.
 
-    guest ── tap ┐                                          euv<vni> ┐
+    guest ── tap ┐                                            e…v… ┐
                  ├ [ VPC's namespace: routes, rules ] transit ═══════ ┤ [ node's namespace ] ── uplink ── network
     guest ── tap ┘                                 vx    other pairs ┘                      ── underlay ── other nodes
                                                     └───── VXLAN, sent from the node's underlay address ─────┘
 
 No subnet is a broadcast domain: each address is a /32 route to a tap or to another node, and the taps answer ARP for what
-is routed. The pair `transit`/`euv<vni>` is numbered from the transit block by the VPC's VNI, so nothing has to be allocated;
+is routed. The pair `transit`/`e…v…` is numbered from the transit block by the VPC's VNI, so nothing has to be allocated;
 neighbours on it and on VXLAN are permanent, and their MAC addresses follow from what they stand for.
 """
 
@@ -20,7 +20,6 @@ from eucapy.drivers.network import netns
 VXLAN = "vx"
 UP = "transit"
 LOOPBACK = "lo"
-PEER_PREFIX = "euv"
 
 METADATA = "169.254.169.254"
 RESOLVER = "169.254.169.253"
@@ -46,11 +45,14 @@ class Layout:
     uplink: str = ""
     masquerade: bool = False
     transit: str = "240.0.0.0/8"
+    """The block that numbers the pairs, by VNI; two clouds on one node must not share it."""
     upstream: tuple[str, ...] = ()
     """DNS servers that the VPCs' resolvers ask."""
     resolver_user: str = "nobody"
     host_ports: tuple[int, ...] = ()
     """TCP ports of this host that guests may reach from their public addresses."""
+    closed: tuple[str, ...] = ()
+    """Blocks behind the node that guests may not reach from their public addresses."""
     guest_mtu: int = 0
     """0: what fits into the underlay."""
 
@@ -58,7 +60,16 @@ class Layout:
         return netns.vpc_namespace(self.prefix, vpc_id)
 
     def peer(self, vni: int) -> str:
-        return f"{PEER_PREFIX}{vni}"
+        return netns.peer(self.prefix, vni)
+
+    @property
+    def peers(self) -> str:
+        """Matches the node's ends of all pairs, in nftables words."""
+        return f'"{netns.peers(self.prefix)}*"'
+
+    @property
+    def node_table(self) -> str:
+        return netns.node_table(self.prefix)
 
     @property
     def mtu(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from eucapy.drivers.network import netns
 from eucapy.drivers.network.base import StepFailed
 from eucapy.drivers.network.model import (
     NODE,
@@ -31,13 +32,16 @@ from eucapy.drivers.network.model import (
 from tests.drivers.network.benches import UNDERLAY, UPLINK, Bench, bench
 
 VNI = 4711
-PEER = f"euv{VNI}"
 
 
 @pytest.fixture(params=["fake", pytest.param("linux", marks=pytest.mark.host)])
 async def on(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
     async with bench(request.param) as made:
         yield made
+
+
+def peer(on: Bench) -> str:
+    return netns.peer(on.prefix, VNI)
 
 
 def place(on: Bench) -> str:
@@ -49,12 +53,16 @@ def tap(on: Bench, name: str = "tap1") -> Link:
 
 
 def pair(on: Bench) -> tuple[Link, Link]:
-    near = Link(namespace=place(on), name="transit", kind=LinkKind.VETH, mtu=1400, mac="02:00:00:00:00:01", peer=PEER)
-    far = Link(namespace=NODE, name=PEER, kind=LinkKind.VETH_PEER, mtu=1400, mac="02:00:00:00:00:02")
+    near = Link(
+        namespace=place(on), name="transit", kind=LinkKind.VETH, mtu=1400, mac="02:00:00:00:00:01", peer=peer(on)
+    )
+    far = Link(namespace=NODE, name=peer(on), kind=LinkKind.VETH_PEER, mtu=1400, mac="02:00:00:00:00:02")
     return near, far
 
 
-def rules(namespace: str, text: str = "table inet eucapy {\n  chain c {\n  }\n}\n") -> Ruleset:
+def rules(on: Bench, namespace: str, chain: str = "c") -> Ruleset:
+    table = "eucapy" if namespace else netns.node_table(on.prefix)
+    text = f"table inet {table} {{\n  chain {chain} {{\n  }}\n}}\n"
     return Ruleset(namespace=namespace, digest=digest(text), text=text, published=() if namespace else None)
 
 
@@ -65,8 +73,8 @@ def everything(on: Bench) -> list[Thing]:
     return [
         Namespace(namespace=there),
         Setting(namespace=NODE, name="net.ipv4.ip_forward", value="1"),
-        rules(there),
-        rules(NODE),
+        rules(on, there),
+        rules(on, NODE),
         Link(
             namespace=there,
             name="vx",
@@ -81,15 +89,15 @@ def everything(on: Bench) -> list[Thing]:
         far,
         tap(on),
         Neighbour(namespace=there, link="tap1", ip="10.0.0.5", mac="02:00:00:00:00:05"),
-        Neighbour(namespace=NODE, link=PEER, ip="240.0.0.9", mac="02:00:00:00:00:01"),
+        Neighbour(namespace=NODE, link=peer(on), ip="240.0.0.9", mac="02:00:00:00:00:01"),
         Forwarding(namespace=there, link="vx", mac="02:76:0a:08:00:02", node="10.8.0.2"),
         Address(namespace=there, link="lo", ip="169.254.169.254"),
         Address(namespace=there, link="tap1", ip="10.0.0.1"),
         Route(namespace=there, to="10.0.0.0/16"),
         Route(namespace=there, to="10.0.0.5/32", link="tap1"),
         Route(namespace=there, to="0.0.0.0/0", link="transit", via="240.0.0.0"),
-        Route(namespace=NODE, to="240.0.0.9/32", link=PEER),
-        Route(namespace=NODE, to="198.51.100.77/32", link=PEER, via="240.0.0.9"),
+        Route(namespace=NODE, to="240.0.0.9/32", link=peer(on)),
+        Route(namespace=NODE, to="198.51.100.77/32", link=peer(on), via="240.0.0.9"),
         PublicAddress(namespace=NODE, link=UPLINK, ip="198.51.100.77"),
         resolver(on),
     ]
@@ -136,7 +144,7 @@ async def test_a_namespace_takes_what_is_in_it_and_the_far_ends_with_it(on: Benc
         [Drop(resolver(on)), *(Drop(link) for link in pair(on)), Drop(Namespace(namespace=place(on)))]
     )
     left = {thing for thing in (await on.driver.observe()).things if not isinstance(thing, Setting)}
-    assert left == {rules(NODE), PublicAddress(namespace=NODE, link=UPLINK, ip="198.51.100.77")}
+    assert left == {rules(on, NODE), PublicAddress(namespace=NODE, link=UPLINK, ip="198.51.100.77")}
 
 
 async def test_a_tap_waits_in_the_node_until_it_is_put_and_goes_with_its_guest(on: Bench) -> None:
@@ -186,7 +194,7 @@ async def test_a_thing_is_replaced_under_its_key(on: Bench) -> None:
             [
                 Put(Route(namespace=there, to="10.0.0.5/32", link=link)),
                 Put(Neighbour(namespace=there, link="tap1", ip="10.0.0.5", mac=f"02:00:00:00:00:0{link[-1]}")),
-                Put(rules(there, f"table inet eucapy {{\n  chain {link} {{\n  }}\n}}\n")),
+                Put(rules(on, there, link)),
                 Put(resolver(on, f"10.0.0.5 {link}\n")),
             ]
         )
@@ -197,7 +205,7 @@ async def test_a_thing_is_replaced_under_its_key(on: Bench) -> None:
     assert {thing for thing in seen.things if isinstance(thing, Neighbour)} == {
         Neighbour(namespace=there, link="tap1", ip="10.0.0.5", mac="02:00:00:00:00:02")
     }
-    assert rules(there, "table inet eucapy {\n  chain tap2 {\n  }\n}\n") in seen.things
+    assert rules(on, there, "tap2") in seen.things
     assert resolver(on, "10.0.0.5 tap2\n") in seen.things
 
 

@@ -115,7 +115,7 @@ class LinuxNetwork:
         broken: dict[str, str] = {}
         waiting: frozenset[str] = frozenset()
         mtus: dict[str, int] = {}
-        with Places(self._home) as places:
+        with Places(self._prefix, self._home) as places:
             node = places.node
             messages = list(node.ip.link("dump"))
             waiting = frozenset(m.get_attr("IFLA_IFNAME") for m in messages if links.is_tap(m))
@@ -126,7 +126,7 @@ class LinuxNetwork:
             for name, value in node.read([name.replace(".", "/") for name in NODE_SETTINGS]).items():
                 things.add(Setting(namespace=NODE, name=name.replace("/", "."), value=value))
             things |= set(_contents(node, messages))
-            things |= set(publics.observe(node, all_names))
+            things |= publics.observe(node, all_names, routes.others(node, things))
             for name in netns.of_vpcs(self._prefix):
                 try:
                     place = places[name]
@@ -141,7 +141,7 @@ class LinuxNetwork:
         return Observed(things=frozenset(things), waiting_taps=waiting, mtus=mtus, broken=broken)
 
     def _apply(self, steps: Sequence[Step]) -> None:
-        with Places(self._home) as places:
+        with Places(self._prefix, self._home) as places:
             for step in steps:
                 try:
                     self._take(step, places)

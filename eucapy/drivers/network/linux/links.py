@@ -8,7 +8,6 @@ made from the node's namespace straight into its own, and keeps sending through 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,8 +18,6 @@ from eucapy.drivers.network.linux.places import Place, Places, gone
 from eucapy.drivers.network.model import NODE, Link, LinkKind
 
 IFF_UP = 1
-PEER_NAME = re.compile(r"euv[0-9]+")
-"""What the node's ends of our veth pairs are called; other links of the node's namespace are not ours."""
 
 
 def _info(message: Any) -> tuple[str, Any]:
@@ -44,7 +41,7 @@ def observe(place: Place, messages: list[Any]) -> Iterator[Link]:
     for message in messages:
         name = message.get_attr("IFLA_IFNAME")
         kind, data = _info(message)
-        if place.namespace == NODE and not (kind == "veth" and PEER_NAME.fullmatch(name)):
+        if place.namespace == NODE and not (kind == "veth" and name.startswith(netns.peers(place.prefix))):
             continue
         settings = _settings(message)
         common: dict[str, Any] = {

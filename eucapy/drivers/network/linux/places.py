@@ -23,12 +23,14 @@ OURS = 180
 class Place:
     """One namespace. `ip` speaks netlink inside it from whatever namespace the thread is in.
 
-    `namespace` is its name in the model ("" for the node's own), `netns` the name to enter it by ("": where we are).
+    `namespace` is its name in the model ("" for the node's own), `netns` the name to enter it by ("": where we are);
+    `prefix` is what this cloud's names on this node begin with.
     """
 
-    def __init__(self, namespace: str, name: str) -> None:
+    def __init__(self, namespace: str, name: str, prefix: str) -> None:
         self.namespace = namespace
         self.netns = name
+        self.prefix = prefix
         with netns.inside(name):
             self.ip: Any = IPRoute()
 
@@ -70,7 +72,8 @@ class Place:
 class Places:
     """The namespaces that one activity has opened; the node's own is `node`, entered by the name `home`."""
 
-    def __init__(self, home: str = "") -> None:
+    def __init__(self, prefix: str, home: str = "") -> None:
+        self._prefix = prefix
         self._home = home
         self._open: dict[str, Place] = {}
 
@@ -90,7 +93,7 @@ class Places:
     def __getitem__(self, namespace: str) -> Place:
         place = self._open.get(namespace)
         if place is None:
-            place = self._open[namespace] = Place(namespace, namespace or self._home)
+            place = self._open[namespace] = Place(namespace, namespace or self._home, self._prefix)
         return place
 
     def forget(self, namespace: str) -> None:

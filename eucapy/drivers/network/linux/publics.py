@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from collections.abc import Iterator
 
 from pyroute2 import NetlinkError
 from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST
@@ -23,15 +22,19 @@ ETH_P_ARP = 0x0806
 _ARP_REQUEST = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1)
 
 
-def observe(place: Place, names: dict[int, str]) -> Iterator[PublicAddress]:
-    """`names` are all the links of the node's namespace, by index."""
+def observe(place: Place, names: dict[int, str], others: set[str]) -> set[PublicAddress]:
+    """`names` are all the links of the node's namespace, by index; `others` the addresses of another cloud's guests."""
     request = ndmsg()
     request["family"] = socket.AF_INET
     request["flags"] = NTF_PROXY
     place.ip.status["nlm_generator"] = True
-    for message in list(place.ip.nlm_request(request, RTM_GETNEIGH, NLM_F_REQUEST | NLM_F_DUMP)):
-        if message.get_attr("NDA_PROTOCOL") == OURS and message["ifindex"] in names:
-            yield PublicAddress(namespace=NODE, link=names[message["ifindex"]], ip=message.get_attr("NDA_DST"))
+    return {
+        PublicAddress(namespace=NODE, link=names[message["ifindex"]], ip=message.get_attr("NDA_DST"))
+        for message in list(place.ip.nlm_request(request, RTM_GETNEIGH, NLM_F_REQUEST | NLM_F_DUMP))
+        if message.get_attr("NDA_PROTOCOL") == OURS
+        and message["ifindex"] in names
+        and message.get_attr("NDA_DST") not in others
+    }
 
 
 def put(thing: PublicAddress, places: Places) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from pyroute2 import NetlinkError
 
 from eucapy.drivers.network.linux.places import OURS, Place, Places, gone
-from eucapy.drivers.network.model import NODE, Address, Forwarding, Neighbour, Route
+from eucapy.drivers.network.model import NODE, Address, Forwarding, Neighbour, Route, Thing
 
 RTPROT_KERNEL = 2
 RT_TABLE_MAIN = 254
@@ -52,12 +52,26 @@ def observe_routes(place: Place, names: dict[int, str]) -> Iterator[Route]:
         ours = message["proto"] == OURS if place.namespace == NODE else message["proto"] != RTPROT_KERNEL
         if not ours or message.get_attr("RTA_TABLE") != RT_TABLE_MAIN:
             continue
+        link = "" if message["type"] == RTN_UNREACHABLE else names.get(message.get_attr("RTA_OIF"), "?")
+        if place.namespace == NODE and link == "?":
+            continue  # another cloud's
         yield Route(
             namespace=place.namespace,
             to=f"{message.get_attr('RTA_DST') or ANY}/{message['dst_len']}",
-            link="" if message["type"] == RTN_UNREACHABLE else names.get(message.get_attr("RTA_OIF"), "?"),
+            link=link,
             via=message.get_attr("RTA_GATEWAY") or "",
         )
+
+
+def others(node: Place, ours: set[Thing]) -> set[str]:
+    """Addresses that another cloud on this node routes to guests of its own."""
+    own = {thing.to for thing in ours if isinstance(thing, Route) and thing.namespace == NODE}
+    found = {
+        f"{message.get_attr('RTA_DST')}/{message['dst_len']}"
+        for message in node.ip.route("dump", family=AF_INET)
+        if message["proto"] == OURS
+    }
+    return {to.removesuffix("/32") for to in found - own}
 
 
 def put_route(thing: Route, places: Places) -> None:
