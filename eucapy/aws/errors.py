@@ -266,9 +266,10 @@ def render(
         )
         return Outgoing(error.status, {"Content-Type": "text/xml;charset=UTF-8", **error.headers}, body.encode())
     if protocol == "query" or (protocol == "rest-xml" and family != "s3"):
+        wire_code = model.query_code(code) if model is not None else code
         space = f' xmlns="{model.namespace}"' if model is not None and model.namespace else ""
         body = (
-            f"<ErrorResponse{space}><Error><Type>{error.fault}</Type><Code>{_xml(model.query_code(code) if model is not None else code)}</Code>"
+            f"<ErrorResponse{space}><Error><Type>{error.fault}</Type><Code>{_xml(wire_code)}</Code>"
             f"<Message>{_xml(text)}</Message>{_elements(error.fields)}</Error><RequestId>{request_id}</RequestId>"
             f"</ErrorResponse>"
         )

@@ -39,6 +39,19 @@ _QUERY_CODES = {
     | {"QueueNameExists": "QueueAlreadyExists"},
 }
 
+# The edge's own errors in the JSON protocols, and what the Query protocol calls them.
+_COMMON_QUERY_CODES = {
+    "AccessDeniedException": "AccessDenied",
+    "ExpiredTokenException": "ExpiredToken",
+    "IncompleteSignatureException": "IncompleteSignature",
+    "InvalidSignatureException": "SignatureDoesNotMatch",
+    "MissingAuthenticationTokenException": "MissingAuthenticationToken",
+    "SerializationException": "MalformedInput",
+    "UnknownOperationException": "InvalidAction",
+    "UnrecognizedClientException": "InvalidClientTokenId",
+    "ValidationException": "ValidationError",
+}
+
 # The namespaces that botocore's files do not carry.
 _NAMESPACES = {
     "s3": "http://s3.amazonaws.com/doc/2006-03-01/",
@@ -140,7 +153,7 @@ class Model:
         """An error's code in the Query protocol, whether it is called by that or by its shape's name."""
         shape = self.errors.get(code)
         if shape is None:
-            return code
+            return _COMMON_QUERY_CODES.get(code, code)
         return _QUERY_CODES.get(self.name, {}).get(shape.name, shape.error_code)
 
     def __repr__(self) -> str:

@@ -154,9 +154,9 @@ def compile_reader(
         for wire, name, read in headers:
             text = given.get(wire)
             if text is not None:
-                _bind(result, name, "header", wire, read, text)
+                _bind(result, name, "header", wire, read, _text(text))
         for prefix, name in prefixes:
-            found = {k[len(prefix) :]: v for k, v in given.items() if k.lower().startswith(prefix)}
+            found = {k[len(prefix) :]: _text(v) for k, v in given.items() if k.lower().startswith(prefix)}
             if found:
                 result[name] = found
         read_body(incoming, result)
@@ -264,10 +264,21 @@ def _quoted(text: str) -> str:
 
 
 def header_safe(text: str) -> str:
-    """A header value that cannot break out of its line. Characters beyond Latin-1 are percent-encoded as UTF-8."""
-    if text.isascii() and text.isprintable():
+    """A header value that cannot break out of its line: what is not printable is percent-encoded."""
+    if text.isprintable():
         return text
-    return "".join(c if c.isprintable() and ord(c) < 256 else quote(c, safe="") for c in text)
+    return "".join(c if c.isprintable() else quote(c, safe="", errors="surrogateescape") for c in text)
+
+
+def _text(value: str) -> str:
+    """A header as text. Bytes that are not UTF-8 reach us as surrogates; such a header is Latin-1, as HTTP once said."""
+    if value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogateescape").decode("latin-1")
+    return value
 
 
 def compile_writer(

@@ -52,9 +52,26 @@ class Fault:
         return ".".join(wire for _, wire in self.steps)
 
 
+def _within(shape: Shape, open_enums: frozenset[str]) -> list[str]:
+    """All constraints of a scalar, as Coral lists them for the members of a list or map."""
+    low, high = shape.metadata.get("min"), shape.metadata.get("max")
+    number = shape.type_name in ("integer", "long", "float", "double")
+    told = []
+    if high is not None:
+        told.append(_CORAL["max" if number else "max length"].replace("{limit}", str(high)))
+    if low is not None:
+        told.append(_CORAL["min" if number else "min length"].replace("{limit}", str(low)))
+    if shape.metadata.get("pattern"):
+        told.append(_CORAL["pattern"].replace("{limit}", shape.metadata["pattern"]))
+    if shape.metadata.get("enum") and shape.name not in open_enums:
+        told.append(_CORAL["enum"].replace("{limit}", ", ".join(shape.metadata["enum"])))
+    return told
+
+
 class _Compiler:
     def __init__(self, service: Service) -> None:
         self._open = service.open_enums
+        self._coral = service.family in ("query", "json")
         self._names = QueryCompiler(service.family == "ec2")
         self._known: dict[str, Check | None] = {}
         self._open_shapes: set[str] = set()
@@ -110,16 +127,21 @@ class _Compiler:
         member, length = self.compile(shape.member), _length(shape)
         if member is None and length is None:
             return None
-        label = "member"
+        plain = not isinstance(shape.member, StructureShape | ListShape | MapShape)
+        within = _within(shape.member, self._open) if plain else []
 
         def run(value: Any) -> list[Fault] | None:
             faults = length(value) if length is not None else None
-            if member is not None:
-                for index, item in enumerate(value, 1):
-                    if found := member(item):
-                        for fault in found:
-                            fault.steps[:0] = [(str(index), str(index)), (label, "")]
-                        faults = [*(faults or ()), *found]
+            if member is None:
+                return faults
+            for index, item in enumerate(value, 1):
+                if found := member(item):
+                    if plain and self._coral:
+                        # Of a list of scalars, Coral shows the whole list and all that its members must satisfy.
+                        return [*(faults or ()), Fault("member", value, within, shape.member)]
+                    for fault in found:
+                        fault.steps[:0] = [(str(index), str(index)), ("member", "")]
+                    faults = [*(faults or ()), *found]
             return faults
 
         return run
@@ -128,14 +150,19 @@ class _Compiler:
         key, value_of, length = self.compile(shape.key), self.compile(shape.value), _length(shape)
         if key is None and value_of is None and length is None:
             return None
+        plain = not isinstance(shape.value, StructureShape | ListShape | MapShape)
+        keys, values = _within(shape.key, self._open), _within(shape.value, self._open) if plain else []
 
         def run(value: Any) -> list[Fault] | None:
             faults = length(value) if length is not None else None
             for name, item in value.items():
-                found = [*((key(name) or ()) if key else ()), *((value_of(item) or ()) if value_of else ())]
-                for fault in found:
-                    fault.steps[:0] = [(str(name), str(name)), ("member", "")]
-                if found:
+                if key is not None and key(name):
+                    return [*(faults or ()), Fault("map key", value, keys, shape.key)]
+                if value_of is not None and (found := value_of(item)):
+                    if plain:
+                        return [*(faults or ()), Fault("map value", value, values, shape.value)]
+                    for fault in found:
+                        fault.steps[:0] = [(str(name), str(name)), ("member", "")]
                     faults = [*(faults or ()), *found]
             return faults
 
@@ -225,6 +252,9 @@ _CORAL = {
     "pattern": "Member must satisfy regular expression pattern: {limit}",
     "min length": "Member must have length greater than or equal to {limit}",
     "max length": "Member must have length less than or equal to {limit}",
+    "member": "Member must satisfy constraint: [{limit}]",
+    "map key": "Map keys must satisfy constraint: [{limit}]",
+    "map value": "Map value must satisfy constraint: [{limit}]",
     "min": "Member must have value greater than or equal to {limit}",
     "max": "Member must have value less than or equal to {limit}",
 }
@@ -233,6 +263,8 @@ _CORAL = {
 def _shown(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(str(item) for item in value)[:_SHOWN] + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}={item}" for key, item in value.items())[:_SHOWN] + "}"
     if isinstance(value, bytes):
         return f"java.nio.HeapByteBuffer[pos=0 lim={len(value)} cap={len(value)}]"
     return str(value)[:_SHOWN]

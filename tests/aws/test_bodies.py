@@ -294,9 +294,8 @@ def test_a_bomb_does_not_go_off() -> None:
 
 def test_boto3s_own_compression_and_checksums_arrive(live: str) -> None:
     config = Config(retries={"max_attempts": 0}, request_min_compression_size_bytes=100)
-    options = {
-        "endpoint_url": live, "region_name": REGION, "aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "config": config,
-    }  # fmt: skip
+    keys = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET}
+    options = {"endpoint_url": live, "region_name": REGION, "config": config, **keys}
     metrics = boto3.client("cloudwatch", **options)  # type: ignore[call-overload]
     metrics.put_metric_data(Namespace="n" * 200, MetricData=[{"MetricName": "m", "Value": 1.5}])
     assert environment.requests[-1].params["MetricData"] == [{"MetricName": "m", "Value": 1.5}]

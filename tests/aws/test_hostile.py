@@ -79,7 +79,7 @@ NAMES = st.lists(
     st.sampled_from(["Filter", "1", "2", "Name", "Value", "InstanceId", "0", "-1", "x", "", "９", "Version"]),
     min_size=1,
     max_size=5,
-).map(".".join)  # noqa: E501
+).map(".".join)
 
 
 @QUIET
@@ -115,9 +115,10 @@ def test_cbor_survives_both_ways(value: object) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\xff", b"\x9b" + b"\xff" * 8, b"\xbb" + b"\xff" * 8, b"\x5b" + b"\xff" * 8, b"\x81" * 5000 + b"\x00", b"\x9f" * 5000,
-     b"\xd8\x23\x61a", b"\xc4\x82\x1b" + b"\xff" * 8 + b"\x01", b"\xc1\x61a", b"\xc1\xfb" + b"\x7f" + b"\xef" * 7, b"\xa1\x01\x02",
-     b"\x00\x00", b"\xf8\x20", b"\x62\xff\xfe", b"\x7f\x41a\xff", b"\x1c"],
+    [b"", b"\xff", b"\x9b" + b"\xff" * 8, b"\xbb" + b"\xff" * 8, b"\x5b" + b"\xff" * 8, b"\x81" * 5000 + b"\x00",
+     b"\x9f" * 5000, b"\xd8\x23\x61a", b"\xc4\x82\x1b" + b"\xff" * 8 + b"\x01", b"\xc1\x61a",
+     b"\xc1\xfb" + b"\x7f" + b"\xef" * 7,
+     b"\xa1\x01\x02", b"\x00\x00", b"\xf8\x20", b"\x62\xff\xfe", b"\x7f\x41a\xff", b"\x1c"],
 )  # fmt: skip
 def test_broken_or_dangerous_cbor_is_refused(data: bytes) -> None:
     with pytest.raises(ApiError) as error:

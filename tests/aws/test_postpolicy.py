@@ -93,12 +93,15 @@ def test_the_size_of_the_file() -> None:
         assert error.value.code == wanted and error.value.fields["ProposedSize"] == size
 
 
+UNTIL = {"expiration": "2030-01-01T00:00:00Z"}
+
+
 @pytest.mark.parametrize(
     "policy",
     ["", "no base64!", base64.b64encode(b"[]").decode(), base64.b64encode(b"{}").decode(),
      base64.b64encode(json.dumps({"expiration": "soon", "conditions": []}).encode()).decode(),
-     base64.b64encode(json.dumps({"expiration": "2030-01-01T00:00:00Z", "conditions": [["like", "$key", "x"]]}).encode()).decode(),
-     base64.b64encode(json.dumps({"expiration": "2030-01-01T00:00:00Z", "conditions": [5]}).encode()).decode()],
+     base64.b64encode(json.dumps({**UNTIL, "conditions": [["like", "$key", "x"]]}).encode()).decode(),
+     base64.b64encode(json.dumps({**UNTIL, "conditions": [5]}).encode()).decode()],
 )  # fmt: skip
 def test_a_broken_policy_is_refused(policy: str) -> None:
     assert refused({"policy": policy}).code == "InvalidPolicyDocument"

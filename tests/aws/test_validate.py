@@ -77,7 +77,7 @@ def test_query_tells_all_faults_at_once() -> None:
     assert (
         "Value '' at 'tags.1.member.key' failed to satisfy constraint: Member must have length greater than or equal to 1"
         in error.text
-    )  # noqa: E501
+    )
     assert "Value null at 'tags.2.member.value' failed to satisfy constraint: Member must not be null" in error.text
 
 
@@ -97,6 +97,20 @@ def test_json_says_validation_exception() -> None:
     )
     enum = refused(kms, "CreateKey", {"KeyUsage": "NONSENSE"})
     assert "Member must satisfy enum value set: [SIGN_VERIFY, ENCRYPT_DECRYPT" in enum.text
+
+
+def test_members_of_lists_and_maps_are_told_together() -> None:
+    sqs = Service("sqs")
+    assert told(refused(sqs, "CreateQueue", {"QueueName": "q", "Attributes": {"Colour": "red"}}))[1].startswith(
+        "1 validation error detected: Value '{Colour=red}' at 'attributes' failed to satisfy constraint: "
+        "Map keys must satisfy constraint: [Member must satisfy enum value set: [All, Policy, "
+    )
+    error = refused(iam, "SimulateCustomPolicy", {"PolicyInputList": ["{}"], "ActionNames": ["ec2:X", "x"]})
+    assert error.text == (
+        "1 validation error detected: Value '[ec2:X, x]' at 'actionNames' failed to satisfy constraint: "
+        "Member must satisfy constraint: [Member must have length less than or equal to 128, "
+        "Member must have length greater than or equal to 3]"
+    )
 
 
 def test_secrets_are_not_repeated() -> None:
