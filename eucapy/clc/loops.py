@@ -8,11 +8,15 @@ deadlines     states that last too long, things to forget      images         wh
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
+from eucapy import pki
 from eucapy.clc.agents import Agents
 from eucapy.clc.config import Config
+from eucapy.clc.objects import WalrusObjects
 from eucapy.clc.reconcilers.cluster_sync import ClusterSync
 from eucapy.clc.reconcilers.deadlines import Deadlines
+from eucapy.clc.reconcilers.images import Images
 from eucapy.clc.reconcilers.observe import Observe
 from eucapy.clc.reconcilers.placement import Placement
 from eucapy.clc.reconcilers.storage_sync import StorageSync
@@ -29,12 +33,14 @@ def build(config: Config, database: Database, agents: Agents, clock: Clock) -> t
     """The loops, and the watches that wake them when an agent has news."""
     loops = Loops()
     zones = list(config.zones)
+    tls = pki.client_context(Path(config.pki), "clc") if config.pki else None
     observe = Observe(database, agents, zones, clock, loops.wake)
     loops.add(Loop("placement", Placement(database, config, clock, loops.wake), NET_S))
     loops.add(Loop("cluster_sync", ClusterSync(database, agents, zones, config.region, observe.generation), NET_S))
     loops.add(Loop("storage_sync", StorageSync(database, agents, zones, clock, loops.wake), NET_S))
     loops.add(Loop("observe", observe, NET_S))
     loops.add(Loop("deadlines", Deadlines(database, config, clock, loops.wake), SWEEP_S))
+    loops.add(Loop("images", Images(database, WalrusObjects(config.walrus_internal_url, tls)), NET_S))
     watches = []
     for zone in zones:
         watches.append(Watch(partial(agents.cluster, zone), partial(loops.wake, "observe")))

@@ -75,7 +75,7 @@ class App:
         self.walrus = Walrus(db, blobs, collector, self._clock, config.region, config.inline_kib << 10)
         keys = self._keys()
         await self._serve_s3(self.walrus, keys)
-        if config.pki:
+        if config.pki or self._given_keys is not None:
             await self._serve_components(self.walrus)
 
     def _keys(self) -> Keys:
@@ -104,7 +104,8 @@ class App:
 
     async def _serve_components(self, walrus: Walrus) -> None:
         config = self._config
-        tls = pki.server_context(Path(config.pki), "walrus")
+        # Without certificates only inside the cloud in one process, on loopback: the store alone has no such port.
+        tls = pki.server_context(Path(config.pki), "walrus") if config.pki else None
         listener = Listener(internal.application(walrus), config.internal_host, config.internal_port, tls)
         self.internal_port = await listener.start()
         self._stack.push_async_callback(listener.stop)

@@ -13,6 +13,8 @@ MODULES = (
     "attachments",
     "dhcp_options",
     "id_format",
+    "image_attributes",
+    "images",
     "instance_types",
     "instances",
     "internet_gateways",

@@ -85,6 +85,28 @@ def merge(
 ) -> list[Device]:
     """The devices of the launch, the root first. Raises InvalidBlockDeviceMapping, InvalidParameterValue and the like."""
     devices = dict(image)
+    for entry in _each_once(wanted):
+        device = entry["DeviceName"]
+        if entry.get("NoDevice") is not None:
+            if device == root_device:
+                raise InvalidBlockDeviceMapping(f"The root device '{device}' cannot be suppressed")
+            devices.pop(device, None)
+        elif device == root_device and root_kind != "ebs":
+            raise InvalidBlockDeviceMapping(
+                "Block device mapping of the root device is not supported for instance-store AMIs"
+            )
+        else:
+            devices[device] = _device(entry, devices.get(device))
+    kept = [one for one in devices.values() if isinstance(one, NewVolume) or _disk_number(one) < kind.disk_count]
+    return sorted(kept, key=lambda one: (one.device != root_device, one.device))
+
+
+def of_request(wanted: Sequence[Mapping[str, Any]]) -> list[Device]:
+    """The mappings of a new image, as they are given."""
+    return [_device(entry, None) for entry in _each_once(wanted) if entry.get("NoDevice") is None]
+
+
+def _each_once(wanted: Sequence[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
     seen: set[str] = set()
     for entry in wanted:
         device = entry.get("DeviceName") or ""
@@ -95,21 +117,14 @@ def merge(
         if device in seen:
             raise InvalidBlockDeviceMapping(f"The device '{device}' is used in more than one block-device mapping")
         seen.add(device)
-        if entry.get("NoDevice") is not None:
-            if device == root_device:
-                raise InvalidBlockDeviceMapping(f"The root device '{device}' cannot be suppressed")
-            devices.pop(device, None)
-        elif entry.get("VirtualName"):
-            devices[device] = NewEphemeral(_ephemeral(entry["VirtualName"]), device)
-        elif device == root_device and root_kind != "ebs":
-            raise InvalidBlockDeviceMapping(
-                "Block device mapping of the root device is not supported for instance-store AMIs"
-            )
-        else:
-            before = devices.get(device)
-            devices[device] = _volume(device, entry.get("Ebs") or {}, before if isinstance(before, NewVolume) else None)
-    kept = [one for one in devices.values() if isinstance(one, NewVolume) or _disk_number(one) < kind.disk_count]
-    return sorted(kept, key=lambda one: (one.device != root_device, one.device))
+        yield entry
+
+
+def _device(entry: Mapping[str, Any], before: Device | None) -> Device:
+    device = entry["DeviceName"]
+    if entry.get("VirtualName"):
+        return NewEphemeral(_ephemeral(entry["VirtualName"]), device)
+    return _volume(device, entry.get("Ebs") or {}, before if isinstance(before, NewVolume) else None)
 
 
 def _volume(device: str, ebs: Mapping[str, Any], before: NewVolume | None) -> NewVolume:
