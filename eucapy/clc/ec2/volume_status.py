@@ -10,7 +10,8 @@ from eucapy.clc.context import Call
 from eucapy.clc.ec2 import paging
 from eucapy.clc.ec2.errors import InvalidParameterValue, MissingParameter
 from eucapy.clc.ec2.service import ec2
-from eucapy.clc.ec2.volumes import require, zone_ids
+from eucapy.clc.ec2.volumes import require
+from eucapy.clc.ec2.zones import zone_ids
 from eucapy.clc.store import volume_filters, volumes
 from eucapy.database import Row
 

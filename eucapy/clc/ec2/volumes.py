@@ -22,8 +22,8 @@ from eucapy.clc.ec2.errors import (
     UnsupportedOperation,
     VolumeInUse,
 )
-from eucapy.clc.ec2.regions import zone_id
 from eucapy.clc.ec2.service import ec2
+from eucapy.clc.ec2.zones import zone_ids
 from eucapy.clc.store import attachments, snapshots, volume_filters, volumes
 from eucapy.clc.store import tags as tag_rows
 from eucapy.database import Row
@@ -138,11 +138,6 @@ async def require(call: Call, volume_id: str) -> Row:
     if row is None:
         raise ids.missing("vol", [volume_id])
     return row
-
-
-def zone_ids(call: Call) -> dict[str, str]:
-    """AWS's short ids of this region's zones, by zone."""
-    return {zone: zone_id(call.region, index) for index, zone in enumerate(call.config.zones)}
 
 
 def zone_of(call: Call, p: Mapping[str, Any]) -> str:
