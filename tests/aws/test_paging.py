@@ -1,0 +1,98 @@
+"""Pages and client tokens: tokens cannot be read into, changed or carried elsewhere; equal requests have equal prints."""
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eucapy.aws import idempotency
+from eucapy.aws.chain import Request
+from eucapy.aws.credentials import NOBODY
+from eucapy.aws.message import Incoming
+from eucapy.aws.paging import InvalidNextToken, Pager, max_results
+from eucapy.errors import ApiError
+from tests.aws.edge import ec2
+
+PAGER = Pager(b"secret")
+
+
+@given(st.dictionaries(st.text(max_size=5), st.one_of(st.integers(-100, 100), st.text(max_size=9))))
+def test_a_token_gives_its_state_back(state: dict[str, Any]) -> None:
+    token = PAGER.seal("ec2:DescribeInstances", "1", state)
+    assert PAGER.open("ec2:DescribeInstances", "1", token) == state
+
+
+def test_no_token_is_the_first_page() -> None:
+    assert PAGER.open("a", "1", None) is None
+    assert PAGER.open("a", "1", "") is None
+
+
+def test_a_token_is_of_one_operation_and_account() -> None:
+    token = PAGER.seal("ec2:DescribeInstances", "1", {"after": "i-1"})
+    for operation, account, pager in (
+        ("ec2:DescribeVolumes", "1", PAGER),
+        ("ec2:DescribeInstances", "2", PAGER),
+        ("ec2:DescribeInstances", "1", Pager(b"other")),
+    ):
+        with pytest.raises(InvalidNextToken):
+            pager.open(operation, account, token)
+
+
+@pytest.mark.parametrize("token", ["x", "ä", "AAAA", base64.b64encode(b"0" * 40).decode(), "=" * 9, "A" * 5000])
+def test_a_token_that_we_did_not_make_is_refused(token: str) -> None:
+    with pytest.raises(InvalidNextToken):
+        PAGER.open("a", "1", token)
+
+
+def test_every_changed_byte_is_noticed() -> None:
+    raw = base64.urlsafe_b64decode(PAGER.seal("a", "1", {"after": "i-1"}))
+    for at in range(len(raw)):
+        changed = raw[:at] + bytes((raw[at] ^ 1,)) + raw[at + 1 :]
+        with pytest.raises(InvalidNextToken):
+            PAGER.open("a", "1", base64.urlsafe_b64encode(changed).decode())
+
+
+def test_max_results() -> None:
+    assert max_results({}) is None
+    assert max_results({}, default=100) == 100
+    assert max_results({"MaxResults": 5}) == 5
+    for value, words in ((4, "greater than 5"), (1001, "less than 1000")):
+        with pytest.raises(ApiError, match=words):
+            max_results({"MaxResults": value})
+    with pytest.raises(ApiError, match="The parameter instancesSet cannot be used with the parameter maxResults"):
+        max_results({"MaxResults": 5, "InstanceIds": ["i-1"]}, never_with="InstanceIds")
+    assert max_results({"MaxResults": 5, "InstanceIds": []}, never_with="InstanceIds") == 5
+
+
+def request(action: str, **params: Any) -> Request:
+    operation = ec2.model.operation(action)
+    return Request(ec2, operation, action, params, NOBODY, Incoming("POST", "/", "", {}), "us-east-1", "", "ec2")
+
+
+def test_dry_runs() -> None:
+    assert idempotency.wants_dry_run(request("RunInstances", DryRun=True))
+    assert not idempotency.wants_dry_run(request("RunInstances", DryRun=False))
+    assert not idempotency.wants_dry_run(request("RunInstances"))
+
+
+def test_client_tokens() -> None:
+    assert idempotency.client_token(request("RunInstances", ClientToken="t")) == "t"
+    assert idempotency.client_token(request("RunInstances")) is None
+    assert idempotency.client_token(request("DescribeRegions")) is None
+    with pytest.raises(ApiError):
+        idempotency.client_token(request("RunInstances", ClientToken="t" * 65))
+
+
+def test_a_fingerprint_is_of_what_is_asked() -> None:
+    one = idempotency.fingerprint(request("RunInstances", ClientToken="t", MinCount=1, MaxCount=2, ImageId="ami-1"))
+    assert one == idempotency.fingerprint(
+        request("RunInstances", ImageId="ami-1", MaxCount=2, MinCount=1, ClientToken="u")
+    )
+    assert one != idempotency.fingerprint(
+        request("RunInstances", ClientToken="t", MinCount=1, MaxCount=3, ImageId="ami-1")
+    )
+    assert one != idempotency.fingerprint(
+        request("CreateVolume", ClientToken="t", MinCount=1, MaxCount=2, ImageId="ami-1")
+    )
