@@ -54,7 +54,7 @@ class RegisteredAgents:
 
 
 class InstanceReads:
-    """Console, screenshot and sensors of an instance, asked of the zone that has it."""
+    """Console, screenshot and sensors of an instance, asked of the zone that has it. LookupError when none answers."""
 
     def __init__(self, agents: Agents, zones: list[str]) -> None:
         self._agents, self._zones = agents, zones
@@ -80,4 +80,4 @@ class InstanceReads:
                 continue
             except Unreachable as error:
                 silent = error
-        raise silent or LookupError(f"{instance_id} is on no node")
+        raise LookupError(f"{instance_id} is on no node that answers") from silent

@@ -30,8 +30,6 @@ from eucapy.database import Row
 from eucapy.lifecycle import instance as life
 from eucapy.lifecycle.instance import INSTANCE
 
-LONGEST_PAGE = 1000
-
 
 @ec2.action("DescribeInstances")
 async def describe_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,8 +42,9 @@ async def describe_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]
         conditions.append(instances.table.c.id.in_(wanted))
     reservation, _, index = paging.position(call, token).partition("/")
     after = (reservation, int(index)) if reservation else None
-    rows = await instances.page(call.tx, call.account, conditions, after, paging.one_more(limit or LONGEST_PAGE) or 0)
-    rows, more = paging.cut(rows, limit or LONGEST_PAGE)
+    most = limit or instances.LONGEST_PAGE
+    rows = await instances.page(call.tx, call.account, conditions, after, most + 1)
+    rows, more = paging.cut(rows, most)
     shown = await instance_views.shown(call, rows, rendered=True)
     out: dict[str, Any] = {"Reservations": instance_views.reservations(rows, shown)}
     if more:
@@ -58,9 +57,7 @@ async def start_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     rows = await required(call, p["InstanceIds"])
     for row in rows:
         if row.state not in (life.STOPPED, life.PENDING, life.RUNNING):
-            raise IncorrectInstanceState(
-                f"The instance '{row.id}' is not in a state from which it can be started."
-            )
+            raise IncorrectInstanceState(f"The instance '{row.id}' is not in a state from which it can be started.")
     stopped = [row for row in rows if row.state == life.STOPPED]
     for row in stopped:
         if not await how_many_fit(call.tx, call.config, demand_of(row), 1):
@@ -93,9 +90,7 @@ async def stop_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     force = bool(p.get("Force"))
     for row in rows:
         if row.state not in (life.RUNNING, life.STOPPING, life.STOPPED):
-            raise IncorrectInstanceState(
-                f"The instance '{row.id}' is not in a state from which it can be stopped."
-            )
+            raise IncorrectInstanceState(f"The instance '{row.id}' is not in a state from which it can be stopped.")
         if row.keep_from_stop:
             raise OperationNotPermitted(
                 f"The instance '{row.id}' may not be stopped. Modify its 'disableApiStop' instance attribute and try again."
@@ -104,9 +99,7 @@ async def stop_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     for row in rows:
         if row.state == life.RUNNING:
             why = transitions.by_user(call.now)
-            await advance(
-                call.tx, INSTANCE, row, "stop", run=False, force_stop=force, state_at=call.now, **why
-            )
+            await advance(call.tx, INSTANCE, row, "stop", run=False, force_stop=force, state_at=call.now, **why)
         elif row.state == life.STOPPING and force:
             await instances.set_values(call.tx, row.id, force_stop=True)
     _wake(call, "cluster_sync")
@@ -118,9 +111,7 @@ async def reboot_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     rows = await required(call, p["InstanceIds"])
     for row in rows:
         if row.state not in (life.RUNNING, life.PENDING):
-            raise IncorrectInstanceState(
-                f"The instance '{row.id}' is not in a state from which it can be rebooted."
-            )
+            raise IncorrectInstanceState(f"The instance '{row.id}' is not in a state from which it can be rebooted.")
     for row in rows:
         if row.state == life.RUNNING:
             await instances.set_values(call.tx, row.id, reboots=row.reboots + 1)

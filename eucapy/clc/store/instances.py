@@ -92,6 +92,11 @@ table = sa.Table(
 lifecycle_table(life.INSTANCE, table)
 
 
+LONGEST_PAGE = 1000
+"""The most instances that one answer shows."""
+
+METADATA_COLUMNS = ("metadata_enabled", "metadata_tokens", "metadata_hops", "metadata_ipv6", "metadata_tags")
+
 _BULKY = ("user_data", "public_key", "root", "ephemerals", "uuid")
 _SHOWN = [column for column in table.c if column.name not in _BULKY]
 
