@@ -116,7 +116,7 @@ class OperatorPort:
             {
                 "node": name,
                 "zone": row["zone"],
-                "state": "up" if row["reachable"] and not row["fault_code"] else "down",
+                "state": _node_state(row),
                 "cpus": row["cpus"],
                 "memory_mib": row["memory_mib"],
                 "disk_free_gib": row["disk_free_gib"],
@@ -137,6 +137,13 @@ class OperatorPort:
             for c in found["components"]
         ]
         return web.json_response({"components": components, "nodes": nodes, "loops": loops})
+
+
+def _node_state(row: dict[str, Any]) -> str:
+    """`starting` until the node has said what it has to give: before that nothing can be placed on it."""
+    if not row["reachable"] or row["fault_code"]:
+        return "down"
+    return "up" if row["memory_mib"] else "starting"
 
 
 def _controller(component: dict[str, Any], nodes: list[dict[str, Any]], failing: dict[str, str]) -> str:
