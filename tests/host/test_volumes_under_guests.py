@@ -1,0 +1,109 @@
+"""Guests whose disks are volumes: real QEMU guests over real exports, snapshots under them, exporters that die."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from eucapy.drivers.block.files import FilesDriver
+from eucapy.drivers.hypervisor.base import Disk, NbdSource, Power, Reason, disk_serial
+from eucapy.drivers.hypervisor.libvirtd import Libvirtd
+from tests.drivers.hypervisor.benches import LibvirtBench
+from tests.harness.libvirtd import libvirtd
+from tests.harness.starter import starter_image
+
+pytestmark = [pytest.mark.host, pytest.mark.guest]
+
+V1, V2, S1, S2 = "vol-00000000000000001", "vol-00000000000000002", "snap-0000000000000001", "snap-0000000000000002"
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Libvirtd]:
+    with libvirtd() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def image() -> Path:
+    return starter_image().qcow2
+
+
+@pytest.fixture
+async def guests(daemon: Libvirtd, tmp_path: Path, image: Path) -> AsyncIterator[LibvirtBench]:
+    bench = LibvirtBench(tmp_path, daemon, image)
+    yield bench
+    await bench.close()
+
+
+@pytest.fixture
+def run_folder() -> Iterator[Path]:
+    """Short enough for the paths of sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="sc-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def pool(tmp_path: Path, run_folder: Path) -> AsyncIterator[FilesDriver]:
+    driver = FilesDriver(tmp_path / "pool", run_folder)
+    await driver.open(lambda: None)
+    yield driver
+    for volume in (await driver.observe()).volumes.values():
+        for attachment_id in volume.exports:
+            await driver.remove_export(volume.volume_id, attachment_id)
+    await driver.close()
+
+
+async def disk(pool: FilesDriver, volume_id: str, attachment_id: str) -> Disk:
+    """The exported volume as a disk of a domain."""
+    parts = urlsplit(await pool.ensure_export(volume_id, attachment_id))
+    return Disk(
+        serial=disk_serial(volume_id), source=NbdSource(parse_qs(parts.query)["socket"][0], parts.path.lstrip("/"))
+    )
+
+
+async def boot(guests: LibvirtBench, name: str, root: Disk) -> None:
+    await guests.driver.ensure_defined(guests.spec(name, root))
+    await guests.driver.start(name)
+    await guests.until_console(name, "READY")
+
+
+async def test_a_guest_lives_on_a_volume_and_its_copy_lives_on_a_snapshot_of_it(
+    guests: LibvirtBench, pool: FilesDriver, run_folder: Path, image: Path
+) -> None:
+    """Image → snapshot → volume → guest; a snapshot under the running guest → another volume → another guest. Then the
+    first guest's export dies: the guest stops at its next write, and goes on from there when the export is back."""
+    await pool.import_snapshot(S1, image, "qcow2", 1)
+    await pool.ensure_volume(V1, 1, S1)
+    await boot(guests, "i-1", await disk(pool, V1, "att-1"))
+
+    await pool.ensure_snapshot(S2, V1)
+    await pool.ensure_volume(V2, 1, S2)
+    await boot(guests, "i-2", await disk(pool, V2, "att-2"))
+    await guests.driver.undefine("i-2")
+    await pool.remove_export(V2, "att-2")
+
+    os.kill(int((run_folder / V1 / "pid").read_text()), signal.SIGKILL)
+    await guests.until("the death is seen", lambda: unreachable(pool, V1))
+    await guests.driver.reboot("i-1")
+    stalled = await guests.until_power("i-1", Power.PAUSED)
+    assert stalled.reason is Reason.IO_ERROR
+    await pool.ensure_export(V1, "att-1")
+
+    async def ready_again() -> bool:
+        # The first resume may only find that the old connection is dead, and pause again.
+        await guests.driver.resume("i-1")
+        return (await guests.driver.console_output("i-1")).count(b"READY") >= 2
+
+    await guests.until("READY after the disk came back", ready_again)
+
+
+async def unreachable(pool: FilesDriver, volume_id: str) -> bool:
+    return not any((await pool.observe()).volumes[volume_id].exports.values())
