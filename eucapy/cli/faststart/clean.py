@@ -2,7 +2,7 @@
 
 In an order that leaves nothing running without its keeper: programs, guests, volume exports, network, units and links,
 the AWS profile, and last the data folder with the record of all this. Every part is found by what only this cloud has:
-its data folder (in the command lines of its processes), the prefix of its network namespaces, its own table's name, and
+its data folder (in the command lines of its processes), the prefix of its network namespaces and what is named after it, and
 the list of files in its record. It can be run again after a failure.
 """
 
@@ -21,10 +21,10 @@ from eucapy.cli.faststart.programs import programs_of
 from eucapy.cli.faststart.progress import Progress
 from eucapy.cli.faststart.running import stop_programs
 from eucapy.cli.installation import FOLDERS, Installation, Record
+from eucapy.drivers.network import netns
 from eucapy.run import RunError, run_now
 
-NAMESPACES = Path("/run/netns")
-NFT_TABLE = ("inet", "eucapy")
+TABLE_FAMILIES = ("inet", "arp")
 _END_WITHIN_S = 10.0
 _OWN_FILES = (*FOLDERS, "installation.json")
 
@@ -80,13 +80,14 @@ def end_processes(data: Path) -> int:
     return len(found)
 
 
-def remove_network(record: Record, namespaces: Path = NAMESPACES) -> int:
-    """Remove this cloud's namespaces (with all links and rules in them) and its table; how many namespaces."""
-    found = sorted(path.name for path in namespaces.glob(f"{record.prefix}*")) if namespaces.is_dir() else []
+def remove_network(record: Record) -> int:
+    """Remove this cloud's namespaces (with all links and rules in them) and its tables; how many namespaces."""
+    found = netns.of_vpcs(record.prefix)
     for name in found:
         run_now("ip", "netns", "delete", name, check=False)
-    with contextlib.suppress(RunError):
-        run_now("nft", "delete", "table", *NFT_TABLE, check=False)
+    for family in TABLE_FAMILIES:
+        with contextlib.suppress(RunError):
+            run_now("nft", "delete", "table", family, netns.node_table(record.prefix), check=False)
     return len(found)
 
 

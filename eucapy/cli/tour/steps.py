@@ -41,7 +41,7 @@ STEPS: tuple[Step, ...] = (
         "A region is a cloud; a zone is a group of machines in it with a power supply of their own.",
         (
             Command("aws sts get-caller-identity"),
-            Command("aws ec2 describe-availability-zones --query AvailabilityZones[].[ZoneName,State] --output text"),
+            Command("aws ec2 describe-availability-zones --query 'AvailabilityZones[].[ZoneName,State]' --output text"),
         ),
     ),
     Step(
@@ -49,10 +49,10 @@ STEPS: tuple[Step, ...] = (
         "An image is what an instance's disk starts as. The one that was installed with the cloud is small and boots "
         "in seconds; `eucapy image menu` shows others.",
         (
-            Command("aws ec2 describe-images --query Images[].[ImageId,Name,State] --output text"),
+            Command("aws ec2 describe-images --query 'Images[].[ImageId,Name,State]' --output text"),
             Command(
-                "aws ec2 describe-images --filters Name=name,Values=eucapy-starter-* Name=state,Values=available "
-                "--query Images[0].ImageId --output text",
+                "aws ec2 describe-images --filters 'Name=name,Values=eucapy-starter-*' Name=state,Values=available "
+                "--query 'Images[0].ImageId' --output text",
                 save="image",
             ),
         ),
@@ -92,19 +92,19 @@ STEPS: tuple[Step, ...] = (
         (
             Command(
                 "aws ec2 run-instances --image-id {image} --instance-type t2.nano --key-name {tag} "
-                "--security-group-ids {group} --query Instances[0].InstanceId --output text",
+                "--security-group-ids {group} --query 'Instances[0].InstanceId' --output text",
                 save="instance",
             ),
             Command("aws ec2 create-tags --resources {instance} --tags Key=Name,Value=tour"),
             Command("aws ec2 wait instance-running --instance-ids {instance}"),
             Command(
                 "aws ec2 describe-instances --instance-ids {instance} "
-                "--query Reservations[0].Instances[0].PublicIpAddress --output text",
+                "--query 'Reservations[0].Instances[0].PublicIpAddress' --output text",
                 save="address",
             ),
         ),
         undo=(
-            "aws ec2 terminate-instances --instance-ids {instance} --query TerminatingInstances[0].CurrentState.Name",
+            "aws ec2 terminate-instances --instance-ids {instance} --query 'TerminatingInstances[0].CurrentState.Name'",
             "aws ec2 wait instance-terminated --instance-ids {instance}",
         ),
         undone_first=True,  # its end sets attached volumes free
@@ -124,7 +124,7 @@ STEPS: tuple[Step, ...] = (
         (
             Command(
                 "aws ec2 describe-instances --instance-ids {instance} "
-                "--query Reservations[0].Instances[0].Placement.AvailabilityZone --output text",
+                "--query 'Reservations[0].Instances[0].Placement.AvailabilityZone' --output text",
                 save="zone",
             ),
             Command(
@@ -185,7 +185,7 @@ STEPS: tuple[Step, ...] = (
             Command("aws s3 cp {note_file} s3://{tag}/note.txt --no-progress"),
             Command("aws s3 ls s3://{tag}"),
             Command("aws s3 presign s3://{tag}/note.txt --expires-in 60", save="url"),
-            Command("curl -sS {url}"),
+            Command("curl -sS '{url}'"),
         ),
         undo=("aws s3 rb s3://{tag} --force",),
     ),
