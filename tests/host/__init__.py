@@ -1,1 +1,1 @@
-"""Tests that need root and the real parts of a host."""
+"""The real thing: root, libvirt, guests, packets."""
