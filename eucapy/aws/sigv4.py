@@ -160,6 +160,7 @@ def _credential(text: str, presigned: bool) -> tuple[str, str, str, str]:
     return parts[0], parts[1], parts[2], parts[3]
 
 
+@lru_cache(maxsize=256)
 def _timestamp(text: str, presigned: bool = False) -> tuple[str, float]:
     for parser in (parse_compact, parse_http_date, parse_iso):
         try:

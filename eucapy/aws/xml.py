@@ -94,7 +94,7 @@ class XmlCompiler:
 
     def __init__(self, timestamp: Formatter) -> None:
         self._timestamp = timestamp
-        self._content: dict[str, Writer] = {}
+        self._structures: dict[str, _Members] = {}
 
     def member(self, shape: Shape, name: str) -> Writer:
         """The writer of a structure's member: chooses the tag as the model says."""
@@ -115,19 +115,21 @@ class XmlCompiler:
             return self._map(shape, tag, attributes, flat)
         return self._scalar(shape, tag, attributes)
 
+    def _members(self, shape: StructureShape) -> _Members:
+        known = self._structures.get(shape.name)
+        if known is None:
+            known = self._structures[shape.name] = _Members(self, shape)
+        return known
+
     def content(self, shape: StructureShape) -> Writer:
         """The writer of a structure's members without its tag."""
-        known = self._content.get(shape.name)
-        if known is not None:
-            return known
-        members = _Members(self, shape)
+        members = self._members(shape)
 
         def write(value: Any) -> str:
             if value.__class__ is Rendered:
                 return value
             return "".join([members[name](item) for name, item in value.items() if item is not None])
 
-        self._content[shape.name] = write
         return write
 
     def _structure_element(self, shape: StructureShape, tag: str, attributes: str) -> Writer:
@@ -135,9 +137,15 @@ class XmlCompiler:
         content = self.content(shape)
         opening, closing, empty = f"<{tag}{attributes}>", f"</{tag}>", f"<{tag}{attributes}/>"
         if not in_tag:
+            members = self._members(shape)
 
             def write(value: Any) -> str:
-                inner = content(value)
+                # `content` once more, in line: this is the innermost loop of every Describe call.
+                inner: str
+                if value.__class__ is Rendered:
+                    inner = value
+                else:
+                    inner = "".join([members[name](item) for name, item in value.items() if item is not None])
                 return f"{opening}{inner}{closing}" if inner else empty
 
             return write
@@ -153,9 +161,9 @@ class XmlCompiler:
 
     def _list(self, shape: ListShape, tag: str, attributes: str, flat: bool) -> Writer:
         if flat:
-            item = self._item(shape.member, tag, attributes)
+            item = self.element(shape.member, tag, attributes)
             return lambda values: "".join([item(value) for value in values])
-        item = self._item(shape.member, shape.member.serialization.get("name", "member"), "")
+        item = self.element(shape.member, shape.member.serialization.get("name", "member"))
         opening, closing, empty = f"<{tag}{attributes}>", f"</{tag}>", f"<{tag}{attributes}/>"
 
         def write(values: Any) -> str:
@@ -164,23 +172,9 @@ class XmlCompiler:
 
         return write
 
-    def _item(self, shape: Shape, tag: str, attributes: str) -> Writer:
-        # Compiled at the first item: a list of structures that contain such lists would never end otherwise.
-        made: Writer | None = None
-
-        def write(value: Any) -> str:
-            nonlocal made
-            if made is None:
-                made = self.element(shape, tag, attributes)
-            return made(value)
-
-        return (
-            write if isinstance(shape, StructureShape | ListShape | MapShape) else self.element(shape, tag, attributes)
-        )
-
     def _map(self, shape: MapShape, tag: str, attributes: str, flat: bool) -> Writer:
         key = self.element(shape.key, shape.key.serialization.get("name", "key"))
-        value_of = self._item(shape.value, shape.value.serialization.get("name", "value"), "")
+        value_of = self.element(shape.value, shape.value.serialization.get("name", "value"))
         entry = tag if flat else "entry"
 
         def entries(values: Mapping[str, Any]) -> str:
