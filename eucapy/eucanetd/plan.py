@@ -132,7 +132,8 @@ def desire(intent: Intent, observed: Observed, layout: Layout) -> Desired:
         )
     try:
         taps_named = _sound(text.link, (port.tap for port in laid.ports.values()))
-        desired.items[NODE_ITEM] = compile_node(layout, taps_named, public, _sound(text.ip, intent.nodes.values()))
+        nodes = _sound(text.ip, intent.nodes.values())
+        desired.items[NODE_ITEM] = compile_node(layout, taps_named, public, nodes, observed.barriers)
     except ValueError as error:
         desired.faults[NODE_ITEM] = Fault(code="InvalidSpec", message=str(error), final=True)
     return desired

@@ -12,7 +12,7 @@ from typing import Any
 from eucapy.clock import SystemClock
 from eucapy.drivers.network.base import NetworkDriver
 from eucapy.drivers.network.linux import LinuxNetwork
-from eucapy.drivers.network.model import Drop, Namespace, Resolver
+from eucapy.drivers.network.removal import remove_everything
 from eucapy.eucanetd.agent import NetworkController
 from eucapy.eucanetd.compile.layout import Layout
 from eucapy.wire.contract import Cursor
@@ -72,9 +72,7 @@ class Node:
     async def remove_everything(self) -> None:
         """The host is wiped: no namespace, no resolver of ours."""
         driver = LinuxNetwork(prefix=self.prefix, folder=self.folder / "run", home=self.host.name)
-        seen = await driver.observe()
-        await driver.apply([Drop(thing) for thing in seen.things if isinstance(thing, Resolver)])
-        await driver.apply([Drop(thing) for thing in seen.things if isinstance(thing, Namespace)])
+        await remove_everything(driver)
         await driver.close()
 
 

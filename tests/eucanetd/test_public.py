@@ -139,3 +139,28 @@ async def test_guests_reach_the_hosts_ports_that_are_opened_to_them_and_no_other
         cloud.node.host.serve(22)
         assert guest.reaches(cloud.node.host.public, 8773) == PUBLIC_ONE
         assert not guest.reaches(cloud.node.host.public, 22)
+
+
+async def test_a_firewall_of_the_hosts_own_that_forwards_nothing_is_passed_and_else_left_as_it_is() -> None:
+    docker = "table ip filter {\n chain FORWARD {\n type filter hook forward priority filter; policy %s;\n }\n}\n"
+    async with network_cloud() as cloud:
+        host = cloud.node.host
+        host.run("nft", "-f", "-", stdin=docker % "drop")
+        await cloud.node.give([vpc()], [ONE])
+        guest = cloud.node.guest(ONE)
+        status = await cloud.node.settle()
+        assert status.ports["eni-1"].plugged
+        assert cloud.net.internet.ping(PUBLIC_ONE)
+        assert guest.ping(INTERNET)
+
+        host.run("nft", "flush", "chain", "ip", "filter", "FORWARD")
+        await cloud.node.settle()
+        assert guest.ping(INTERNET)
+        host.run("nft", "-f", "-", stdin=docker % "accept")
+        await cloud.node.settle()
+        assert guest.ping(INTERNET)
+        await cloud.node.agent.close()
+        await cloud.node.remove_everything()
+        assert (
+            "accept\n" not in host.run("nft", "list", "chain", "ip", "filter", "FORWARD").stdout.split("policy")[1][8:]
+        )

@@ -26,11 +26,13 @@ from eucapy.drivers.network.model import (
 
 
 class FakeNetwork:
-    """A node's network in memory. `announced` lists the public addresses that were announced, oldest first."""
+    """A node's network in memory. `announced` lists the public addresses that were announced, oldest first; `barriers` are the
+    chains of a firewall of the host's own."""
 
     def __init__(self, *, mtus: dict[str, int] | None = None) -> None:
         self.announced: list[str] = []
         self.steps_taken = 0
+        self.barriers: set[tuple[str, str, str]] = set()
         self._things: dict[Hashable, Thing] = {}
         self._waiting: set[str] = set()
         self._mtus = dict(mtus or {})
@@ -47,6 +49,7 @@ class FakeNetwork:
             things=frozenset(t for t in self._things.values() if t.namespace not in self._broken),
             waiting_taps=frozenset(self._waiting),
             mtus=dict(self._mtus),
+            barriers=frozenset(self.barriers),
             broken=dict(self._broken),
         )
 

@@ -173,6 +173,20 @@ class PublicAddress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """What goes to and comes from our guests passes another's chain of the forward hook, whose policy is to drop."""
+
+    namespace: str
+    family: str
+    table: str
+    chain: str
+
+    @property
+    def key(self) -> Hashable:
+        return ("passage", self.namespace, self.family, self.table, self.chain)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolver:
     """DHCP and DNS of a namespace. `config` is dnsmasq's file, in which {folder} stands for the folder of its files;
     `hosts` and `leases` are its host file and DHCP host file, which it takes over without a restart."""
@@ -190,7 +204,7 @@ class Resolver:
 
 
 Thing: TypeAlias = (
-    Namespace | Setting | Ruleset | Link | Neighbour | Forwarding | Address | Route | PublicAddress | Resolver
+    Namespace | Setting | Ruleset | Link | Neighbour | Forwarding | Address | Route | PublicAddress | Passage | Resolver
 )
 
 ORDER: tuple[type, ...] = (
@@ -203,6 +217,7 @@ ORDER: tuple[type, ...] = (
     Address,
     Route,
     PublicAddress,
+    Passage,
     Resolver,
 )
 """Things are put in this order and dropped in the opposite one: rules stand before the first packet can come."""
@@ -237,12 +252,14 @@ class Observed:
     """What a driver found: our things, by place, and taps in the node's namespace that wait to be adopted.
 
     `broken` names the places that could not be read, with the reason; of these nothing is known. `mtus` has every address
-    of the node's own namespace and the MTU of the link that carries it.
+    of the node's own namespace and the MTU of the link that carries it. `barriers` are (family, table, chain) of others'
+    nftables chains that let nothing through the node unless they know it.
     """
 
     things: frozenset[Thing] = frozenset()
     waiting_taps: frozenset[str] = frozenset()
     mtus: dict[str, int] = field(default_factory=dict)
+    barriers: frozenset[tuple[str, str, str]] = frozenset()
     broken: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -13,7 +13,7 @@ from typing import Protocol
 from eucapy.drivers.network.base import NetworkDriver
 from eucapy.drivers.network.fake import FakeNetwork
 from eucapy.drivers.network.linux import LinuxNetwork
-from eucapy.drivers.network.model import Drop, Namespace, Resolver
+from eucapy.drivers.network.removal import remove_everything
 from tests.harness.topology import open_tap, topology
 
 UNDERLAY = "10.8.0.1"
@@ -64,9 +64,7 @@ class LinuxBench:
     async def close(self) -> None:
         for tap in list(self._held):
             self.unplug(tap)
-        seen = await self.driver.observe()
-        for kind in (Resolver, Namespace):
-            await self.driver.apply([Drop(thing) for thing in seen.things if isinstance(thing, kind)])
+        await remove_everything(self.driver)
         await self.driver.close()
 
 

@@ -29,6 +29,7 @@ from eucapy.drivers.network.model import (
     Thing,
     digest,
 )
+from eucapy.drivers.network.removal import remove_everything
 from tests.drivers.network.benches import UNDERLAY, UPLINK, Bench, bench
 
 VNI = 4711
@@ -223,3 +224,12 @@ async def test_the_mtu_of_the_underlay_is_seen(on: Bench) -> None:
 
 async def test_an_announcement_needs_no_listener(on: Bench) -> None:
     await on.driver.apply([Announce(PublicAddress(namespace=NODE, link=UPLINK, ip="198.51.100.77"))])
+
+
+async def test_removing_everything_leaves_nothing_and_can_be_done_again(on: Bench) -> None:
+    on.plug("tap1")
+    await on.driver.apply([Put(thing) for thing in everything(on)])
+    on.unplug("tap1")
+    assert await remove_everything(on.driver) == 1
+    assert {thing for thing in (await on.driver.observe()).things if not isinstance(thing, Setting)} == set()
+    assert await remove_everything(on.driver) == 0

@@ -13,7 +13,7 @@ from pyroute2 import NetlinkError
 
 from eucapy.drivers.network import netns
 from eucapy.drivers.network.base import Capabilities, StepFailed
-from eucapy.drivers.network.linux import links, namespaces, publics, routes, rulesets
+from eucapy.drivers.network.linux import links, namespaces, passages, publics, routes, rulesets
 from eucapy.drivers.network.linux.events import LinkEvents
 from eucapy.drivers.network.linux.places import Place, Places
 from eucapy.drivers.network.linux.resolvers import Resolvers
@@ -28,6 +28,7 @@ from eucapy.drivers.network.model import (
     Namespace,
     Neighbour,
     Observed,
+    Passage,
     PublicAddress,
     Put,
     Resolver,
@@ -67,6 +68,7 @@ class LinuxNetwork:
             Address: routes.put_address,
             Route: routes.put_route,
             PublicAddress: publics.put,
+            Passage: passages.put,
             Resolver: lambda thing, places: self._resolvers.put(thing),
         }
         self._drop: dict[type, Callable[[Any, Places], None]] = {
@@ -79,6 +81,7 @@ class LinuxNetwork:
             Address: routes.drop_address,
             Route: routes.drop_route,
             PublicAddress: publics.drop,
+            Passage: passages.drop,
             Resolver: lambda thing, places: self._resolvers.drop(thing),
         }
 
@@ -127,6 +130,9 @@ class LinuxNetwork:
                 things.add(Setting(namespace=NODE, name=name.replace("/", "."), value=value))
             things |= set(_contents(node, messages))
             things |= publics.observe(node, all_names, routes.others(node, things))
+            forward_chains = passages.chains(node)
+            barriers = frozenset(chain for chain, drops in forward_chains.items() if drops)
+            things |= set(passages.observe(node, forward_chains))
             for name in netns.of_vpcs(self._prefix):
                 try:
                     place = places[name]
@@ -138,7 +144,7 @@ class LinuxNetwork:
                     places.forget(name)
                 things |= found
             things |= set(self._resolvers.observe(self._prefix))
-        return Observed(things=frozenset(things), waiting_taps=waiting, mtus=mtus, broken=broken)
+        return Observed(things=frozenset(things), waiting_taps=waiting, mtus=mtus, barriers=barriers, broken=broken)
 
     def _apply(self, steps: Sequence[Step]) -> None:
         with Places(self._prefix, self._home) as places:
