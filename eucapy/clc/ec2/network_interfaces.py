@@ -203,7 +203,7 @@ async def modify_network_interface_attribute(call: Call, p: Mapping[str, Any]) -
     if given[0] == "Description":
         await network_interfaces.update(call.tx, row.id, description=_description(value.get("Value") or ""))
     elif given[0] == "SourceDestCheck":
-        await set_source_dest_check(call, row, bool(value.get("Value")))
+        await network_interfaces.update(call.tx, row.id, source_dest_check=bool(value.get("Value")))
     elif given[0] == "Groups":
         await network_interfaces.set_groups(call.tx, row, await _groups(call, value, row.vpc_id, row.subnet_id))
     else:
@@ -218,7 +218,7 @@ async def reset_network_interface_attribute(call: Call, p: Mapping[str, Any]) ->
     row = await required(call, p["NetworkInterfaceId"])
     if p.get("SourceDestCheck") is None:
         raise MissingParameter(name="sourceDestCheck")
-    await set_source_dest_check(call, row, True)
+    await network_interfaces.update(call.tx, row.id, source_dest_check=True)
     call.wake("cluster_sync")
     return {}
 
@@ -277,13 +277,6 @@ async def required(call: Call, interface_id: str) -> Row:
     if row is None:
         raise ids.missing("eni", [interface_id])
     return row
-
-
-async def set_source_dest_check(call: Call, row: Row, check: bool) -> None:
-    """On the interface, and on the instance that shows its primary one's."""
-    await network_interfaces.update(call.tx, row.id, source_dest_check=check)
-    if row.instance_id and row.device_index == 0:
-        await instances.set_values(call.tx, row.instance_id, source_dest_check=check)
 
 
 async def views(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:

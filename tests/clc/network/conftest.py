@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -29,3 +29,41 @@ def account(region: Cloud) -> str:
 def ec2(region: Cloud, account: str) -> Any:
     """A client of the new account's admin."""
     return region.client("ec2", account)
+
+
+@pytest.fixture(scope="module")
+def image(region: Cloud) -> str:
+    """A public image."""
+    publisher = region.client("ec2", "publisher")
+    volume_id = publisher.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    region.settle()
+    snapshot_id = publisher.create_snapshot(VolumeId=volume_id)["SnapshotId"]
+    region.settle()
+    image_id = publisher.register_image(
+        Name="public",
+        RootDeviceName="/dev/sda1",
+        VirtualizationType="hvm",
+        BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot_id}}],
+    )["ImageId"]
+    region.settle()
+    everybody = {"Add": [{"Group": "all"}]}
+    publisher.modify_image_attribute(ImageId=image_id, LaunchPermission=everybody)
+    return str(image_id)
+
+
+@pytest.fixture
+def run(region: Cloud, ec2: Any, image: str) -> Iterator[Callable[..., str]]:
+    """`run(SubnetId=…)` is the id of a new instance, running; it ends with the test, as its addresses do."""
+    made: list[str] = []
+
+    def launch(settle: bool = True, **given: Any) -> str:
+        wanted = {"ImageId": image, "InstanceType": "t2.nano", "MinCount": 1, "MaxCount": 1, **given}
+        made.append(ec2.run_instances(**wanted)["Instances"][0]["InstanceId"])
+        if settle:
+            region.settle()
+        return made[-1]
+
+    yield launch
+    if made:
+        ec2.terminate_instances(InstanceIds=made)
+        region.settle()

@@ -1,0 +1,213 @@
+"""`specs/network.py`: rows to what a zone is told. Pure, so the rows here are plain values."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eucapy.clc.specs.network import ZoneNetwork, gateway, zone_network
+from eucapy.wire.network import GroupSpec, PortSpec, RuleSpec, SubnetSpec, VpcSpec
+
+A, B = "us-east-1a", "us-east-1b"
+
+
+@dataclass
+class World:
+    """One VPC with a subnet a zone; tests change what they are about."""
+
+    interfaces: list[Any] = field(default_factory=list)
+    vpcs: Sequence[Any] = (SimpleNamespace(id="vpc-1", cidr="10.0.0.0/16", vni=5000, dhcp_options_id="dopt-1"),)
+    subnets: Sequence[Any] = (
+        SimpleNamespace(id="subnet-a", vpc_id="vpc-1", cidr="10.0.1.0/24"),
+        SimpleNamespace(id="subnet-b", vpc_id="vpc-1", cidr="10.0.2.0/24"),
+    )
+    options: dict[str, Any] = field(default_factory=dict)
+    public: dict[str, Sequence[Any]] = field(default_factory=dict)
+    groups: Sequence[Any] = (
+        SimpleNamespace(id="sg-web", vpc_id="vpc-1"),
+        SimpleNamespace(id="sg-db", vpc_id="vpc-1"),
+        SimpleNamespace(id="sg-idle", vpc_id="vpc-1"),
+    )
+    rules: dict[str, Sequence[Any]] = field(default_factory=dict)
+    public_subnets: set[str] = field(default_factory=lambda: {"subnet-a", "subnet-b"})
+
+    def port(self, number: int, zone: str = A, node: str = "n1", groups: Sequence[str] = ("sg-web",)) -> str:
+        letter = zone[-1]
+        interface_id = f"eni-{letter}{number}"
+        block = {"a": "10.0.1", "b": "10.0.2"}[letter]
+        self.interfaces.append(
+            SimpleNamespace(
+                id=interface_id,
+                instance_id=f"i-{letter}{number}",
+                vpc_id="vpc-1",
+                subnet_id=f"subnet-{letter}",
+                tap=f"vn{letter}{number}",
+                mac=f"02:00:00:00:00:{number:02x}",
+                private_ip=f"{block}.{number}",
+                secondary_ips=[],
+                groups=[[group, group] for group in groups],
+                source_dest_check=True,
+                node=node,
+                placed_zone=zone,
+            )
+        )
+        return interface_id
+
+    def compiled(self, zone: str = A) -> ZoneNetwork:
+        return zone_network(self, zone, "us-east-1")
+
+
+def rule(**given: Any) -> Any:
+    base = {
+        "is_egress": False,
+        "protocol": "tcp",
+        "from_port": 22,
+        "to_port": 22,
+        "cidr": "",
+        "cidr6": "",
+        "referenced_group": "",
+    }
+    return SimpleNamespace(**{**base, **given})
+
+
+def options(**given: Sequence[str]) -> Mapping[str, Any]:
+    values = {name.replace("_", "-"): list(value) for name, value in given.items()}
+    return {"dopt-1": SimpleNamespace(configurations=values)}
+
+
+def test_nothing_placed_is_nothing_told() -> None:
+    world = World(vpcs=(), subnets=(), groups=())
+    assert world.compiled() == ZoneNetwork({}, {}, {}, {})
+
+
+def test_a_port_as_its_node_needs_it() -> None:
+    world = World()
+    interface_id = world.port(7)
+    world.public[interface_id] = [SimpleNamespace(private_ip="10.0.1.7", ip="203.0.113.7")]
+    placed = world.compiled().ports[interface_id]
+    assert placed.node == "n1"
+    assert placed.port == PortSpec(
+        interface_id="eni-a7",
+        instance_id="i-a7",
+        tap="vna7",
+        mac="02:00:00:00:00:07",
+        vpc_id="vpc-1",
+        subnet_id="subnet-a",
+        private_ips=("10.0.1.7",),
+        public=(("10.0.1.7", "203.0.113.7"),),
+        groups=("sg-web",),
+        hostname="ip-10-0-1-7",
+    )
+
+
+def test_secondary_addresses_follow_the_primary_one() -> None:
+    world = World()
+    interface_id = world.port(7)
+    world.interfaces[0].secondary_ips = ["10.0.1.9", "10.0.1.8"]
+    assert world.compiled().ports[interface_id].port.private_ips == ("10.0.1.7", "10.0.1.9", "10.0.1.8")
+
+
+def test_a_vpc_as_every_node_needs_it() -> None:
+    world = World()
+    world.port(7)
+    world.port(9, B)
+    assert world.compiled().vpcs == {
+        "vpc-1": VpcSpec(
+            vpc_id="vpc-1",
+            vni=5000,
+            cidrs=("10.0.0.0/16",),
+            subnets=(
+                SubnetSpec(subnet_id="subnet-a", cidr="10.0.1.0/24", gateway="10.0.1.1"),
+                SubnetSpec(subnet_id="subnet-b", cidr="10.0.2.0/24", gateway="10.0.2.1"),
+            ),
+            dns_domain="ec2.internal",
+            names=(("ip-10-0-1-7", "10.0.1.7"), ("ip-10-0-2-9", "10.0.2.9")),
+            internet=True,
+        )
+    }
+
+
+def test_dhcp_options_give_domain_and_servers() -> None:
+    world = World(options={**options(domain_name=["lab.example"], domain_name_servers=["192.0.2.1", "192.0.2.2"])})
+    world.port(7)
+    vpc = world.compiled().vpcs["vpc-1"]
+    assert (vpc.dns_domain, vpc.dns_servers) == ("lab.example", ("192.0.2.1", "192.0.2.2"))
+
+
+def test_amazons_resolver_is_the_vpcs_own() -> None:
+    world = World(options={**options(domain_name_servers=["AmazonProvidedDNS"])})
+    world.port(7)
+    assert world.compiled().vpcs["vpc-1"].dns_servers == ()
+
+
+def test_a_subnet_without_a_way_out_has_no_public_addresses() -> None:
+    world = World(public_subnets={"subnet-b"})
+    inside, outside = world.port(7), world.port(9, B)
+    for interface_id, ip in ((inside, "10.0.1.7"), (outside, "10.0.2.9")):
+        world.public[interface_id] = [SimpleNamespace(private_ip=ip, ip=f"203.0.113.{ip[-1]}")]
+    network = world.compiled()
+    assert network.ports[inside].port.public == ()
+    assert network.far_ports[outside].port.public == (("10.0.2.9", "203.0.113.9"),)
+    assert network.vpcs["vpc-1"].internet is True
+    world.public_subnets = set()
+    assert world.compiled().vpcs["vpc-1"].internet is False
+
+
+def test_other_zones_ports_are_far() -> None:
+    world = World()
+    here, there = world.port(7), world.port(9, B, "n2")
+    for zone, near, far in ((A, here, there), (B, there, here)):
+        network = world.compiled(zone)
+        assert (list(network.ports), list(network.far_ports)) == ([near], [far])
+
+
+def test_groups_in_use_have_rules_and_those_they_name_have_members() -> None:
+    world = World(
+        rules={
+            "sg-web": [
+                rule(cidr="0.0.0.0/0"),
+                rule(cidr6="::/0"),
+                rule(protocol="icmpv6", from_port=-1, to_port=-1, cidr="0.0.0.0/0"),
+                rule(is_egress=True, protocol="-1", from_port=-1, to_port=-1, referenced_group="sg-db"),
+            ],
+            "sg-db": [rule(from_port=5432, to_port=5432, referenced_group="sg-web")],
+        }
+    )
+    world.port(7)
+    world.port(10, B, groups=("sg-db",))
+    world.port(9, B, groups=("sg-db", "sg-web"))
+    assert world.compiled().groups == {
+        "sg-web": GroupSpec(
+            group_id="sg-web",
+            vpc_id="vpc-1",
+            ingress=(RuleSpec(protocol="tcp", from_port=22, to_port=22, cidr="0.0.0.0/0"),),
+            egress=(RuleSpec(protocol="-1", group="sg-db"),),
+            members=("10.0.2.9",),
+        ),
+        "sg-db": GroupSpec(group_id="sg-db", vpc_id="vpc-1", members=("10.0.2.9", "10.0.2.10")),
+    }
+
+
+@given(st.lists(st.tuples(st.integers(4, 254), st.sampled_from([A, B])), unique=True, max_size=12))
+def test_every_port_is_near_or_far_and_the_order_of_rows_means_nothing(placed: list[tuple[int, str]]) -> None:
+    world, turned = World(), World()
+    for number, zone in placed:
+        world.port(number, zone)
+    for number, zone in reversed(placed):
+        turned.port(number, zone)
+    network = world.compiled()
+    assert len(network.ports) + len(network.far_ports) == len(placed)
+    assert network == turned.compiled()
+    assert not network.ports.keys() & network.far_ports.keys()
+
+
+@given(st.ip_addresses(v=4), st.integers(16, 28))
+def test_the_gateway_is_the_first_address(address: ipaddress.IPv4Address, length: int) -> None:
+    network = ipaddress.IPv4Network((int(address), length), strict=False)
+    assert ipaddress.IPv4Address(gateway(str(network))) == network[1]
