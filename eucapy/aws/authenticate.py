@@ -29,6 +29,8 @@ Lookup = Callable[[str, "str | None"], Awaitable["Credential | None"]]
 # and is let pass, for the signature itself is checked all the same.
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d{1,2}\Z")
 
+_QUERY_AUTH = re.compile(r"(?:^|&)(?:X-Amz-Algorithm|Signature)=")
+
 _STREAMING_SIGNED = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 _STREAMING_SIGNED_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 _STREAMING_UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
@@ -45,6 +47,14 @@ class Authenticator:
     async def authenticate(self, incoming: Incoming, route: Route, claim: Claim) -> tuple[Identity, Incoming]:
         """(who asks, the request with its body checked or being checked). Raises Refused, ApiError."""
         s3 = route.service.family == "s3"
+        if s3 and "authorization" in incoming.headers and _QUERY_AUTH.search(incoming.query):
+            raise Refused(
+                "argument",
+                text="Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string "
+                "parameter or the Authorization header should be specified",
+                ArgumentName="Authorization",
+                ArgumentValue=incoming.headers["authorization"][:200],
+            )
         v4 = sigv4.parse(incoming)
         if v4 is not None:
             return await self._version4(v4, incoming, route, s3)

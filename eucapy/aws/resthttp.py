@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 
 from eucapy.aws import forms
 from eucapy.aws.errors import InvalidURI, MalformedQueryString
@@ -56,10 +57,15 @@ class _Template:
             at = match.end()
         return out + re.escape(path[at:])
 
+    @cached_property
+    def bare(self) -> list[_Candidate]:
+        """The candidates for a request without a query string, by far the most."""
+        return [candidate for candidate in self.candidates if not candidate.literals]
+
     def choose(self, query: Mapping[str, str], headers: Mapping[str, str]) -> _Candidate | None:
         best: list[_Candidate] = []
         weight = -1
-        for candidate in self.candidates:
+        for candidate in self.candidates if query else self.bare:
             literals = candidate.literals
             if literals and any(k not in query or (v is not None and query[k] != v) for k, v in literals.items()):
                 continue

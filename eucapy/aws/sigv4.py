@@ -287,6 +287,9 @@ def check_signed_headers(signature: Signature, incoming: Incoming, s3: bool) -> 
             text="'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
             HeadersNotSigned="host",
         )
+    if "x-amz-target" in incoming.headers and "x-amz-target" not in signed:
+        # It decides what is asked; a signature that leaves it out would be good for every operation.
+        raise Refused("unsigned headers", text="'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization.")
     if s3:
         unsigned = sorted(
             {name.lower() for name in incoming.headers if name[:6].lower() == "x-amz-"} - set(signed) - {"x-amz-cf-id"}

@@ -236,6 +236,20 @@ def test_the_host_must_be_signed() -> None:
     assert "'Host' or ':authority' must be a 'SignedHeader'" in message(ask(changed(sent, headers=headers)))
 
 
+def test_the_target_must_be_signed() -> None:
+    sent = as_incoming(kms())
+    headers = sent.headers.copy()  # type: ignore[attr-defined]
+    headers["Authorization"] = headers["Authorization"].replace(";x-amz-target", "")
+    assert code(ask(changed(sent, headers=headers))) == (400, "InvalidSignatureException")
+    assert "'X-Amz-Target' must be" in message(ask(changed(sent, headers=headers)))
+
+
+def test_two_signatures_are_one_too_many() -> None:
+    sent = as_incoming(s3("/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256"))
+    assert code(ask(sent)) == (400, "InvalidArgument")
+    assert message(ask(sent)).startswith("Only one auth mechanism allowed")
+
+
 def test_an_incomplete_header_is_told_what_it_lacks() -> None:
     sent = as_incoming(sts())
     headers = sent.headers.copy()  # type: ignore[attr-defined]
