@@ -16,6 +16,7 @@ import pytest
 from eucapy.drivers.hypervisor.base import HypervisorError
 from eucapy.drivers.hypervisor.libvirt import LibvirtDriver
 from eucapy.drivers.hypervisor.libvirtd import Libvirtd
+from tests.harness.starter import cache_folder
 
 NEEDED = ("libvirtd", "qemu-system-x86_64", "qemu-img", "qemu-storage-daemon")
 
@@ -34,7 +35,7 @@ def libvirtd(netns: str | None = None) -> Iterator[Libvirtd]:
     """A running daemon, in the network namespace `netns` if given; on leaving, its domains end first, then it."""
     skip_without_host()
     root = Path(tempfile.mkdtemp(prefix="eucapy-lv-"))  # a socket's path must be short; pytest's folders are long
-    daemon = Libvirtd(root, netns=netns)
+    daemon = Libvirtd(root, netns=netns, cache=cache_folder() / "libvirt")
     try:
         asyncio.run(daemon.start())
         yield daemon

@@ -35,7 +35,8 @@ from eucapy.drivers.hypervisor.base import (
 from eucapy.drivers.hypervisor.libvirt_connection import Connection
 from eucapy.drivers.hypervisor.picture import png
 
-_START_LIMIT_S = 120.0  # QEMU opens every disk before it answers
+# A new daemon first asks every emulator what it can do, for seconds; QEMU opens every disk before it answers.
+_START_LIMIT_S = 120.0
 _STOP_LIMIT_S = 60.0  # libvirt gives QEMU 10 s to go by itself, and a disk that hangs takes longer
 _MOST_DISKS = 20  # the PCI slots of a `pc` machine that our other devices leave free
 _RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -53,7 +54,9 @@ class LibvirtDriver(HypervisorDriver):
 
     async def capabilities(self) -> Capabilities:
         found = await self._accelerated()
-        version, info = await self._connection.call(lambda conn: (conn.getVersion(), conn.getInfo()))
+        version, info = await self._connection.call(
+            lambda conn: (conn.getVersion(), conn.getInfo()), limit_s=_START_LIMIT_S
+        )
         facts = await asyncio.to_thread(_host_facts)
         return Capabilities(
             driver="libvirt",
@@ -74,7 +77,7 @@ class LibvirtDriver(HypervisorDriver):
     async def ensure_defined(self, spec: DomainSpec) -> None:
         Path(spec.console_log).parent.mkdir(parents=True, exist_ok=True)
         document = libvirt_xml.domain(spec, kvm=(await self._accelerated()).kvm)
-        await self._connection.call(lambda conn: _define(conn, spec, document))
+        await self._connection.call(lambda conn: _define(conn, spec, document), limit_s=_START_LIMIT_S)
 
     async def start(self, instance_id: str) -> None:
         await self._connection.call(lambda conn: _start(conn.lookupByName(instance_id)), limit_s=_START_LIMIT_S)

@@ -8,6 +8,7 @@ libvirt's paths are compiled in, so each daemon gets a mount namespace in which 
     <root>/log   → /var/log/libvirt
     <root>/cache → /var/cache/libvirt
 
+`cache` may be a folder shared by several daemons: it holds what each emulator can do, which takes seconds to find out.
 With `netns` it also lives in that network namespace, and so do the taps it makes. Domains are QEMU processes of their
 own: they outlive the daemon, and the next one over the same folder finds them again. No systemd, polkit or dbus.
 
@@ -44,29 +45,37 @@ _PLACES = {
 _QEMU_USER = "libvirt-qemu"  # libvirt's driver does not load without it, whatever qemu.conf says
 _SOCKET_PATH_BYTES = 107  # sockaddr_un
 _SCRIPT = """set -e
-root=$1
+pid_file=$1
 shift
-while [ $# -ge 2 ]; do mount --bind "$root/$1" "$2"; shift 2; done
-exec libvirtd --pid-file "$root/run/libvirtd.pid"
+while [ $# -ge 2 ]; do mount --bind "$1" "$2"; shift 2; done
+exec libvirtd --pid-file "$pid_file"
 """
-_QEMU_CONF = """user = "root"
-group = "root"
-dynamic_ownership = 0
+_QEMU_CONF = """user = "{user}"
+group = "{user}"
+dynamic_ownership = {chown}
 remember_owner = 0
 security_driver = "none"
 cgroup_controllers = [ ]
-namespaces = [ ]
 stdio_handler = "file"
 seccomp_sandbox = 1
 """
 
 
 class Libvirtd:
-    """The daemon over the folder `root`, which is made when it is not there."""
+    """The daemon over the folder `root`, which is made when it is not there.
 
-    def __init__(self, root: Path, *, netns: str | None = None) -> None:
+    Guests' QEMU processes belong to `user`, always with seccomp and a /dev of their own. For a user other than root
+    (`libvirt-qemu` is there after `prepare()`) libvirt hands over each disk's file for as long as the guest runs, and
+    that user must be able to reach the files' folders and to connect to the sockets of NBD disks.
+    """
+
+    def __init__(self, root: Path, *, netns: str | None = None, user: str = "root", cache: Path | None = None) -> None:
         self.root = root.absolute()
         self.netns = netns
+        self.user = user
+        self._folders = {name: self.root / name for name in _PLACES}
+        if cache is not None:
+            self._folders["cache"] = cache.absolute()
         self._process: Child | None = None
 
     @property
@@ -81,10 +90,10 @@ class Libvirtd:
 
     def argv(self) -> list[str]:
         """The command that runs the daemon in the foreground; `prepare()` first."""
-        places = [part for place in _PLACES.items() for part in place]
+        places = [part for name, place in _PLACES.items() for part in (str(self._folders[name]), place)]
         # Propagation "slave": what is unmounted on the host (a network namespace's handle) is not kept alive here.
         alone = ["unshare", "--mount", "--propagation", "slave", "--"]
-        return in_netns(self.netns, [*alone, "sh", "-c", _SCRIPT, "libvirtd", str(self.root), *places])
+        return in_netns(self.netns, [*alone, "sh", "-c", _SCRIPT, "libvirtd", str(self._pid_file), *places])
 
     def prepare(self) -> None:
         """Write folders and configuration; safe to repeat. Raises HypervisorError without libvirt, QEMU or root."""
@@ -97,9 +106,9 @@ class Libvirtd:
                 raise HypervisorError(f"{program} is not installed; a host needs: {' '.join(PACKAGES)}")
         _ensure_qemu_user()
         for name, place in _PLACES.items():
-            (self.root / name).mkdir(parents=True, exist_ok=True)
+            self._folders[name].mkdir(parents=True, exist_ok=True)
             Path(place).mkdir(parents=True, exist_ok=True)
-        (self.root / "etc" / "qemu.conf").write_text(_QEMU_CONF)
+        (self.root / "etc" / "qemu.conf").write_text(_QEMU_CONF.format(user=self.user, chown=int(self.user != "root")))
         (self.root / "etc" / "libvirtd.conf").write_text(self._libvirtd_conf())
 
     async def start(self, limit_s: float = 60.0) -> None:
@@ -141,6 +150,10 @@ class Libvirtd:
             process.kill()
             await asyncio.to_thread(process.wait)
         self.socket.unlink(missing_ok=True)
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.root / "run" / "libvirtd.pid"
 
     def _answers(self) -> bool:
         if not self.socket.exists():

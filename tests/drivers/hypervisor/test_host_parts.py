@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -90,8 +91,23 @@ def test_a_daemon_runs_in_its_namespaces_with_its_folders(tmp_path: Path) -> Non
     argv = Libvirtd(tmp_path / "lv", netns="node1").argv()
     assert argv[:2] == ["nsenter", "--net=/run/netns/node1"]
     assert argv[argv.index("unshare") :][:4] == ["unshare", "--mount", "--propagation", "slave"]
-    assert argv[argv.index(str(tmp_path / "lv")) + 1 :][:2] == ["run", "/run/libvirt"]
+    assert argv[argv.index("/run/libvirt") - 1] == str(tmp_path / "lv" / "run")
+    shared = Libvirtd(tmp_path / "lv", cache=tmp_path / "shared").argv()
+    assert shared[shared.index("/var/cache/libvirt") - 1] == str(tmp_path / "shared")
     assert Libvirtd(tmp_path / "lv").argv()[0] == "unshare"
+
+
+@pytest.mark.host
+@pytest.mark.parametrize(("user", "chown"), [("root", 0), ("libvirt-qemu", 1)])
+def test_guests_belong_to_the_chosen_user_and_are_confined(tmp_path: Path, user: str, chown: int) -> None:
+    skip_without_host()
+    with tempfile.TemporaryDirectory() as short:
+        Libvirtd(Path(short), user=user).prepare()
+        lines = (Path(short) / "etc" / "qemu.conf").read_text().splitlines()
+    assert f'user = "{user}"' in lines
+    assert f"dynamic_ownership = {chown}" in lines
+    assert "seccomp_sandbox = 1" in lines
+    assert not any(line.startswith("namespaces") for line in lines), "the default gives each guest a /dev of its own"
 
 
 @pytest.mark.host

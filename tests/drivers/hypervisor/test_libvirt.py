@@ -31,6 +31,7 @@ from tests.harness.libvirtd import libvirtd
 
 pytestmark = [pytest.mark.host, pytest.mark.guest]
 
+DEVICES = {"null", "zero", "full", "random", "urandom", "ptmx", "kvm", "userfaultfd", "shm", "pts", "mqueue"}
 STRANGER = """<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory><vcpu>1</vcpu>
 <os><type arch='x86_64' machine='pc'>hvm</type></os></domain>"""
 
@@ -131,6 +132,15 @@ async def test_a_tap_may_live_in_another_namespace(libvirt_bench: LibvirtBench) 
         assert seen.power is Power.RUNNING
     finally:
         netns.remove(name)
+
+
+async def test_a_guests_process_cannot_start_programs_or_see_the_hosts_devices(libvirt_bench: LibvirtBench) -> None:
+    await libvirt_bench.blank("i-1")
+    process = Path(f"/proc/{libvirt_bench.qemu_pid('i-1')}")
+    status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line)
+    assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
+    assert (process / "ns" / "mnt").readlink() != Path("/proc/self/ns/mnt").readlink()
+    assert {path.name for path in (process / "root" / "dev").iterdir()} <= DEVICES
 
 
 def test_two_daemons_are_two_hosts(daemon: Libvirtd, tmp_path: Path) -> None:
