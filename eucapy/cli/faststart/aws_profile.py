@@ -7,6 +7,7 @@ stay byte for byte.
 from __future__ import annotations
 
 import configparser
+import contextlib
 import os
 import pwd
 import re
@@ -21,11 +22,11 @@ BASE_NAME = "eucapy"
 def home_of_user() -> tuple[Path, int, int]:
     """Home, user and group id of the person at the keyboard: behind sudo, the one who called it."""
     name = os.environ.get("SUDO_USER", "")
-    try:
-        entry = pwd.getpwnam(name) if name and os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
-    except KeyError:
-        return Path.home(), os.geteuid(), os.getegid()
-    return Path(entry.pw_dir), entry.pw_uid, entry.pw_gid
+    if name and os.geteuid() == 0:
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return Path(entry.pw_dir), entry.pw_uid, entry.pw_gid
+    return Path.home(), os.geteuid(), os.getegid()
 
 
 def write(
