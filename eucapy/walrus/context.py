@@ -66,7 +66,10 @@ class Call:
 
         Only the owning account may use a bucket: anonymous and foreign requests are refused.
         """
-        bucket = await buckets.by_name(tx, name)
+        return self.check_bucket(await buckets.by_name(tx, name), name, expected_owner)
+
+    def check_bucket(self, bucket: Bucket | None, name: str, expected_owner: str | None) -> Bucket:
+        """`bucket` as it was found under `name`. Raises NoSuchBucket, AccessDenied."""
         if bucket is None:
             raise errors.NoSuchBucket(fields={"BucketName": name})
         if bucket.owner != self.principal.canonical_id or (expected_owner and expected_owner != bucket.account):

@@ -169,6 +169,12 @@ def as_source(body: Any) -> Source:
     return source
 
 
+def is_worth_a_look(call: Call, source: Source) -> bool:
+    """Whether to ask the metadata before reading the body: not for a small one that is on its way already."""
+    small = source.length is not None and source.length <= call.walrus.inline_bytes
+    return not small or "expect" in call.incoming.headers
+
+
 async def receive(
     walrus: Walrus, source: Source, want: Expected, most_bytes: int, inline_bytes: int | None = None
 ) -> Received:
@@ -177,23 +183,31 @@ async def receive(
     Raises EntityTooLarge past `most_bytes`, BadDigest, InvalidDigest, IncompleteBody, InsufficientStorage, and whatever
     the reader finds wrong with the signature.
     """
+    try:
+        return await _receive(walrus, source, want, most_bytes, inline_bytes)
+    except NoSpace as error:
+        raise errors.InsufficientStorage() from error
+    except ConnectionError as error:  # the client went away: nobody will read this answer
+        raise IncompleteBody() from error
+
+
+async def _receive(
+    walrus: Walrus, source: Source, want: Expected, most_bytes: int, inline_bytes: int | None
+) -> Received:
     limit = walrus.inline_bytes if inline_bytes is None else inline_bytes
     length = source.length
     if length is not None and length > most_bytes:
         raise errors.EntityTooLarge(fields={"ProposedSize": length, "MaxSizeAllowed": most_bytes})
     if length is not None and length <= limit:
         return await _receive_small(walrus, source, want, length)
-    try:
-        async with walrus.blobs.create() as writer:
-            hashes = _Hashes(want)
-            size = await _pump(source, writer, hashes, most_bytes)
-            if length is not None and size != length:
-                raise IncompleteBody()
-            hashes.check(source.trailers)
-            stored = await writer.put()
-            writer.commit()
-    except NoSpace as error:
-        raise errors.InsufficientStorage() from error
+    async with walrus.blobs.create() as writer:
+        hashes = _Hashes(want)
+        size = await _pump(source, writer, hashes, most_bytes)
+        if length is not None and size != length:
+            raise IncompleteBody()
+        hashes.check(source.trailers)
+        stored = await writer.put()
+        writer.commit()
     return Received(walrus, size, hashes.md5_hex, hashes.sums, blob_id=stored.blob_id)
 
 

@@ -81,7 +81,8 @@ class Store:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     def blobs(self) -> set[str]:
-        """Ids of the blobs on disk."""
+        """Ids of the blobs on disk, once those that are dead have been removed."""
+        self.settle()
         return {path.name for path in (self.folder / "blobs").glob("??/*")}
 
     def settle(self) -> None:

@@ -81,7 +81,7 @@ def test_only_the_roles_that_need_it_may_read(cloudy: Store, certificates: Path,
         ask(cloudy, nobody, "k")
 
 
-async def test_the_nodes_own_client_fetches_and_notices_a_change(
+def test_the_nodes_own_client_fetches_and_notices_a_change(
     cloudy: Store, certificates: Path, tmp_path: Path
 ) -> None:
     data = os.urandom(2_000_000)
@@ -90,9 +90,9 @@ async def test_the_nodes_own_client_fetches_and_notices_a_change(
     fetcher = WalrusFetcher(url, pki.client_context(certificates, "nc"))
     source = ObjectSource(bucket="images", key="image", etag=etag, size_bytes=len(data), format="raw")
     heard: list[int] = []
-    await fetcher.fetch(source, tmp_path / "image", heard.append)
+    cloudy.run(fetcher.fetch(source, tmp_path / "image", heard.append))
     assert (tmp_path / "image").read_bytes() == data
     assert heard[-1] == len(data)
     cloudy.s3.put_object(Bucket="images", Key="image", Body=data[::-1])
     with pytest.raises(Changed):
-        await fetcher.fetch(source, tmp_path / "image", heard.append)
+        cloudy.run(fetcher.fetch(source, tmp_path / "image", heard.append))

@@ -42,7 +42,6 @@ def test_parts_become_an_object_without_being_copied(store: Store, s3: Any, buck
     assert answer["ETag"] == f'"{hashlib.md5(joined).hexdigest()}-3"'
     assert (answer["Bucket"], answer["Key"]) == (bucket, "k")
     assert answer["Location"].endswith(f"/{bucket}/k")
-    store.settle()
     assert store.blobs() - before == made
     got = s3.get_object(Bucket=bucket, Key="k")
     assert got["Body"].read() == b"".join(data)
@@ -74,7 +73,6 @@ def test_the_last_writer_of_a_part_wins_and_the_others_bytes_go(store: Store, s3
     part = send(s3, bucket, upload, 1, b"second")
     send(s3, bucket, upload, 2, b"left out")
     complete(s3, bucket, upload, [part])
-    store.settle()
     assert len(store.blobs() - before) == 1
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"second"
 
@@ -84,7 +82,6 @@ def test_an_aborted_upload_leaves_nothing(store: Store, s3: Any, bucket: str, re
     upload = start(s3, bucket)
     send(s3, bucket, upload, 1, bytes(MIB))
     s3.abort_multipart_upload(Bucket=bucket, Key="k", UploadId=upload)
-    store.settle()
     assert store.blobs() == before
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
     with refused("NoSuchUpload", 404):
@@ -212,5 +209,4 @@ def test_a_bucket_goes_with_its_open_uploads(store: Store, s3: Any, bucket: str)
     before = store.blobs()
     send(s3, bucket, start(s3, bucket), 1, bytes(MIB))
     s3.delete_bucket(Bucket=bucket)
-    store.settle()
     assert store.blobs() == before

@@ -2,8 +2,8 @@
 
     check the head ─► receive the body (durable, invisible) ─► one transaction: bucket, condition, version ─► answer
 
-The bucket is looked at twice: before the body, so that a refused client does not send it, and in the transaction that
-makes the object visible, because the bucket may be gone by then.
+Unless it is small, the bucket is looked at twice: before the body, so that a refused client does not send it, and in the
+transaction that makes the object visible, because the bucket may be gone by then.
 """
 
 from __future__ import annotations
@@ -31,18 +31,24 @@ async def put_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     check = conditions.write_check(p)
     want = receiving.expected(call, p)
 
-    async def look(tx: Tx) -> None:
+    async def look(tx: Tx) -> Bucket:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
         headers.check_acl(bucket, p)
+        return bucket
+
+    async def look_before(tx: Tx) -> None:
+        bucket = await look(tx)
         if check is not None:
             check(await objects.current(tx, bucket.id, key))
 
-    await call.read(look)
-    received = await receiving.receive(call.walrus, receiving.as_source(p.get("Body")), want, MOST_PUT_BYTES)
+    source = receiving.as_source(p.get("Body"))
+    if receiving.is_worth_a_look(call, source):
+        await call.read(look_before)
+    received = await receiving.receive(call.walrus, source, want, MOST_PUT_BYTES)
     checksum = f"{want.algorithm} {checksums.FULL_OBJECT} {received.sums[want.algorithm]}"
 
     async def work(tx: Tx) -> tuple[Bucket, Version]:
-        bucket = await call.bucket(tx, p["Bucket"])
+        bucket = await look(tx)
         new = New(
             key=key,
             modified_ms=call.now_ms,

@@ -46,7 +46,7 @@ async def find(tx: Tx, call: Call, p: Mapping[str, Any]) -> tuple[Bucket, Versio
         version = await objects.current(tx, bucket.id, key)
         if version is not None:
             return bucket, version
-        raise await _missing(tx, bucket, key, p)
+        raise await missing(tx, bucket, key, p)
     check_version_id(version_id)
     version = await objects.by_version(tx, bucket.id, key, version_id)
     if version is None:
@@ -72,7 +72,7 @@ def check_version_id(version_id: str) -> None:
         )
 
 
-async def _missing(tx: Tx, bucket: Bucket, key: bytes, p: Mapping[str, Any]) -> ApiError:
+async def missing(tx: Tx, bucket: Bucket, key: bytes, p: Mapping[str, Any]) -> ApiError:
     marker = await objects.newest_old(tx, bucket.id, key) if bucket.versioning else None
     said = {"x-amz-delete-marker": "true", "x-amz-version-id": marker.version_id} if marker is not None else {}
     return errors.NoSuchKey(fields={"Key": p["Key"]}, headers=said)
@@ -89,11 +89,31 @@ async def get_object(call: Call, p: dict[str, Any]) -> Result | dict[str, Any]:
     raise InternalError(f"the bytes of {p['Bucket']}/{p['Key']} are missing")
 
 
+async def load(tx: Tx, call: Call, p: Mapping[str, Any]) -> Found:
+    """The version that a read names, with its bytes where they are inline, or with its parts."""
+    if p.get("VersionId") is None:
+        located = await objects.locate(tx, p["Bucket"], headers.key_bytes(p))
+        bucket = call.check_bucket(located[0] if located else None, p["Bucket"], p.get("ExpectedBucketOwner"))
+        assert located is not None
+        _, version, data = located
+        if version is None:
+            raise await missing(tx, bucket, headers.key_bytes(p), p)
+        if version.place != content.INLINE:
+            data = None
+        elif data is None:
+            raise InternalError("bytes of a version are missing")
+    else:
+        bucket, version = await find(tx, call, p)
+        data = await sending.find_inline(tx, version)
+    if version.place == content.EMPTY:
+        data = b""
+    return Found(bucket, version, data, await sending.find_parts(tx, version))
+
+
 async def _load(tx: Tx, call: Call, p: Mapping[str, Any]) -> Found:
-    bucket, version = await find(tx, call, p)
-    conditions.check_read(version, p)
-    data = await sending.find_inline(tx, version)
-    return Found(bucket, version, data, () if data is not None else await sending.find_parts(tx, version))
+    found = await load(tx, call, p)
+    conditions.check_read(found.version, p)
+    return found
 
 
 async def _answer(call: Call, found: Found, p: Mapping[str, Any]) -> Result | dict[str, Any]:
@@ -149,17 +169,12 @@ def _partial(
 
 @s3.action("HeadObject")
 async def head_object(call: Call, p: dict[str, Any]) -> Result | dict[str, Any]:
-    async def work(tx: Tx) -> tuple[Bucket, Version, Sequence[Part]]:
-        bucket, version = await find(tx, call, p)
-        conditions.check_read(version, p)
-        parts = await sending.find_parts(tx, version) if p.get("PartNumber") is not None else ()
-        return bucket, version, parts
-
-    bucket, version, parts = await call.read(work)
-    span = choose_span(version, parts, p)
+    found = await call.read(lambda tx: _load(tx, call, p))
+    version = found.version
+    span = choose_span(version, found.parts, p)
     with_checksum = p.get("ChecksumMode") == "ENABLED" and span is None
-    answer = headers.response_headers(version, bucket, p, with_checksum=with_checksum)
-    return _partial(answer, version, parts, span, p)
+    answer = headers.response_headers(version, found.bucket, p, with_checksum=with_checksum)
+    return _partial(answer, version, found.parts, span, p)
 
 
 @s3.action("GetObjectAttributes", unchecked=("ObjectAttributes",))

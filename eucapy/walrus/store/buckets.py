@@ -26,14 +26,14 @@ class Bucket(msgspec.Struct, frozen=True):
     ownership: str
 
 
-_columns = [buckets.c[name] for name in Bucket.__struct_fields__]
+columns = [buckets.c[name] for name in Bucket.__struct_fields__]
 _name: sa.BindParameter[Any] = sa.bindparam("bucket_name")
 _id: sa.BindParameter[Any] = sa.bindparam("bucket_id")
-_by_name = sa.select(*_columns).where(buckets.c.name == _name)
+_by_name = sa.select(*columns).where(buckets.c.name == _name)
 _insert = sa.insert(buckets).values({name: sa.bindparam(name) for name in Bucket.__struct_fields__ if name != "id"})
 _delete = sa.delete(buckets).where(buckets.c.id == _id)
 _page = (
-    sa.select(*_columns)
+    sa.select(*columns)
     .where(
         buckets.c.owner == sa.bindparam("owner"),
         buckets.c.name > sa.bindparam("after"),

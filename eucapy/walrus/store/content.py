@@ -3,7 +3,7 @@
 | place  | `content`                    | the bytes                                            |
 |--------|------------------------------|------------------------------------------------------|
 | EMPTY  | NULL                         | there are none                                       |
-| INLINE | hexadecimal row id           | one row of `inline_data`                             |
+| INLINE | row id, decimal               | one row of `inline_data`                             |
 | BLOB   | id of a blob                 | one blob of the driver                               |
 | PARTS  | id of the multipart upload   | the blobs of its rows in `parts`, in order of number |
 
@@ -61,19 +61,19 @@ async def keep_inline(tx: Tx, data: bytes) -> str:
     """Store the bytes of a small object; returns its `content`."""
     inline_id = tick()
     await tx.run(_insert_inline, {"id": inline_id, "data": data})
-    return f"{inline_id:x}"
+    return str(inline_id)
 
 
 async def inline(tx: Tx, content: str) -> bytes | None:
     """The bytes, or None when they were given up meanwhile."""
-    data = await tx.scalar(_select_inline, {"inline_id": int(content, 16)})
+    data = await tx.scalar(_select_inline, {"inline_id": int(content)})
     return None if data is None else bytes(data)
 
 
 async def discard(tx: Tx, place: int, content: str | None) -> None:
     """Give up the bytes of a version that this transaction removes."""
     if place == INLINE and content is not None:
-        await tx.run(_delete_inline, {"inline_id": int(content, 16)})
+        await tx.run(_delete_inline, {"inline_id": int(content)})
     elif place == BLOB and content is not None:
         await bury(tx, content)
     elif place == PARTS and content is not None:

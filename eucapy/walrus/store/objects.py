@@ -25,7 +25,8 @@ import sqlalchemy as sa
 from eucapy.database import Row, Tx
 from eucapy.walrus.store import content
 from eucapy.walrus.store.buckets import Bucket
-from eucapy.walrus.store.schema import versions
+from eucapy.walrus.store.buckets import columns as bucket_columns
+from eucapy.walrus.store.schema import buckets, inline_data, versions
 
 NULL_VERSION = "null"
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
@@ -99,6 +100,7 @@ class Removed(msgspec.Struct, frozen=True):
 
 Check = Callable[[Version | None], None]
 
+_BUCKET_WIDTH = len(bucket_columns)
 columns = [versions.c[name] for name in Version.__struct_fields__]
 _bucket: sa.BindParameter[Any] = sa.bindparam("bucket_id")
 _key: sa.BindParameter[Any] = sa.bindparam("object_key")
@@ -108,6 +110,17 @@ _old = sa.select(*columns).where(versions.c.bucket == _bucket, versions.c.curren
 _old_newest = _old.order_by(versions.c.seq).limit(1)
 _old_at = _old.where(versions.c.seq == _seq)
 _old_null = _old.where(versions.c.version_id == NULL_VERSION)
+_inline_id = sa.case((versions.c.place == content.INLINE, sa.cast(versions.c.content, sa.BigInteger)))
+_located = (
+    sa.select(*bucket_columns, *columns, inline_data.c.data)
+    .select_from(
+        buckets.outerjoin(
+            versions,
+            sa.and_(versions.c.bucket == buckets.c.id, versions.c.current == 1, versions.c.key == _key),
+        ).outerjoin(inline_data, inline_data.c.id == _inline_id)
+    )
+    .where(buckets.c.name == sa.bindparam("bucket_name"))
+)
 _insert = sa.insert(versions)
 _this = sa.and_(
     versions.c.bucket == _bucket,
@@ -140,6 +153,21 @@ async def current(tx: Tx, bucket_id: int, key: bytes) -> Version | None:
     """The live object, or None."""
     row = await tx.first(_current, {"bucket_id": bucket_id, "object_key": key})
     return None if row is None else version_of(row)
+
+
+async def locate(tx: Tx, bucket_name: str, key: bytes) -> tuple[Bucket, Version | None, bytes | None] | None:
+    """(bucket, live object, its bytes if they are inline) in a single statement; None where there is no such bucket.
+
+    The way of most reads. A single statement sees one state of the database, whatever is committed meanwhile.
+    """
+    row = await tx.first(_located, {"bucket_name": bucket_name, "object_key": key})
+    if row is None:
+        return None
+    values: Sequence[Any] = row
+    bucket = Bucket(*values[:_BUCKET_WIDTH])
+    if values[_BUCKET_WIDTH] is None:
+        return bucket, None, None
+    return bucket, Version(*values[_BUCKET_WIDTH:-1]), values[-1]
 
 
 async def newest_old(tx: Tx, bucket_id: int, key: bytes) -> Version | None:

@@ -26,6 +26,8 @@ from eucapy.walrus.store import content
 log = logging.getLogger(__name__)
 
 PAGE = 200
+PAUSE_S = 1.0
+"""Between two looks at `dead_blobs`, however often it is woken."""
 
 
 class Collector:
@@ -107,5 +109,4 @@ class Collector:
             if not self._doubtful:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), self._period_s)
-            else:
-                await asyncio.sleep(1.0)
+            await asyncio.sleep(PAUSE_S)
