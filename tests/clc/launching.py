@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from eucapy.wire.contract import Unreachable
 from tests.harness.cloud import Cloud
 
 DISK = b"\x00" * (1 << 20)
@@ -59,3 +60,32 @@ def node_of(cloud: Cloud, instance_id: str) -> Any:
             if any(domain.instance_id == instance_id for domain in domains):
                 return node
     raise LookupError(f"no node has {instance_id}")
+
+
+def step(cloud: Cloud) -> None:
+    """One round of every loop."""
+
+    async def work() -> None:
+        for loop in cloud.dev.loops():
+            await loop.activate()
+
+    cloud.run(work())
+
+
+def lose(cloud: Cloud, node: Any) -> None:
+    """The node answers nobody any more, for long enough to be lost; what runs on it goes on."""
+
+    async def silent(*_: Any) -> Any:
+        raise Unreachable(f"{node.name} is away")
+
+    for agent in (node.nc, node.eucanetd):
+        agent.put_spec = agent.get_status = silent
+    for seconds in (0, 10, 70):
+        cloud.advance(seconds)
+
+
+def regain(cloud: Cloud, node: Any) -> None:
+    """It is back."""
+    for agent in (node.nc, node.eucanetd):
+        del agent.put_spec, agent.get_status
+    cloud.settle()
