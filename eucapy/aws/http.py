@@ -17,11 +17,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from aiohttp.http_exceptions import PayloadEncodingError
 
 from eucapy.aws import errors
 from eucapy.aws.bodies import RawReader
 from eucapy.aws.chain import Chain, host_id
-from eucapy.aws.errors import ApiError, RequestEntityTooLarge
+from eucapy.aws.errors import ApiError, IncompleteBody, RequestEntityTooLarge
 from eucapy.aws.message import Incoming, Outgoing
 from eucapy.aws.route import Claim, Unrouted
 from eucapy.aws.service import MIB
@@ -71,17 +72,13 @@ class Edge:
         request_id = _short_id() if streams else _long_id()
         stream, body = None, b""
         if streams:
-            stream = RawReader(request.content.readany, _length(request), self._continue(request))
+            stream = RawReader(_pieces(request), _length(request), self._continue(request))
         elif request.body_exists:
-            limit = self._limit(claim)
-            length = request.content_length
-            read = (
-                None if length is not None and length > limit else await _read(request, limit, self._continue(request))
-            )
-            if read is None:
+            try:
+                body = await _read(request, self._limit(claim), self._continue(request))
+            except ApiError as error:
                 family = "ec2" if claim.protocol == "query" and claim.service in (None, "ec2") else ""
-                return await self._early(request, claim, RequestEntityTooLarge(limit=limit), family)
-            body = read
+                return await self._early(request, claim, error, family)
         incoming = Incoming(
             request.method, path, query, headers, body, stream, host, request.scheme, request.remote or "",
             self._chain.clock(), request_id,
@@ -159,19 +156,36 @@ class Edge:
             response.force_close()
 
 
-async def _read(request: web.BaseRequest, limit: int, begin: Callable[[], Awaitable[bytes]] | None) -> bytes | None:
-    """The whole body, or None when it is larger than `limit`."""
+def _pieces(request: web.BaseRequest) -> Callable[[], Awaitable[bytes]]:
+    """Reads what has arrived of the body, b"" at its end. A client that goes away, or breaks its own framing, has sent an
+    incomplete body and not caused a fault of ours."""
+    content = request.content
+
+    async def more() -> bytes:
+        try:
+            return await content.readany()
+        except (ConnectionError, web.RequestPayloadError, PayloadEncodingError) as error:
+            raise IncompleteBody() from error
+
+    return more
+
+
+async def _read(request: web.BaseRequest, limit: int, begin: Callable[[], Awaitable[bytes]] | None) -> bytes:
+    """The whole body. Raises RequestEntityTooLarge, IncompleteBody."""
+    length = request.content_length
+    if length is not None and length > limit:
+        raise RequestEntityTooLarge(limit=limit)
     if begin is not None:
         await begin()
-    content = request.content
-    first = await content.readany()
-    if content.at_eof():
-        return first if len(first) <= limit else None
+    more = _pieces(request)
+    first = await more()
+    if request.content.at_eof() and len(first) <= limit:
+        return first
     parts, total = [first], len(first)
-    while piece := await content.readany():
+    while piece := await more():
         total += len(piece)
         if total > limit:
-            return None
+            raise RequestEntityTooLarge(limit=limit)
         parts.append(piece)
     return b"".join(parts)
 

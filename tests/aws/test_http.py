@@ -157,7 +157,7 @@ def test_a_refused_upload_does_not_poison_the_connection(live: str) -> None:
     assert [record.action for record in environment.records] == ["PutObject", "DescribeRegions"]
 
 
-def test_a_client_that_leaves_in_the_middle_of_an_upload(live: str) -> None:
+def test_a_client_that_leaves_in_the_middle_of_an_upload(live: str, caplog: pytest.LogCaptureFixture) -> None:
     with Wire(live) as wire:
         request = signed("PUT", f"http://{wire.netloc}/b/gone", service="s3", body=b"x" * 100)
         wire.send(request, head_only=True)
@@ -166,6 +166,20 @@ def test_a_client_that_leaves_in_the_middle_of_an_upload(live: str) -> None:
         wire.send(regions(wire))
         assert wire.receive()[0] == 200
     assert ("b", "gone") not in environment.objects
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("junk", ["zz\r\nabc\r\n", "ffffffffffffffffff\r\n", "5\r\nabcdefghi"])
+@pytest.mark.parametrize("target", ["PUT /b/k", "POST /"])
+def test_a_body_with_broken_framing_is_incomplete(
+    live: str, junk: str, target: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Wire(live) as wire:
+        kind = FORM["Content-Type"]
+        head = f"{target} HTTP/1.1\r\nHost: {wire.netloc}\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        wire.socket.sendall((head + junk).encode())
+        assert wire.receive()[0] in (400, 403)
+    assert all("failed inside" not in record.message for record in caplog.records)
 
 
 @pytest.mark.parametrize(
