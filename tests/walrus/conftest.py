@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.harness.postgres import PostgresServer, programs
 from tests.walrus.server import Store, code
 
 _numbers = itertools.count(1)
@@ -17,10 +18,33 @@ Refused = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def sqlite_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """One object store for all tests that keep to their own buckets."""
     with Store(tmp_path_factory.mktemp("walrus")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One database server for all tests."""
+    if programs() is None:
+        pytest.skip("no PostgreSQL server is installed")
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_store(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> Iterator[Store]:
+    """The same, with its metadata in PostgreSQL."""
+    with Store(tmp_path_factory.mktemp("walrus"), database=postgres.create_database()) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def store(request: pytest.FixtureRequest) -> Store:
+    """An object store on each of the databases."""
+    running: Store = request.getfixturevalue(f"{request.param}_store")
+    return running
 
 
 @pytest.fixture

@@ -11,6 +11,13 @@ from eucapy.walrus import checksums
 from tests.walrus.server import Store
 from tests.walrus.signing import Signer, path_of, unsigned_chunks
 
+
+@pytest.fixture
+def store(sqlite_store: Store) -> Store:
+    """What is tested here does not depend on the database."""
+    return sqlite_store
+
+
 SIGNED = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 SIGNED_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"

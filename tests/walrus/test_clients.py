@@ -18,6 +18,13 @@ from eucapy.run import RunError, run_now
 from tests.walrus.server import KEY, SECRET, Store, client
 from tests.walrus.signing import Signer
 
+
+@pytest.fixture
+def store(sqlite_store: Store) -> Store:
+    """What is tested here does not depend on the database."""
+    return sqlite_store
+
+
 MIB = 1 << 20
 
 

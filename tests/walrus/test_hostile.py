@@ -15,6 +15,12 @@ from tests.walrus.server import KEY, Store
 from tests.walrus.signing import Signer, path_of
 
 
+@pytest.fixture
+def store(sqlite_store: Store) -> Store:
+    """What is tested here does not depend on the database."""
+    return sqlite_store
+
+
 def code_of(answer: bytes) -> str:
     return answer.partition(b"<Code>")[2].partition(b"</Code>")[0].decode()
 

@@ -81,9 +81,7 @@ def test_only_the_roles_that_need_it_may_read(cloudy: Store, certificates: Path,
         ask(cloudy, nobody, "k")
 
 
-def test_the_nodes_own_client_fetches_and_notices_a_change(
-    cloudy: Store, certificates: Path, tmp_path: Path
-) -> None:
+def test_the_nodes_own_client_fetches_and_notices_a_change(cloudy: Store, certificates: Path, tmp_path: Path) -> None:
     data = os.urandom(2_000_000)
     etag = cloudy.s3.put_object(Bucket="images", Key="image", Body=data)["ETag"]
     url = f"https://127.0.0.1:{cloudy.app.internal_port}"

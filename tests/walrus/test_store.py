@@ -20,13 +20,27 @@ from eucapy.database import Database
 from eucapy.walrus.store import buckets, content, engine, listings, migrating, objects, schema
 from eucapy.walrus.store.buckets import Bucket
 from eucapy.walrus.store.objects import New, Removed, Version
+from tests.harness.postgres import PostgresServer
 
 Write = Callable[..., Awaitable[Any]]
 
 
 @pytest.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
+async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
+    """The embedded database: what only its engine promises."""
     database = engine.open_store(f"sqlite:///{tmp_path}/store.sqlite")
+    await migrating.upgrade(database)
+    yield database
+    await database.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    url = f"sqlite:///{tmp_path}/store.sqlite"
+    if request.param == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        url = server.create_database()
+    database = engine.open_store(url)
     await migrating.upgrade(database)
     yield database
     await database.close()
@@ -140,26 +154,26 @@ async def test_one_failing_write_of_a_batch_takes_only_itself_back(db: Database)
     assert await inline_rows(db) == 2
 
 
-async def test_what_is_acknowledged_is_what_another_connection_sees(db: Database, tmp_path: Path) -> None:
-    bucket = await make_bucket(db)
-    await asyncio.gather(*(put(db, bucket, b"%d" % n) for n in range(300)))
+async def test_what_is_acknowledged_is_what_another_connection_sees(sqlite: Database, tmp_path: Path) -> None:
+    bucket = await make_bucket(sqlite)
+    await asyncio.gather(*(put(sqlite, bucket, b"%d" % n) for n in range(300)))
     other = sqlite3.connect(tmp_path / "store.sqlite")
     assert other.execute("SELECT count(*) FROM versions").fetchone() == (300,)
     other.close()
 
 
-async def test_work_that_waits_for_something_else_is_refused(db: Database) -> None:
-    bucket = await make_bucket(db)
+async def test_work_that_waits_for_something_else_is_refused(sqlite: Database) -> None:
+    bucket = await make_bucket(sqlite)
 
     async def stray(tx: Any) -> None:
         await objects.put(tx, bucket, small(b"k"))
         await asyncio.sleep(0)
 
     with pytest.raises(RuntimeError, match="not the store"):
-        await db.write(stray)
+        await sqlite.write(stray)
     with pytest.raises(RuntimeError, match="not the store"):
-        await db.read(stray)
-    assert await current(db, bucket, b"k") is None
+        await sqlite.read(stray)
+    assert await current(sqlite, bucket, b"k") is None
 
 
 async def test_a_cancelled_writer_does_not_take_its_neighbours_along(db: Database) -> None:
