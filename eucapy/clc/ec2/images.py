@@ -46,7 +46,7 @@ _ARCHITECTURES = ("x86_64", "i386")
 _NOT_HERE = ("KernelId", "RamdiskId", "BillingProducts", "UefiData")
 
 
-@ec2.action("RegisterImage")
+@ec2.action("RegisterImage", unchecked=("Name",))
 async def register_image(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     columns = _columns(p)
     name = await _free_name(call, p["Name"])

@@ -1,0 +1,84 @@
+"""The catalogue of instance types, and how it is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eucapy.clc import instance_types
+from eucapy.config import ConfigError
+from tests.clc.launching import error
+from tests.harness.cloud import Cloud
+
+
+def test_figures_are_awss() -> None:
+    types = instance_types.load()
+    assert {name: (types[name].vcpus, types[name].memory_mib) for name in ("t2.micro", "t3.medium", "m5.xlarge")} == {
+        "t2.micro": (1, 1024),
+        "t3.medium": (2, 4096),
+        "m5.xlarge": (4, 16384),
+    }
+    assert (types["c5.2xlarge"].cores, types["c5.2xlarge"].threads_per_core) == (4, 2)
+
+
+def test_every_type_is_a_name_that_aws_has() -> None:
+    from eucapy.aws import models
+
+    known = models.load("ec2").shape("InstanceType").enum
+    assert set(instance_types.load()) <= set(known)
+
+
+def test_an_operators_own_catalogue(tmp_path: Path) -> None:
+    path = tmp_path / "types.toml"
+    with pytest.raises(ConfigError):
+        instance_types.load(path)
+    path.write_text("[x]\nhypervisor = 1\n")
+    with pytest.raises(ConfigError):
+        instance_types.load(path)
+    path.write_text(
+        '[lab]\nhypervisor = "nitro"\ncurrent = true\narchitectures = ["x86_64"]\nvirtualization = ["hvm"]\n'
+        'clock_ghz = 2.0\nmanufacturer = "Intel"\nthreads_per_core = 1\nena = "supported"\nebs_optimized = "default"\n'
+        'sizes = { tiny = [1, 128, "Low", 1, 1] }\n'
+    )
+    assert list(instance_types.load(path)) == ["lab.tiny"]
+    path.write_text(path.read_text() + "disks = { huge = [1, 1] }\n")
+    with pytest.raises(ConfigError, match="has no size huge"):
+        instance_types.load(path)
+
+
+def test_described_filtered_and_paged(cloud: Cloud) -> None:
+    ec2 = cloud.client("ec2")
+    (micro,) = ec2.describe_instance_types(InstanceTypes=["t2.micro"])["InstanceTypes"]
+    assert micro["VCpuInfo"]["DefaultVCpus"] == 1
+    assert micro["MemoryInfo"] == {"SizeInMiB": 1024}
+    assert (micro["FreeTierEligible"], micro["BurstablePerformanceSupported"]) == (True, True)
+    for name, value, expected in (
+        ("vcpu-info.default-vcpus", "16", {"m5.4xlarge", "m6i.4xlarge", "c5.4xlarge", "c6i.4xlarge"}),
+        ("instance-type", "t3a.*", {"t3a.nano", "t3a.2xlarge"}),
+        ("processor-info.supported-architecture", "i386", {"t1.micro", "t2.nano"}),
+        ("free-tier-eligible", "true", {"t2.micro", "t3.micro"}),
+        ("instance-storage-info.disk.size-in-gb", "32", {"m3.large"}),
+        ("processor-info.sustained-clock-speed-in-ghz", "3.1", {"m5.large"}),
+        ("supported-boot-mode", "uefi", {"t3.micro"}),
+        ("memory-info.size-in-mib", "512", {"t2.nano", "t3.nano", "t3a.nano"}),
+    ):
+        found = ec2.describe_instance_types(Filters=[{"Name": name, "Values": [value]}])["InstanceTypes"]
+        assert expected <= {one["InstanceType"] for one in found}, name
+        assert len(found) < len(instance_types.load()), name
+    pages = ec2.get_paginator("describe_instance_types").paginate(PaginationConfig={"PageSize": 10})
+    assert len([one for page in pages for one in page["InstanceTypes"]]) == len(instance_types.load())
+    assert error(ec2.describe_instance_types, InstanceTypes=["t9.huge"]) == (
+        "InvalidInstanceType",
+        "The following supplied instance types do not exist: [t9.huge]",
+    )
+
+
+def test_every_type_is_offered_in_every_zone(cloud: Cloud) -> None:
+    ec2 = cloud.client("ec2")
+    answer = ec2.describe_instance_type_offerings(
+        LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": ["t2.micro"]}]
+    )
+    assert [one["Location"] for one in answer["InstanceTypeOfferings"]] == ["us-east-1a", "us-east-1b", "us-east-1c"]
+    everything = ec2.describe_instance_type_offerings()["InstanceTypeOfferings"]
+    assert {one["Location"] for one in everything} == {"us-east-1"}
