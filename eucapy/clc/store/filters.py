@@ -43,6 +43,9 @@ def number(column: sa.ColumnElement[Any]) -> Filter:
 
     def build(values: Sequence[str]) -> Condition:
         numbers = [float(value) for value in values if _is_number(value)]
+        if isinstance(column.type, sa.Integer):
+            # PostgreSQL takes no fraction and no number past its range for an integer column; no row has one either.
+            return column.in_([int(value) for value in numbers if value.is_integer() and abs(value) < 1 << 31])
         return column.in_(numbers)
 
     return build
