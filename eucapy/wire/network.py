@@ -34,6 +34,11 @@ class VpcSpec(Message, frozen=True, kw_only=True):
     dns_domain: str = "ec2.internal"
     dns_servers: tuple[str, ...] = ()
     """Empty: the VPC's own resolver."""
+    dns: bool = True
+    """False: the VPC's own resolver answers nothing (EC2's enableDnsSupport)."""
+    ntp_servers: tuple[str, ...] = ()
+    netbios_servers: tuple[str, ...] = ()
+    netbios_node_type: str = ""
     names: tuple[tuple[str, str], ...] = ()
     """(host name without domain, address) that the VPC's resolver answers."""
     remotes: tuple[RemoteSpec, ...] = ()

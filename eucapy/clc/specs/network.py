@@ -96,6 +96,10 @@ def _vpc(row: Any, rows: Rows, region: str) -> VpcSpec:
         ),
         dns_domain=domain[0] if domain else host_names.domain(region),
         dns_servers=() if OWN_RESOLVER in servers else tuple(servers),
+        dns=row.dns_support,
+        ntp_servers=tuple(values.get("ntp-servers", ())),
+        netbios_servers=tuple(values.get("netbios-name-servers", ())),
+        netbios_node_type=next(iter(values.get("netbios-node-type", ())), ""),
         names=tuple(
             sorted(
                 (host_names.private_host(port.private_ip), port.private_ip)

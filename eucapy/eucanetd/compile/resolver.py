@@ -67,7 +67,10 @@ def _config(vpc: VpcSpec, plan: Layout) -> str:
         "no-ping",
         "quiet-dhcp",
         f"dhcp-option=option:mtu,{plan.mtu}",
+        *_options(vpc),
     ]
+    if not vpc.dns:
+        lines.append("port=0")
     if domain:
         lines += [f"domain={domain}", "expand-hosts"]
         if domain.split(".")[-1] == "internal":
@@ -75,6 +78,15 @@ def _config(vpc: VpcSpec, plan: Layout) -> str:
     for subnet in sorted(vpc.subnets, key=lambda each: each.subnet_id):
         lines += _range(vpc, subnet)
     return "\n".join(lines) + "\n"
+
+
+def _options(vpc: VpcSpec) -> Iterable[str]:
+    """The DHCP options that a VPC's options set names beside domain and resolver."""
+    for name, servers in (("ntp-server", vpc.ntp_servers), ("netbios-ns", vpc.netbios_servers)):
+        if servers:
+            yield f"dhcp-option=option:{name},{','.join(text.ip(server) for server in servers)}"
+    if vpc.netbios_node_type:
+        yield f"dhcp-option=option:netbios-nodetype,{int(vpc.netbios_node_type)}"
 
 
 def _range(vpc: VpcSpec, subnet: SubnetSpec) -> list[str]:

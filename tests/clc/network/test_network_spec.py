@@ -22,7 +22,11 @@ class World:
     """One VPC with a subnet a zone; tests change what they are about."""
 
     interfaces: list[Any] = field(default_factory=list)
-    vpcs: Sequence[Any] = (SimpleNamespace(id="vpc-1", cidr="10.0.0.0/16", vni=5000, dhcp_options_id="dopt-1"),)
+    vpcs: Sequence[Any] = field(
+        default_factory=lambda: [
+            SimpleNamespace(id="vpc-1", cidr="10.0.0.0/16", vni=5000, dhcp_options_id="dopt-1", dns_support=True)
+        ]
+    )
     subnets: Sequence[Any] = (
         SimpleNamespace(id="subnet-a", vpc_id="vpc-1", cidr="10.0.1.0/24"),
         SimpleNamespace(id="subnet-b", vpc_id="vpc-1", cidr="10.0.2.0/24"),
@@ -138,6 +142,22 @@ def test_dhcp_options_give_domain_and_servers() -> None:
     world.port(7)
     vpc = world.compiled().vpcs["vpc-1"]
     assert (vpc.dns_domain, vpc.dns_servers) == ("lab.example", ("192.0.2.1", "192.0.2.2"))
+
+
+def test_dhcp_options_give_time_and_netbios_servers() -> None:
+    given = options(ntp_servers=["192.0.2.3"], netbios_name_servers=["192.0.2.4"], netbios_node_type=["2"])
+    world = World(options={**given})
+    world.port(7)
+    vpc = world.compiled().vpcs["vpc-1"]
+    assert (vpc.ntp_servers, vpc.netbios_servers, vpc.netbios_node_type) == (("192.0.2.3",), ("192.0.2.4",), "2")
+
+
+def test_a_vpc_without_dns_support_has_a_silent_resolver() -> None:
+    world = World()
+    world.port(7)
+    assert world.compiled().vpcs["vpc-1"].dns is True
+    world.vpcs[0].dns_support = False
+    assert world.compiled().vpcs["vpc-1"].dns is False
 
 
 def test_amazons_resolver_is_the_vpcs_own() -> None:
