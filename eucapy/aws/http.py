@@ -117,7 +117,7 @@ class Edge:
     async def _send(
         self, request: web.BaseRequest, claim: Claim, outgoing: Outgoing, request_id: str
     ) -> web.StreamResponse:
-        headers = outgoing.headers
+        headers = dict(outgoing.headers)
         if claim.service == "s3":
             headers["x-amz-request-id"] = request_id
             headers["x-amz-id-2"] = host_id(request_id)
