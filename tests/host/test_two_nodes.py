@@ -162,7 +162,7 @@ def test_a_volume_goes_into_a_running_guest_and_out_again(stage: Stage) -> None:
     stage.ec2.attach_volume(VolumeId=volume, InstanceId=stage.web, Device="/dev/sdf")
     stage.ec2.get_waiter("volume_in_use").wait(VolumeIds=[volume], WaiterConfig={"Delay": 1})
     address, serial = stage.public(stage.web), volume.replace("-", "")[:20]
-    find = f"for d in /sys/block/vd*; do grep -q {serial} $d/serial 2>/dev/null && echo /dev/${{d##*/}}; done"
+    find = f"for d in /sys/block/vd*; do grep -q {serial} $d/serial 2>/dev/null && echo /dev/${{d##*/}}; done; true"
     wait_until(lambda: "/dev/vd" in stage.lab.log_in(address, stage.key, find), 60)
     written = f"D=$({find}); echo written-once > $D; sync; head -c 12 $D"
     assert "written-once" in stage.lab.log_in(address, stage.key, written)
@@ -177,7 +177,7 @@ def test_a_volume_goes_into_a_running_guest_and_out_again(stage: Stage) -> None:
     stage.ec2.attach_volume(VolumeId=copy, InstanceId=stage.app, Device="/dev/sdg")
     stage.ec2.get_waiter("volume_in_use").wait(VolumeIds=[copy], WaiterConfig={"Delay": 1})
     serial = copy.replace("-", "")[:20]
-    read = f"for d in /sys/block/vd*; do grep -q {serial} $d/serial && head -c 12 /dev/${{d##*/}}; done"
+    read = f"for d in /sys/block/vd*; do grep -q {serial} $d/serial && head -c 12 /dev/${{d##*/}}; done; true"
     wait_until(lambda: "written-once" in stage.lab.log_in(stage.public(stage.app), stage.key, read), 60)
     stage.ec2.detach_volume(VolumeId=copy)
     stage.ec2.get_waiter("volume_available").wait(VolumeIds=[copy], WaiterConfig={"Delay": 1})
