@@ -68,12 +68,24 @@ class Machine:
 
     async def power_button(self) -> None:
         """Press it."""
+        await self._order("system_powerdown")
+
+    async def plug_cable(self, plugged: bool) -> None:
+        """Connect the network card, or disconnect it."""
+        await self._order("set_link", name="n", up=plugged)
+
+    async def _order(self, command: str, **arguments: object) -> None:
+        deadline = time.monotonic() + 30
+        while not self._monitor.exists():
+            assert time.monotonic() < deadline, "QEMU does not start"
+            await asyncio.sleep(0.02)
         reader, writer = await asyncio.open_unix_connection(str(self._monitor))
         await reader.readline()
-        for command in ("qmp_capabilities", "system_powerdown"):
-            writer.write(json.dumps({"execute": command}).encode() + b"\n")
+        for order in ({"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments}):
+            writer.write(json.dumps(order).encode() + b"\n")
             await writer.drain()
-            await reader.readline()
+            answer = json.loads(await reader.readline())
+            assert "error" not in answer, answer
         writer.close()
         await writer.wait_closed()
 

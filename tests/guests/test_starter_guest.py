@@ -116,6 +116,16 @@ async def test_it_waits_for_a_metadata_service_that_is_away(ground: Ground, imag
             assert machine.host_key() == console_key(machine)
 
 
+async def test_it_takes_an_address_that_comes_after_the_boot(ground: Ground) -> None:
+    async with running(ground.folder / "m", ground.disk, ground.key, ground.stub.port) as machine:
+        await machine.plug_cable(False)
+        await machine.until("READY")
+        assert "address" not in machine.said()
+        await machine.plug_cable(True)
+        await machine.until("user data ended with status 0")
+        assert (await machine.ssh("hostname")).stdout == "ip-10-0-0-15\n"
+
+
 async def test_user_data_that_is_no_script_is_kept_and_not_run(ground: Ground) -> None:
     data = bytes(range(256))
     ground.stub.tree["user-data"] = data
