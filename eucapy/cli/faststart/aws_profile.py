@@ -57,7 +57,7 @@ def write(
 
 
 def remove(home: Path, name: str) -> None:
-    """Take the profile out again; a file that held nothing else goes too."""
+    """Take the profile out again; a file that held nothing else goes too, and the folder when it is empty."""
     for path, section in ((home / ".aws" / "config", f"profile {name}"), (home / ".aws" / "credentials", name)):
         if not path.exists():
             continue
@@ -66,6 +66,8 @@ def remove(home: Path, name: str) -> None:
             _write(path, rest)
         else:
             path.unlink()
+    with contextlib.suppress(OSError):
+        (home / ".aws").rmdir()
 
 
 def _profiles(path: Path, prefix: str) -> set[str]:
