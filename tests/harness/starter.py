@@ -24,7 +24,10 @@ def cache_folder() -> Path:
 @functools.cache
 def starter_image() -> GuestImage:
     """The image made for emulation. Skips, with the reason, where it cannot be built."""
+    cache = BuildCache(cache_folder())
     try:
-        return asyncio.run(starter.build(BuildCache(cache_folder()), emulated=True))
+        image = asyncio.run(starter.build(cache, emulated=True))
     except CannotBuild as error:
         pytest.skip(str(error))
+    cache.prune(starter.NAME, keep=3)
+    return image
