@@ -30,9 +30,10 @@ async def create_tags(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
         raise MissingParameter(name="tagSet")
     values = checked(p["Tags"])
     await _must_own(call, resources)
-    await _must_fit(call, resources, values)
-    for resource_id in resources:
-        await tag_rows.put(call.tx, call.account, ids.KINDS[_prefix(resource_id)].resource_type, resource_id, values)
+    kinds = {resource_id: ids.KINDS[_prefix(resource_id)].resource_type for resource_id in resources}
+    await tag_rows.put_many(call.tx, call.account, kinds, values)
+    if await tag_rows.over(call.tx, resources, MOST_TAGS):
+        raise TagLimitExceeded
     _wake(call, resources)
     return {}
 
@@ -146,12 +147,6 @@ def _prefix(resource_id: str) -> str:
 async def _must_own(call: Call, resources: Sequence[str]) -> None:
     for prefix, absent in (await owners.missing(call.tx, call.account, resources)).items():
         raise ids.missing(prefix, absent)
-
-
-async def _must_fit(call: Call, resources: Sequence[str], values: Mapping[str, str]) -> None:
-    for tags in (await tag_rows.of(call.tx, resources)).values():
-        if len({tag["Key"] for tag in tags} | set(values)) > MOST_TAGS:
-            raise TagLimitExceeded
 
 
 def _wake(call: Call, resources: Iterable[str]) -> None:

@@ -103,17 +103,19 @@ async def release(tx: Tx, allocation_id: str) -> None:
     await public_ips.remove(tx, allocation_id)
 
 
+_AUTOMATIC = sa.select(
+    network_interfaces.c.account, network_interfaces.c.private_ip, network_interfaces.c.auto_public
+).where(network_interfaces.c.id == sa.bindparam("interface"))
+"""On the path of every launch: built once."""
+
+
 async def assign_auto(tx: Tx, interface_id: str, ranges: Sequence[str], now: float) -> str | None:
     """An automatic public address for the interface, out of `config.public_ranges`, when it is one that gets them.
 
     Returns the address; None when the interface gets none, has an elastic one, or the pool is empty: an instance is
     launched nevertheless.
     """
-    interface = await tx.first(
-        sa.select(
-            network_interfaces.c.account, network_interfaces.c.private_ip, network_interfaces.c.auto_public
-        ).where(network_interfaces.c.id == interface_id)
-    )
+    interface = await tx.first(_AUTOMATIC, {"interface": interface_id})
     if interface is None or not interface.auto_public:
         return None
     for row in (await public_ips.of_interfaces(tx, [interface_id])).get(interface_id, ()):

@@ -153,6 +153,12 @@ FILTERS: dict[str, filters.Filter] = {
 }
 
 
+# On the path of every launch: built once.
+_INSERT = sa.insert(network_interfaces).returning(network_interfaces)
+_JOIN_GROUPS = sa.insert(interface_groups)
+_UPDATE = sa.update(network_interfaces).where(network_interfaces.c.id == sa.bindparam("interface"))
+
+
 async def create(
     tx: Tx,
     *,
@@ -179,28 +185,27 @@ async def create(
     more = [await _take(tx, subnet, interface_id, ip) for ip in secondary_ips]
     more += [await _take(tx, subnet, interface_id, None) for _ in range(secondary_count)]
     row = await tx.first(
-        sa.insert(network_interfaces)
-        .values(
-            id=interface_id,
-            account=account,
-            vpc_id=subnet.vpc_id,
-            subnet_id=subnet.id,
-            zone=subnet.zone,
-            description=description,
-            mac=_mac(),
-            tap=tap_name(interface_id),
-            private_ip=primary,
-            secondary_ips=more,
-            groups=[[group, named[group].name] for group in groups],
-            source_dest_check=source_dest_check,
-            auto_public=auto_public,
-            client_token=client_token,
-            created_at=now,
-        )
-        .returning(network_interfaces)
+        _INSERT,
+        {
+            "id": interface_id,
+            "account": account,
+            "vpc_id": subnet.vpc_id,
+            "subnet_id": subnet.id,
+            "zone": subnet.zone,
+            "description": description,
+            "mac": _mac(),
+            "tap": tap_name(interface_id),
+            "private_ip": primary,
+            "secondary_ips": more,
+            "groups": [[group, named[group].name] for group in groups],
+            "source_dest_check": source_dest_check,
+            "auto_public": auto_public,
+            "client_token": client_token,
+            "created_at": now,
+        },
     )
     assert row is not None
-    await tx.run(sa.insert(interface_groups), [{"interface_id": interface_id, "group_id": group} for group in groups])
+    await tx.run(_JOIN_GROUPS, [{"interface_id": interface_id, "group_id": group} for group in groups])
     return row
 
 
@@ -327,7 +332,7 @@ async def release_all(tx: Tx, instance_id: str) -> None:
 
 
 async def _update(tx: Tx, interface_id: str, **columns: Any) -> None:
-    await tx.run(sa.update(network_interfaces).where(network_interfaces.c.id == interface_id).values(**columns))
+    await tx.run(_UPDATE, {"interface": interface_id, **columns})
 
 
 async def by_id(tx: Tx, account: str, interface_id: str) -> Row | None:

@@ -25,6 +25,13 @@ private_ips = sa.Table(
 )
 
 
+# On the path of every launch: built once.
+_TAKEN = sa.select(private_ips.c.number).where(
+    private_ips.c.subnet_id == sa.bindparam("subnet_id"), private_ips.c.number == sa.bindparam("number")
+)
+_INSERT = sa.insert(private_ips)
+
+
 def usable(cidr: str) -> Span:
     """The first and last address that may be given out, as numbers."""
     network = ipaddress.IPv4Network(cidr)
@@ -32,12 +39,7 @@ def usable(cidr: str) -> Span:
 
 
 async def is_taken(tx: Tx, subnet_id: str, number: int) -> bool:
-    return (
-        await tx.first(
-            sa.select(private_ips.c.number).where(private_ips.c.subnet_id == subnet_id, private_ips.c.number == number)
-        )
-        is not None
-    )
+    return await tx.first(_TAKEN, {"subnet_id": subnet_id, "number": number}) is not None
 
 
 async def free(tx: Tx, subnet_id: str, cidr: str) -> str | None:
@@ -56,13 +58,14 @@ async def free(tx: Tx, subnet_id: str, cidr: str) -> str | None:
 
 async def insert(tx: Tx, *, subnet_id: str, ip: str, interface_id: str, is_primary: bool) -> None:
     await tx.run(
-        sa.insert(private_ips).values(
-            subnet_id=subnet_id,
-            number=int(ipaddress.IPv4Address(ip)),
-            ip=ip,
-            is_primary=is_primary,
-            interface_id=interface_id,
-        )
+        _INSERT,
+        {
+            "subnet_id": subnet_id,
+            "number": int(ipaddress.IPv4Address(ip)),
+            "ip": ip,
+            "is_primary": is_primary,
+            "interface_id": interface_id,
+        },
     )
 
 

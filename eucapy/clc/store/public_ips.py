@@ -32,6 +32,16 @@ public_ips = sa.Table(
 associated names the interface and the private address that it stands for, one to one."""
 
 
+# On the path of every launch: built once.
+_INSERT = sa.insert(public_ips)
+_BY_IP = sa.select(public_ips).where(public_ips.c.ip == sa.bindparam("ip"))
+_OF_INTERFACES = (
+    sa.select(public_ips)
+    .where(public_ips.c.interface_id.in_(sa.bindparam("wanted", expanding=True)))
+    .order_by(public_ips.c.ip)
+)
+
+
 async def free(tx: Tx, ranges: Sequence[str]) -> str | None:
     """An address of the pool that nobody has; None when the pool is empty."""
 
@@ -57,15 +67,16 @@ async def insert(
     private_ip: str = "",
 ) -> None:
     await tx.run(
-        sa.insert(public_ips).values(
-            id=row_id,
-            account=account,
-            ip=ip,
-            elastic=elastic,
-            interface_id=interface_id,
-            private_ip=private_ip,
-            created_at=now,
-        )
+        _INSERT,
+        {
+            "id": row_id,
+            "account": account,
+            "ip": ip,
+            "elastic": elastic,
+            "interface_id": interface_id,
+            "private_ip": private_ip,
+            "created_at": now,
+        },
     )
 
 
@@ -75,16 +86,13 @@ async def by_id(tx: Tx, row_id: str) -> Row | None:
 
 async def by_ip(tx: Tx, ip: str) -> Row | None:
     """Whose ever it is."""
-    return await tx.first(sa.select(public_ips).where(public_ips.c.ip == ip))
+    return await tx.first(_BY_IP, {"ip": ip})
 
 
 async def of_interfaces(tx: Tx, interface_ids: Sequence[str]) -> dict[str, list[Row]]:
     """The addresses that stand for private ones of these interfaces."""
     found: dict[str, list[Row]] = {}
-    rows = await tx.all(
-        sa.select(public_ips).where(public_ips.c.interface_id.in_(interface_ids)).order_by(public_ips.c.ip)
-    )
-    for row in rows:
+    for row in await tx.all(_OF_INTERFACES, {"wanted": interface_ids}):
         found.setdefault(row.interface_id, []).append(row)
     return found
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from eucapy.clc.store import filters
 from eucapy.clc.store.base import account_column, metadata
@@ -32,18 +34,51 @@ FILTERS: dict[str, filters.Filter] = {
 """Of DescribeTags."""
 
 
+# Built once: for statements this small SQLAlchemy spends more on putting them together than SQLite on running them.
+_PUT = {
+    dialect: insert(tags).on_conflict_do_update(
+        index_elements=["resource_id", "key"], set_={"value": insert(tags).excluded.value}
+    )
+    for dialect, insert in (("sqlite", sqlite_insert), ("postgresql", postgresql_insert))
+}
+_OF = (
+    sa.select(tags.c.resource_id, tags.c.key, tags.c.value)
+    .where(tags.c.resource_id.in_(sa.bindparam("wanted", expanding=True)))
+    .order_by(tags.c.resource_id, tags.c.key)
+)
+_FULL = (
+    sa.select(tags.c.resource_id)
+    .where(tags.c.resource_id.in_(sa.bindparam("wanted", expanding=True)))
+    .group_by(tags.c.resource_id)
+    .having(sa.func.count() > sa.bindparam("most"))
+)
+
+
 async def put(tx: Tx, account: str, resource_type: str, resource_id: str, values: Mapping[str, str]) -> None:
     """Set tags; an existing key gets the new value."""
-    if not values:
+    await put_many(tx, account, {resource_id: resource_type}, values)
+
+
+async def put_many(tx: Tx, account: str, resources: Mapping[str, str], values: Mapping[str, str]) -> None:
+    """Set the same tags on resources (id → type)."""
+    if not values or not resources:
         return
-    await tx.run(sa.delete(tags).where(tags.c.resource_id == resource_id, tags.c.key.in_(list(values))))
     await tx.run(
-        sa.insert(tags),
+        _PUT[tx.dialect],
         [
-            {"resource_id": resource_id, "key": k, "value": v, "resource_type": resource_type, "account": account}
-            for k, v in values.items()
+            {"resource_id": resource_id, "key": key, "value": value, "resource_type": kind, "account": account}
+            for resource_id, kind in resources.items()
+            for key, value in values.items()
         ],
     )
+
+
+async def over(tx: Tx, resource_ids: Sequence[str], most: int) -> bool:
+    """Whether one of the resources has more than `most` tags."""
+    for chunk in chunks(resource_ids, 500):
+        if await tx.first(_FULL, {"wanted": chunk, "most": most}) is not None:
+            return True
+    return False
 
 
 async def remove(tx: Tx, resource_id: str, key: str | None = None, value: str | None = None) -> None:
@@ -60,12 +95,7 @@ async def of(tx: Tx, resource_ids: Sequence[str]) -> dict[str, list[dict[str, st
     """The tags of resources as EC2's `TagSet`, sorted by key; resources without tags are absent."""
     found: dict[str, list[dict[str, str]]] = {}
     for chunk in chunks(resource_ids, 500):
-        rows = await tx.all(
-            sa.select(tags.c.resource_id, tags.c.key, tags.c.value)
-            .where(tags.c.resource_id.in_(chunk))
-            .order_by(tags.c.resource_id, tags.c.key)
-        )
-        for row in rows:
+        for row in await tx.all(_OF, {"wanted": chunk}):
             found.setdefault(row.resource_id, []).append({"Key": row.key, "Value": row.value})
     return found
 
