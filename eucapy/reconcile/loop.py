@@ -1,9 +1,9 @@
 """A loop: an idempotent function without arguments, run on a wake-up and on a timer, one activation at a time.
 
 The recovery path is the common path: an activation reads what is desired and what is observed and does what is missing,
-whatever happened before. Latency comes from `wake()`; the timer is only a net. A loop that is woken without end rests between
-activations for a few times as long as they take, so that it gathers changes instead of eating the processor. A failing activation is logged, kept as
-the last result for `/status`, and tried again with growing pauses.
+whatever happened before. Latency comes from `wake()`; the timer is only a net. A loop that is woken without end rests
+between activations for a few times as long as they take, so that it gathers changes instead of eating the processor. A
+failing activation is logged, kept as the last result for `/status`, and tried again with growing pauses.
 
 An activation returns whether it changed anything. `Loops.settle()` runs every loop until a whole round changed nothing:
 tests bring a cloud to rest with it instead of sleeping.
