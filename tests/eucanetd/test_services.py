@@ -157,7 +157,7 @@ async def test_names_of_the_world_are_asked_of_the_machines_resolvers_even_witho
             guest = cloud.node.guest(ONE)
             await cloud.node.settle()
             assert lookup(guest, "www.example.com", "10.0.0.2") == "192.0.2.80"
-            assert not guest.ping(INTERNET)
+            assert guest.gets_no_echo(INTERNET)
         finally:
             upstream.terminate()
             upstream.wait()

@@ -35,6 +35,9 @@ PUBLIC = "198.51.100"
 INTERNET = f"{PUBLIC}.254"
 FARAWAY = "203.0.113.1"
 
+PATIENCE = 10
+"""Attempts of a second at what works: a guest that has just asked for an address in vain takes a while to ask again."""
+
 _TUNSETIFF = 0x400454CA
 _TAP_NO_PI = 0x1002
 
@@ -62,9 +65,16 @@ class Netns:
     def run(self, *argv: str, check: bool = True, stdin: str | None = None, timeout_s: float = 20.0) -> Result:
         return run_now(*in_netns(self.name, argv), check=check, stdin=stdin, timeout_s=timeout_s)
 
-    def ping(self, target: str, wait_s: int = 1) -> bool:
-        """One echo and its answer."""
-        return self.run("busybox", "ping", "-c", "1", "-W", str(wait_s), target, check=False).status == 0
+    def ping(self, target: str) -> bool:
+        """An echo is answered, at last. Where no answer is expected: `gets_no_echo`."""
+        return any(self._echo(target) for _ in range(PATIENCE))
+
+    def gets_no_echo(self, target: str) -> bool:
+        """One echo is not answered."""
+        return not self._echo(target)
+
+    def _echo(self, target: str) -> bool:
+        return self.run("busybox", "ping", "-c", "1", "-W", "1", target, check=False).status == 0
 
     def serve(self, port: int, address: str = "") -> None:
         """An echo server for TCP, each line prefixed by the peer's address, until the namespace is closed."""
@@ -73,7 +83,7 @@ class Netns:
         self._closing.append(listener)
         threading.Thread(target=_serve, args=(listener,), daemon=True).start()
 
-    def connect(self, target: str, port: int, timeout_s: float = 5.0) -> socket.socket:
+    def connect(self, target: str, port: int, timeout_s: float = 10.0) -> socket.socket:
         """Raises OSError (TimeoutError when nothing answers)."""
 
         def make() -> socket.socket:
@@ -81,8 +91,15 @@ class Netns:
 
         return netns.call_in(self.name, make)
 
-    def reaches(self, target: str, port: int, timeout_s: float = 1.0) -> str:
-        """The address that the server at (target, port) sees us come from; "" when it cannot be reached."""
+    def reaches(self, target: str, port: int) -> str:
+        """The address that the server at (target, port) sees us come from; "" when it cannot be reached at all."""
+        return next((seen for _ in range(PATIENCE) if (seen := self._seen_as(target, port))), "")
+
+    def is_kept_from(self, target: str, port: int) -> bool:
+        """No connection comes about."""
+        return not self._seen_as(target, port)
+
+    def _seen_as(self, target: str, port: int, timeout_s: float = 1.0) -> str:
         try:
             with self.connect(target, port, timeout_s) as connection:
                 return ask(connection, "hello").split(" ")[0]
