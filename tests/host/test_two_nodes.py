@@ -187,11 +187,11 @@ def test_a_volume_goes_into_a_running_guest_and_out_again(stage: Stage) -> None:
 
 
 def test_guests_live_on_while_every_program_is_killed(stage: Stage) -> None:
-    address = stage.public(stage.web)
+    address, other = stage.public(stage.web), stage.private(stage.app)
     boot = stage.lab.log_in(address, stage.key, "cat /proc/sys/kernel/random/boot_id")
     stage.lab.kill_all()
     assert boot == stage.lab.log_in(address, stage.key, "cat /proc/sys/kernel/random/boot_id")
-    assert ping(stage.lab, stage.key, address, stage.private(stage.app))
+    assert ping(stage.lab, stage.key, address, other)
     stage.lab.run_all()
     stage.lab.wait_for_nodes()
     wait_until(lambda: stage.state(stage.web) == "running", 60)
