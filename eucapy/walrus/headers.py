@@ -36,6 +36,12 @@ _LOCKS = ("ObjectLockMode", "ObjectLockRetainUntilDate", "ObjectLockLegalHoldSta
 _GRANTS = ("GrantFullControl", "GrantRead", "GrantReadACP", "GrantWriteACP", "GrantWrite")
 _OWNER_ONLY = frozenset({"private", "bucket-owner-full-control", "bucket-owner-read"})
 _PUBLIC = frozenset({"public-read", "public-read-write"})
+_OVERRIDES = {
+    f"Response{name}": name
+    for name in (
+        "ContentType", "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "Expires",
+    )
+}  # fmt: skip
 _decode_details = msgspec.json.Decoder(Details).decode
 _decode_tags = msgspec.json.Decoder(list[tuple[str, str]]).decode
 _PLAIN = msgspec.json.encode(Details()).decode()
@@ -166,19 +172,26 @@ def response_headers(version: Version, bucket: Bucket, p: Mapping[str, Any], *, 
     details = read_details(version)
     answer: dict[str, Any] = {
         "AcceptRanges": "bytes",
-        "LastModified": version.modified_ms / 1000,
+        "LastModified": version.modified_ms // 1000,
         "ContentLength": version.size,
         "ETag": f'"{version.etag}"',
-        "ContentType": p.get("ResponseContentType") or details.content_type,
-        "CacheControl": p.get("ResponseCacheControl") or details.cache_control,
-        "ContentDisposition": p.get("ResponseContentDisposition") or details.content_disposition,
-        "ContentEncoding": p.get("ResponseContentEncoding") or details.content_encoding,
-        "ContentLanguage": p.get("ResponseContentLanguage") or details.content_language,
-        "Expires": p.get("ResponseExpires") or details.expires,
-        "WebsiteRedirectLocation": details.website_redirect,
-        "StorageClass": version.storage_class,
-        "Metadata": details.metadata,
+        "ContentType": details.content_type,
     }
+    if version.details != _PLAIN:
+        answer |= {
+            "CacheControl": details.cache_control,
+            "ContentDisposition": details.content_disposition,
+            "ContentEncoding": details.content_encoding,
+            "ContentLanguage": details.content_language,
+            "Expires": details.expires,
+            "WebsiteRedirectLocation": details.website_redirect,
+            "Metadata": details.metadata,
+        }
+    if version.storage_class is not None:
+        answer["StorageClass"] = version.storage_class
+    for override in p.keys() & _OVERRIDES.keys():
+        if p[override]:
+            answer[_OVERRIDES[override]] = p[override]
     if bucket.versioning:
         answer["VersionId"] = version.version_id
     if version.tags:

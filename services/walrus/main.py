@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -35,6 +36,9 @@ async def serve(config: Config) -> None:
         asyncio.get_running_loop().add_signal_handler(number, end.set)
     app = App(config, SystemClock())
     await app.start()
+    # The service models are some hundred thousand objects that never die: the collector need not look at them again.
+    gc.collect()
+    gc.freeze()
     try:
         log.info("ready", extra={"data": {"port": app.port, "internal_port": app.internal_port}})
         await end.wait()

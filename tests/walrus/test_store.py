@@ -147,8 +147,14 @@ async def test_one_failing_write_of_a_batch_takes_only_itself_back(db: Database)
         await objects.put(tx, bucket, small(b"bad"))
         raise ValueError("refused")
 
-    results = await asyncio.gather(put(db, bucket, b"a"), db.write(fail), put(db, bucket, b"c"), return_exceptions=True)
+    async def refuse(tx: Any) -> None:
+        raise LookupError("refused before writing")
+
+    results = await asyncio.gather(
+        put(db, bucket, b"a"), db.write(fail), db.write(refuse), put(db, bucket, b"c"), return_exceptions=True
+    )
     assert isinstance(results[1], ValueError)
+    assert isinstance(results[2], LookupError)
     page = await db.read(lambda tx: listings.objects(tx, bucket.id, b"", b"", b"", 10))
     assert [row.key for row in page.rows] == [b"a", b"c"]
     assert await inline_rows(db) == 2

@@ -31,24 +31,23 @@ async def put_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     check = conditions.write_check(p)
     want = receiving.expected(call, p)
 
-    async def look(tx: Tx) -> Bucket:
-        bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
+    async def look(tx: Tx) -> tuple[Bucket, Version | None]:
+        found = await objects.find(tx, p["Bucket"], key)
+        bucket = call.check_bucket(found[0] if found else None, p["Bucket"], p.get("ExpectedBucketOwner"))
         headers.check_acl(bucket, p)
-        return bucket
-
-    async def look_before(tx: Tx) -> None:
-        bucket = await look(tx)
+        replaced = found[1] if found else None
         if check is not None:
-            check(await objects.current(tx, bucket.id, key))
+            check(replaced)
+        return bucket, replaced
 
     source = receiving.as_source(p.get("Body"))
     if receiving.is_worth_a_look(call, source):
-        await call.read(look_before)
+        await call.read(look)
     received = await receiving.receive(call.walrus, source, want, MOST_PUT_BYTES)
     checksum = f"{want.algorithm} {checksums.FULL_OBJECT} {received.sums[want.algorithm]}"
 
     async def work(tx: Tx) -> tuple[Bucket, Version]:
-        bucket = await look(tx)
+        bucket, replaced = await look(tx)
         new = New(
             key=key,
             modified_ms=call.now_ms,
@@ -62,7 +61,7 @@ async def put_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
             storage_class=label,
             tags=tags,
         )
-        return bucket, await objects.put(tx, bucket, new, check)
+        return bucket, await objects.replace(tx, bucket, replaced, new)
 
     bucket, version = await received.keep(work)
     call.walrus.collector.wake()

@@ -39,14 +39,15 @@ class Found(msgspec.Struct, frozen=True):
 
 async def find(tx: Tx, call: Call, p: Mapping[str, Any]) -> tuple[Bucket, Version]:
     """The version that a request names. Raises NoSuchBucket, NoSuchKey, NoSuchVersion, MethodNotAllowed."""
-    bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
     key = headers.key_bytes(p)
     version_id = p.get("VersionId")
     if version_id is None:
-        version = await objects.current(tx, bucket.id, key)
-        if version is not None:
-            return bucket, version
-        raise await missing(tx, bucket, key, p)
+        found = await objects.find(tx, p["Bucket"], key)
+        bucket = call.check_bucket(found[0] if found else None, p["Bucket"], p.get("ExpectedBucketOwner"))
+        if found is None or found[1] is None:
+            raise await missing(tx, bucket, key, p)
+        return bucket, found[1]
+    bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
     check_version_id(version_id)
     version = await objects.by_version(tx, bucket.id, key, version_id)
     if version is None:
@@ -169,7 +170,13 @@ def _partial(
 
 @s3.action("HeadObject")
 async def head_object(call: Call, p: dict[str, Any]) -> Result | dict[str, Any]:
-    found = await call.read(lambda tx: _load(tx, call, p))
+    async def work(tx: Tx) -> Found:
+        bucket, version = await find(tx, call, p)
+        conditions.check_read(version, p)
+        parts = await sending.find_parts(tx, version) if p.get("PartNumber") is not None else ()
+        return Found(bucket, version, None, parts)
+
+    found = await call.read(work)
     version = found.version
     span = choose_span(version, found.parts, p)
     with_checksum = p.get("ChecksumMode") == "ENABLED" and span is None

@@ -4,9 +4,9 @@ A store function takes a transaction and executes *constant* statements: SQLAlch
 On PostgreSQL they go the ordinary way. On SQLite a statement is compiled once to text and then handed straight to sqlite3,
 which makes a point read 8 µs instead of 60, and writers share their commits:
 
-    handlers ──write(op)──► queue ──► [BEGIN IMMEDIATE; op, op, op, each in a savepoint] ──► COMMIT in a thread ──► answers
-                              ▲                on the event loop, ~10 µs a statement             one fsync for all
-                              └──── what arrives while the commit runs makes the next batch ─────────┘
+    handlers ──write(op)──► queue ──► [BEGIN IMMEDIATE; op; op; op] ──► COMMIT in a thread ──► answers
+                              ▲       on the event loop, ~10 µs a statement    one fsync for all
+                              └──── what arrives while the commit runs makes the next batch ──┘
 
 So an answer is given only after the fsync of its own batch, an operation that fails takes only itself back, and the loop
 never waits for the disk. Reads see the last commit. Work may await nothing but its transaction: that is checked. Statements
@@ -190,9 +190,7 @@ class GroupedSqlite(Database):
     async def _commit(self, batch: list[_Waiting]) -> None:
         connection = self._write_connection
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            for waiting in batch:
-                self._apply(waiting)
+            self._apply(batch)
             await asyncio.get_running_loop().run_in_executor(self._committer, connection.execute, "COMMIT")
         except Exception as error:
             log.exception("a batch of %d writes was not committed", len(batch))
@@ -204,18 +202,27 @@ class GroupedSqlite(Database):
         for waiting in batch:
             _answer(waiting)
 
-    def _apply(self, waiting: _Waiting) -> None:
+    def _apply(self, batch: list[_Waiting]) -> None:
+        """Run what has not failed. An operation that fails before it has written anything, as nearly all do that fail, is
+        simply left out; after one that had written, the batch begins again without it."""
         connection = self._write_connection
-        connection.execute("SAVEPOINT operation")
-        self._writer.after = waiting.after
-        try:
-            waiting.result = _drive(waiting.operation(self._writer))
-        except sqlite3.OperationalError:
-            raise  # the disk or the database itself: it concerns the whole batch
-        except Exception as error:
-            connection.execute("ROLLBACK TO operation")
-            waiting.error = error
-        connection.execute("RELEASE operation")
+        connection.execute("BEGIN IMMEDIATE")
+        for waiting in batch:
+            if waiting.error is not None:
+                continue
+            waiting.after.clear()
+            self._writer.after = waiting.after
+            written = connection.total_changes
+            try:
+                waiting.result = _drive(waiting.operation(self._writer))
+            except sqlite3.OperationalError:
+                raise  # the disk or the database itself: it concerns the whole batch
+            except Exception as error:
+                waiting.error = error
+                if connection.total_changes != written:
+                    connection.execute("ROLLBACK")
+                    self._apply(batch)
+                    return
 
 
 def _drive(work: Awaitable[T]) -> T:

@@ -121,6 +121,16 @@ _located = (
     )
     .where(buckets.c.name == sa.bindparam("bucket_name"))
 )
+_found = (
+    sa.select(*bucket_columns, *columns)
+    .select_from(
+        buckets.outerjoin(
+            versions,
+            sa.and_(versions.c.bucket == buckets.c.id, versions.c.current == 1, versions.c.key == _key),
+        )
+    )
+    .where(buckets.c.name == sa.bindparam("bucket_name"))
+)
 _insert = sa.insert(versions)
 _this = sa.and_(
     versions.c.bucket == _bucket,
@@ -170,6 +180,16 @@ async def locate(tx: Tx, bucket_name: str, key: bytes) -> tuple[Bucket, Version 
     return bucket, Version(*values[_BUCKET_WIDTH:-1]), values[-1]
 
 
+async def find(tx: Tx, bucket_name: str, key: bytes) -> tuple[Bucket, Version | None] | None:
+    """`locate` without the bytes: what most writes and HEADs ask."""
+    row = await tx.first(_found, {"bucket_name": bucket_name, "object_key": key})
+    if row is None:
+        return None
+    values: Sequence[Any] = row
+    bucket = Bucket(*values[:_BUCKET_WIDTH])
+    return bucket, None if values[_BUCKET_WIDTH] is None else Version(*values[_BUCKET_WIDTH:])
+
+
 async def newest_old(tx: Tx, bucket_id: int, key: bytes) -> Version | None:
     """The newest row of history: where there is no current one, it is the delete marker that hides the object."""
     row = await tx.first(_old_newest, {"bucket_id": bucket_id, "object_key": key})
@@ -194,7 +214,11 @@ async def by_version(tx: Tx, bucket_id: int, key: bytes, version_id: str) -> Ver
 
 async def put(tx: Tx, bucket: Bucket, new: New, check: Check | None = None) -> Version:
     """Write `new` as the current version of its key. `check` sees the version it replaces and may raise."""
-    replaced = await current(tx, bucket.id, new.key)
+    return await replace(tx, bucket, await current(tx, bucket.id, new.key), new, check)
+
+
+async def replace(tx: Tx, bucket: Bucket, replaced: Version | None, new: New, check: Check | None = None) -> Version:
+    """`put` for a caller that has found the current version in this transaction."""
     if check is not None:
         check(replaced)
     seq = await _make_room(tx, bucket, new.key, replaced)
