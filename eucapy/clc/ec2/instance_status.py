@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from eucapy import ids
 from eucapy.clc.context import Call
 from eucapy.clc.ec2 import instance_views, paging
 from eucapy.clc.ec2.instances import must_exist, required
@@ -64,13 +65,16 @@ async def describe_instance_status(call: Call, p: Mapping[str, Any]) -> dict[str
     if not p.get("IncludeAllInstances"):
         conditions.append(table.c.state == life.RUNNING)
     if wanted:
-        await must_exist(call, wanted)
-        conditions.append(table.c.id.in_(wanted))
+        conditions.append(table.c.id.in_([ids.check("i", value) for value in wanted]))
     reservation, _, index = paging.position(call, token).partition("/")
     after = (reservation, int(index)) if reservation else None
     most = limit or instances.LONGEST_PAGE
-    rows = await instances.page(call.tx, call.account, conditions, after, most + 1)
-    rows, more = paging.cut(rows, most)
+    listed = await instances.page(call.tx, call.account, conditions, after, most + 1)
+    if len(listed) < len(set(wanted)):
+        await must_exist(call, wanted)
+    listed, more = paging.cut(listed, most)
+    known = await instances.by_ids(call.tx, [row.id for row in listed])
+    rows = [known[row.id] for row in listed]
     guests = await vms.of_instances(call.tx, [row.id for row in rows])
     nodes = await hosts.by_names(call.tx, sorted({row.node for row in rows if row.node}))
     zones = {zone: zone_id(call.region, n) for n, zone in enumerate(call.config.zones)}

@@ -1,13 +1,11 @@
 """An instance's rows as EC2's Instance, with every field that DescribeInstances shows by default.
 
-`shown` reads what belongs to a list of instances in a few statements, never one an instance. Rendering costs more than
-reading: the finished XML of an instance is kept beside the very rows it was made of and used again while these are the
-same, so it can not be stale.
+`shown` reads what belongs to a list of instances in a few statements, never one an instance. `rendered` does so only for
+those that changed: the finished XML of an instance is kept under its revision (`store/revisions.py`).
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -16,19 +14,29 @@ from eucapy.aws import xml
 from eucapy.clc import host_names
 from eucapy.clc.context import Call
 from eucapy.clc.ec2.regions import zone_id
-from eucapy.clc.store import attachments, network_interfaces, public_ips, tags, vpcs
+from eucapy.clc.store import attachments, instances, network_interfaces, public_ips, tags, vpcs
 from eucapy.database import Row
 from eucapy.lifecycle import instance as life
 
-KEPT = 20_000
+KEPT = 12_000
 """Most instances whose XML is kept; some 5 KiB each."""
 
 Rows = tuple[Row, tuple[Row, ...], tuple[Row, ...], tuple[tuple[str, str], ...], Any]
 """The instance, its interfaces, its attachments, its tags, and what else the view depends on."""
 
 
-async def shown(call: Call, rows: Sequence[Row], rendered: bool = False) -> list[Any]:
-    """The instances as EC2 shows them, in the order of `rows`; as finished XML when `rendered`."""
+async def rendered(call: Call, listed: Sequence[Row]) -> list[xml.Rendered]:
+    """The instances as finished XML, in the order of `listed` (rows of `instances.page`)."""
+    missing = [row.id for row in listed if (row.id, row.revision) not in _SHELF]
+    if missing:
+        rows = await instances.by_ids(call.tx, missing)
+        for row, one in zip(rows.values(), await shown(call, list(rows.values())), strict=True):
+            _SHELF.put((row.id, row.revision), _render()(one))
+    return [_SHELF[row.id, row.revision] for row in listed]
+
+
+async def shown(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The instances as EC2 shows them, in the order of `rows` (whole ones)."""
     wanted = [row.id for row in rows]
     interfaces = await network_interfaces.of_instances(call.tx, wanted)
     volumes = await attachments.of_instances(call.tx, wanted)
@@ -36,7 +44,7 @@ async def shown(call: Call, rows: Sequence[Row], rendered: bool = False) -> list
     named = await _vpcs_with_names(call, rows)
     secondary = await _secondary_public_ips(call, interfaces)
     zones = {zone: zone_id(call.region, index) for index, zone in enumerate(call.config.zones)}
-    out: list[Any] = []
+    out: list[dict[str, Any]] = []
     for row in rows:
         nics = tuple(interfaces.get(row.id, ()))
         around = (row.vpc_id in named, tuple(x for nic in nics for x in secondary.get(nic.id, ())))
@@ -47,10 +55,7 @@ async def shown(call: Call, rows: Sequence[Row], rendered: bool = False) -> list
             tuple((tag["Key"], tag["Value"]) for tag in tagged.get(row.id, ())),
             around,
         )
-        if rendered:
-            out.append(_SHELF.xml(parts, call.region, zones.get(row.zone, "")))
-        else:
-            out.append(view(parts, call.region, zones.get(row.zone, "")))
+        out.append(view(parts, call.region, zones.get(row.zone, "")))
     return out
 
 
@@ -250,24 +255,13 @@ async def _secondary_public_ips(
     return found
 
 
-class _Shelf:
-    """Finished XML by instance, each beside the rows that it was made of."""
+class _Shelf(dict[tuple[str, int], xml.Rendered]):
+    """Finished XML by instance and revision; when it is full, what was put in first goes first."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._held: OrderedDict[str, tuple[Rows, str, xml.Rendered]] = OrderedDict()
-
-    def xml(self, parts: Rows, region: str, short_zone: str) -> xml.Rendered:
-        instance_id = parts[0].id
-        held = self._held.get(instance_id)
-        if held is not None and held[0] == parts and held[1] == region:
-            return held[2]
-        made: xml.Rendered = _render()(view(parts, region, short_zone))
-        self._held[instance_id] = (parts, region, made)
-        self._held.move_to_end(instance_id)
-        if len(self._held) > self._most:
-            self._held.popitem(last=False)
-        return made
+    def put(self, key: tuple[str, int], made: xml.Rendered) -> None:
+        if len(self) >= KEPT:
+            del self[next(iter(self))]
+        self[key] = made
 
 
 @lru_cache(maxsize=1)
@@ -275,4 +269,4 @@ def _render() -> Any:
     return xml.fragment("ec2", "Instance")
 
 
-_SHELF = _Shelf(KEPT)
+_SHELF = _Shelf()

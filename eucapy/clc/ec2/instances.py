@@ -38,14 +38,15 @@ async def describe_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]
     limit, token = paging.bounds(p, "InstanceIds")
     conditions = filters.where(FILTERS, p.get("Filters"), tags=tag_filter(instances.table.c.id))
     if wanted:
-        await must_exist(call, wanted)
-        conditions.append(instances.table.c.id.in_(wanted))
+        conditions.append(instances.table.c.id.in_([ids.check("i", value) for value in wanted]))
     reservation, _, index = paging.position(call, token).partition("/")
     after = (reservation, int(index)) if reservation else None
     most = limit or instances.LONGEST_PAGE
     rows = await instances.page(call.tx, call.account, conditions, after, most + 1)
+    if len(rows) < len(set(wanted)):
+        await must_exist(call, wanted)
     rows, more = paging.cut(rows, most)
-    shown = await instance_views.shown(call, rows, rendered=True)
+    shown = await instance_views.rendered(call, rows)
     out: dict[str, Any] = {"Reservations": instance_views.reservations(rows, shown)}
     if more:
         out["NextToken"] = call.token(f"{rows[-1].reservation_id}/{rows[-1].launch_index}")

@@ -31,6 +31,7 @@ table = sa.Table(
     client_token_column(),
     created_column(),
     sa.Column("launched_at", sa.Float, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("zone", sa.String(64), nullable=False),
     sa.Column("uuid", sa.String(36), nullable=False),
     # desired, written by the API
@@ -97,8 +98,7 @@ LONGEST_PAGE = 1000
 
 METADATA_COLUMNS = ("metadata_enabled", "metadata_tokens", "metadata_hops", "metadata_ipv6", "metadata_tags")
 
-_BULKY = ("user_data", "public_key", "root", "ephemerals", "uuid")
-_SHOWN = [column for column in table.c if column.name not in _BULKY]
+_LISTED = (table.c.id, table.c.account, table.c.reservation_id, table.c.launch_index, table.c.revision)
 
 
 class Load(NamedTuple):
@@ -131,10 +131,10 @@ async def by_ids(tx: Tx, instance_ids: Sequence[str], account: str | None = None
 async def page(
     tx: Tx, account: str, conditions: Iterable[Condition], after: tuple[str, int] | None, limit: int
 ) -> list[Row]:
-    """Up to `limit` instances in the order of (reservation, launch index), from behind `after`; the rows without what
-    DescribeInstances does not show (user data, keys, disks)."""
+    """Up to `limit` instances in the order of (reservation, launch index), from behind `after`: id, account,
+    reservation_id, launch_index and revision of each. The whole rows: `by_ids`."""
     statement = (
-        sa.select(*_SHOWN)
+        sa.select(*_LISTED)
         .where(table.c.account == account, *conditions)
         .order_by(table.c.reservation_id, table.c.launch_index)
         .limit(limit)
