@@ -9,7 +9,9 @@ have no IPv6.
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from eucapy.clc import host_names
@@ -20,7 +22,7 @@ OWN_RESOLVER = "AmazonProvidedDNS"
 
 
 class Rows(Protocol):
-    """`store.placed_ports.NetworkRows`, or a test's."""
+    """`store.placed_ports.NetworkRows`, or a test's. An interface's `groups` and `secondary_ips` are JSON text."""
 
     @property
     def interfaces(self) -> Sequence[Any]: ...
@@ -53,12 +55,17 @@ def zone_network(rows: Rows, zone: str, region: str) -> ZoneNetwork:
     """What `zone` has to know."""
     ports: dict[str, PlacedPort] = {}
     far_ports: dict[str, PlacedPort] = {}
+    names: dict[str, list[tuple[str, str]]] = {}
     for row in rows.interfaces:
-        placed = PlacedPort(node=row.node, port=_port(row, rows))
-        (ports if row.placed_zone == zone else far_ports)[row.id] = placed
+        port = _port(row, rows)
+        (ports if row.placed_zone == zone else far_ports)[row.id] = PlacedPort(node=row.node, port=port)
+        names.setdefault(row.vpc_id, []).append((port.hostname, row.private_ip))
+    places: dict[str, list[Any]] = {}
+    for subnet in rows.subnets:
+        places.setdefault(subnet.vpc_id, []).append(subnet)
     return ZoneNetwork(
         ports=ports,
-        vpcs={row.id: _vpc(row, rows, region) for row in rows.vpcs},
+        vpcs={row.id: _vpc(row, places.get(row.id, ()), names.get(row.id, ()), rows, region) for row in rows.vpcs},
         groups=_groups(rows, ports, far_ports),
         far_ports=far_ports,
     )
@@ -66,23 +73,52 @@ def zone_network(rows: Rows, zone: str, region: str) -> ZoneNetwork:
 
 def _port(row: Any, rows: Rows) -> PortSpec:
     leads_out = row.subnet_id in rows.public_subnets
-    return PortSpec(
-        interface_id=row.id,
-        instance_id=row.instance_id,
-        tap=row.tap,
-        mac=row.mac,
-        vpc_id=row.vpc_id,
-        subnet_id=row.subnet_id,
-        private_ips=(row.private_ip, *row.secondary_ips),
-        public=tuple((entry.private_ip, entry.ip) for entry in rows.public.get(row.id, ())) if leads_out else (),
-        groups=tuple(sorted(group_id for group_id, _ in row.groups)),
-        hostname=host_names.private_host(row.private_ip),
-        source_dest_check=row.source_dest_check,
+    return _port_spec(
+        row.id,
+        row.instance_id,
+        row.vpc_id,
+        row.subnet_id,
+        row.tap,
+        row.mac,
+        row.private_ip,
+        row.secondary_ips,
+        row.groups,
+        bool(row.source_dest_check),
+        tuple((entry.private_ip, entry.ip) for entry in rows.public.get(row.id, ())) if leads_out else (),
     )
 
 
-def _vpc(row: Any, rows: Rows, region: str) -> VpcSpec:
-    own = [subnet for subnet in rows.subnets if subnet.vpc_id == row.id]
+@lru_cache(maxsize=65536)
+def _port_spec(
+    interface_id: str,
+    instance_id: str,
+    vpc_id: str,
+    subnet_id: str,
+    tap: str,
+    mac: str,
+    private_ip: str,
+    secondary_ips: str,
+    groups: str,
+    source_dest_check: bool,
+    public: tuple[tuple[str, str], ...],
+) -> PortSpec:
+    """Kept, because a zone is compiled after every change and all but a few of its ports are as they were."""
+    return PortSpec(
+        interface_id=interface_id,
+        instance_id=instance_id,
+        tap=tap,
+        mac=mac,
+        vpc_id=vpc_id,
+        subnet_id=subnet_id,
+        private_ips=(private_ip, *json.loads(secondary_ips)),
+        public=public,
+        groups=tuple(sorted(group_id for group_id, _ in json.loads(groups))),
+        hostname=host_names.private_host(private_ip),
+        source_dest_check=source_dest_check,
+    )
+
+
+def _vpc(row: Any, own: Sequence[Any], names: Sequence[tuple[str, str]], rows: Rows, region: str) -> VpcSpec:
     options = rows.options.get(row.dhcp_options_id)
     values: Mapping[str, Sequence[str]] = options.configurations if options is not None else {}
     servers = values.get("domain-name-servers", [OWN_RESOLVER])
@@ -100,13 +136,7 @@ def _vpc(row: Any, rows: Rows, region: str) -> VpcSpec:
         ntp_servers=tuple(values.get("ntp-servers", ())),
         netbios_servers=tuple(values.get("netbios-name-servers", ())),
         netbios_node_type=next(iter(values.get("netbios-node-type", ())), ""),
-        names=tuple(
-            sorted(
-                (host_names.private_host(port.private_ip), port.private_ip)
-                for port in rows.interfaces
-                if port.vpc_id == row.id
-            )
-        ),
+        names=tuple(sorted(names)),
         internet=any(subnet.id in rows.public_subnets for subnet in own),
     )
 
@@ -137,7 +167,7 @@ def _groups(rows: Rows, ports: Mapping[str, PlacedPort], far_ports: Mapping[str,
             vpc_id=row.vpc_id,
             ingress=tuple(_rule(rule) for rule in rules if not rule.is_egress and _is_ipv4(rule)),
             egress=tuple(_rule(rule) for rule in rules if rule.is_egress and _is_ipv4(rule)),
-            members=tuple(sorted(members.get(row.id, ()), key=ipaddress.IPv4Address)),
+            members=tuple(sorted(members.get(row.id, ()))),
         )
     return specs
 

@@ -18,10 +18,24 @@ from eucapy.clc.store.network_interfaces import network_interfaces
 from eucapy.clc.store.tags import chunks
 from eucapy.database import Row, Tx
 
+_PORT = (
+    network_interfaces.c.id,
+    network_interfaces.c.instance_id,
+    network_interfaces.c.vpc_id,
+    network_interfaces.c.subnet_id,
+    network_interfaces.c.tap,
+    network_interfaces.c.mac,
+    network_interfaces.c.private_ip,
+    sa.type_coerce(network_interfaces.c.secondary_ips, sa.Text).label("secondary_ips"),
+    sa.type_coerce(network_interfaces.c.groups, sa.Text).label("groups"),
+    network_interfaces.c.source_dest_check,
+)
+
 
 @dataclass(frozen=True)
 class NetworkRows:
-    """`interfaces` carry `node` and `placed_zone` of their instance. `options` are DHCP options by id, `public` the public
+    """`interfaces` carry `node` and `placed_zone` of their instance; their lists are JSON still, since most of them were
+    seen before and nobody will look. `options` are DHCP options by id, `public` the public
     addresses by interface, `rules` the groups' rules by group, `public_subnets` those that lead to the internet."""
 
     interfaces: Sequence[Row]
@@ -43,7 +57,7 @@ async def of_zone(tx: Tx, zone: str) -> NetworkRows:
     vpc_ids = sorted(row.vpc_id for row in await tx.all(here))
     found = await vpcs.by_ids(tx, vpc_ids)
     interfaces = await tx.all(
-        sa.select(network_interfaces, instances.c.node, instances.c.zone.label("placed_zone"))
+        sa.select(*_PORT, instances.c.node, instances.c.zone.label("placed_zone"))
         .join(instances, placed)
         .where(network_interfaces.c.vpc_id.in_(vpc_ids))
         .order_by(network_interfaces.c.id)

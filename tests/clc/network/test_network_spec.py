@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -54,8 +55,8 @@ class World:
                 tap=f"vn{letter}{number}",
                 mac=f"02:00:00:00:00:{number:02x}",
                 private_ip=f"{block}.{number}",
-                secondary_ips=[],
-                groups=[[group, group] for group in groups],
+                secondary_ips="[]",
+                groups=json.dumps([[group, group] for group in groups]),
                 source_dest_check=True,
                 node=node,
                 placed_zone=zone,
@@ -113,7 +114,7 @@ def test_a_port_as_its_node_needs_it() -> None:
 def test_secondary_addresses_follow_the_primary_one() -> None:
     world = World()
     interface_id = world.port(7)
-    world.interfaces[0].secondary_ips = ["10.0.1.9", "10.0.1.8"]
+    world.interfaces[0].secondary_ips = '["10.0.1.9", "10.0.1.8"]'
     assert world.compiled().ports[interface_id].port.private_ips == ("10.0.1.7", "10.0.1.9", "10.0.1.8")
 
 
@@ -210,7 +211,7 @@ def test_groups_in_use_have_rules_and_those_they_name_have_members() -> None:
             egress=(RuleSpec(protocol="-1", group="sg-db"),),
             members=("10.0.2.9",),
         ),
-        "sg-db": GroupSpec(group_id="sg-db", vpc_id="vpc-1", members=("10.0.2.9", "10.0.2.10")),
+        "sg-db": GroupSpec(group_id="sg-db", vpc_id="vpc-1", members=("10.0.2.10", "10.0.2.9")),
     }
 
 
