@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from eucapy.drivers.network import netns
-from eucapy.wire.network import SubnetSpec
+from eucapy.run import in_netns, spawn
+from eucapy.wire.network import PortSpec, SubnetSpec
 from tests.eucanetd.cloud import NetworkCloud, network_cloud
 from tests.eucanetd.specs import port, vpc
-from tests.harness.topology import Guest
+from tests.harness.topology import INTERNET, Guest
+from tests.harness.waiting import until
 
 pytestmark = pytest.mark.host
 
@@ -46,8 +48,8 @@ def lookup(guest: Guest, name: str, server: str) -> str:
     return next((answer for answer in answers if not answer.endswith(":53")), "")
 
 
-def unconfigured(cloud: NetworkCloud, spec: object) -> Guest:
-    return cloud.net.guest(cloud.node.host, spec.tap, spec.mac)  # type: ignore[attr-defined]
+def unconfigured(cloud: NetworkCloud, spec: PortSpec) -> Guest:
+    return cloud.net.guest(cloud.node.host, spec.tap, spec.mac)
 
 
 async def test_a_guest_gets_its_address_router_resolver_mtu_and_name_by_dhcp(tmp_path: Path) -> None:
@@ -136,32 +138,19 @@ async def test_names_of_the_vpc_are_answered_and_unknown_ones_refused_at_once() 
 
 
 async def test_names_of_the_world_are_asked_of_the_machines_resolvers_even_without_an_internet_gateway() -> None:
-    from tests.harness.topology import INTERNET
-
+    server = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root"]
+    server += ["--bind-interfaces", f"--listen-address={INTERNET}", "--address=/example.com/192.0.2.80", "--pid-file="]
     async with network_cloud(upstream=(INTERNET,)) as cloud:
-        folder = Path(cloud.node.prefix)
-        argv = [
-            "dnsmasq",
-            "--keep-in-foreground",
-            "--conf-file=/dev/null",
-            "--no-resolv",
-            "--no-hosts",
-            "--bind-interfaces",
-        ]
-        argv += [f"--listen-address={INTERNET}", "--address=/example.com/192.0.2.80", "--user=root", "--pid-file="]
-        from eucapy.run import in_netns, spawn
-
-        upstream = spawn(in_netns(cloud.net.internet.name, argv))
+        upstream = spawn(in_netns(cloud.net.internet.name, server))
         try:
             await cloud.node.give([vpc(internet=False)], [ONE])
             guest = cloud.node.guest(ONE)
             await cloud.node.settle()
-            assert lookup(guest, "www.example.com", "10.0.0.2") == "192.0.2.80"
+            await until(lambda: lookup(guest, "www.example.com", "10.0.0.2") == "192.0.2.80")
             assert guest.gets_no_echo(INTERNET)
         finally:
             upstream.terminate()
             upstream.wait()
-        assert not folder.exists()
 
 
 async def test_metadata_is_heard_in_the_vpc_and_knows_who_asks() -> None:
