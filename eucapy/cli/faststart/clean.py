@@ -22,6 +22,8 @@ from eucapy.cli.faststart.progress import Progress
 from eucapy.cli.faststart.running import stop_programs
 from eucapy.cli.installation import FOLDERS, Installation, Record
 from eucapy.drivers.network import netns
+from eucapy.drivers.network.base import StepFailed
+from eucapy.drivers.network.removal import remove_now
 from eucapy.run import RunError, run_now
 
 TABLE_FAMILIES = ("inet", "arp")
@@ -83,6 +85,9 @@ def end_processes(data: Path) -> int:
 def remove_network(record: Record) -> int:
     """Remove this cloud's namespaces (with all links and rules in them) and its tables; how many namespaces."""
     found = netns.of_vpcs(record.prefix)
+    if os.geteuid() == 0 and shutil.which("nft"):
+        with contextlib.suppress(StepFailed, OSError):  # what is left is taken away below, all but its traces outside
+            remove_now(record.prefix, Path("/run/eucapy") / record.prefix)
     for name in found:
         run_now("ip", "netns", "delete", name, check=False)
     for family in TABLE_FAMILIES:

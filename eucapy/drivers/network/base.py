@@ -38,7 +38,10 @@ class NetworkDriver(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     async def observe(self) -> Observed:
-        """Everything that carries our marks, and the taps that wait. Never changes anything."""
+        """Everything that carries our marks, and the taps that wait. Never changes anything.
+
+        Raises OSError when the node's own namespace cannot be read; another's trouble is in `Observed.broken`.
+        """
         ...
 
     async def apply(self, steps: Sequence[Step]) -> None:

@@ -5,7 +5,12 @@ Guests are ended before: what is left of their taps goes with the namespaces.
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 from eucapy.drivers.network.base import NetworkDriver
+from eucapy.drivers.network.loader import load
 from eucapy.drivers.network.model import ORDER, Drop, Link, LinkKind, Namespace, Setting, Thing
 
 
@@ -20,6 +25,21 @@ async def remove_everything(driver: NetworkDriver) -> int:
     things += [Namespace(namespace=name) for name in observed.broken]
     await driver.apply([Drop(thing) for thing in things])
     return sum(isinstance(thing, Namespace) for thing in things)
+
+
+def remove_now(prefix: str, folder: Path) -> int:
+    """`remove_everything` of the cloud with this prefix in the namespace that we are in, for callers without a driver or
+    an event loop. `folder` is that of the resolvers' files. Raises StepFailed, OSError."""
+
+    async def remove() -> int:
+        driver = load("linux", prefix=prefix, folder=folder)
+        try:
+            return await remove_everything(driver)
+        finally:
+            await driver.close()
+
+    with ThreadPoolExecutor(max_workers=1) as worker:  # the caller's thread may have a loop of its own
+        return worker.submit(asyncio.run, remove()).result()
 
 
 def _goes(thing: Thing) -> bool:

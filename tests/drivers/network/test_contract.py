@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -29,8 +30,9 @@ from eucapy.drivers.network.model import (
     Thing,
     digest,
 )
-from eucapy.drivers.network.removal import remove_everything
+from eucapy.drivers.network.removal import remove_everything, remove_now
 from tests.drivers.network.benches import UNDERLAY, UPLINK, Bench, bench
+from tests.harness.topology import skip_without_host
 
 VNI = 4711
 
@@ -233,3 +235,9 @@ async def test_removing_everything_leaves_nothing_and_can_be_done_again(on: Benc
     assert await remove_everything(on.driver) == 1
     assert {thing for thing in (await on.driver.observe()).things if not isinstance(thing, Setting)} == set()
     assert await remove_everything(on.driver) == 0
+
+
+@pytest.mark.host
+async def test_removing_without_a_driver_or_a_loop_of_ones_own() -> None:
+    skip_without_host()
+    assert remove_now("eut-nobody-", Path("/nowhere")) == 0

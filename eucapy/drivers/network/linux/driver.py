@@ -90,7 +90,10 @@ class LinuxNetwork:
         return Capabilities(name="linux", carries_packets=True)
 
     async def observe(self) -> Observed:
-        return await self._work(self._observe)
+        try:
+            return await self._work(self._observe)
+        except NetlinkError as error:
+            raise OSError(error.code, str(error)) from error
 
     async def apply(self, steps: Sequence[Step]) -> None:
         await self._work(lambda: self._apply(steps))
