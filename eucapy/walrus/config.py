@@ -32,7 +32,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         doc("Access keys known here, each ACCESSKEY,SECRET or ACCESSKEY,SECRET,ACCOUNT; used without clc_url."),
     ] = []
     database: Annotated[
-        str, doc("URL of the metadata: postgresql+asyncpg://user@host/name; empty: SQLite in the data folder.")
+        str,
+        doc(
+            "URL of the metadata: postgresql+asyncpg://user@host/name, a database of its own; empty: SQLite in the data folder."
+        ),
     ] = ""
     blob_driver: Annotated[str, doc("Where the bytes are kept: files.")] = "files"
     inline_kib: Annotated[int, doc("Objects up to this size are kept beside their metadata, KiB.", ge=0, le=1024)] = 16

@@ -1,4 +1,4 @@
-"""The object store's migrations: where they are, and which is the newest."""
+"""The object store's schema and its migrations (how they are run: `eucapy/migrating.py`)."""
 
 from __future__ import annotations
 
