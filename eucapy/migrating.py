@@ -10,6 +10,9 @@ from sqlalchemy.engine import Connection
 
 from eucapy.database import Database
 
+LOCK = 0x65756361
+"""PostgreSQL's advisory lock of those who migrate."""
+
 
 class NewerSchema(Exception):
     """The database was made by a later version of eucapy; it is left alone."""
@@ -26,6 +29,11 @@ async def upgrade(database: Database, location: str, head: str) -> None:
 def _upgrade(connection: Connection, location: str, head: str) -> None:
     if _is_current(connection, head):
         return
+    if connection.dialect.name == "postgresql":
+        # Two controllers that start at once: the second waits here, and finds the work done. (SQLite has one writer.)
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+        if _is_current(connection, head):
+            return
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError

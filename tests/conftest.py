@@ -1,8 +1,9 @@
-"""Fixtures that every area uses."""
+"""Fixtures that every area uses, and the option `--engine`: which database the clouds of the tests keep their state in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,57 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.harness.cloud import Cloud
+    from tests.harness.postgres import NewDatabase, PostgresServer
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--engine",
+        choices=("sqlite", "postgresql"),
+        default="sqlite",
+        help="the database that clouds in tests keep their state in (tests of both engines run on both anyway)",
+    )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for all tests."""
+    from tests.harness.postgres import PostgresServer, programs
+
+    if programs() is None:
+        pytest.skip("no PostgreSQL server is installed")
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def new_database(request: pytest.FixtureRequest) -> NewDatabase:
+    """`with new_database() as url`: an empty database of the chosen engine; "" where that is a file of the cloud's own."""
+    if request.config.getoption("--engine") == "sqlite":
+
+        @contextmanager
+        def own_file() -> Iterator[str]:
+            yield ""
+
+        return own_file
+
+    server: PostgresServer = request.getfixturevalue("postgres")
+
+    @contextmanager
+    def on_server() -> Iterator[str]:
+        url = server.create_database()
+        try:
+            yield url
+        finally:
+            server.drop_database(url)
+
+    return on_server
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
+def cloud(tmp_path: Path, new_database: NewDatabase) -> Iterator[Cloud]:
     """A whole cloud over fake drivers that moves only when told to (`cloud.settle()`)."""
     from tests.harness.cloud import Cloud
 
-    with Cloud(tmp_path / "cloud") as running:
+    with new_database() as url, Cloud(tmp_path / "cloud", database=url) as running:
         yield running

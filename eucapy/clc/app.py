@@ -27,7 +27,7 @@ from eucapy.clc.operations import Operations
 from eucapy.clc.operator import OperatorPort
 from eucapy.clc.passage import Passage
 from eucapy.clc.seal import Seal
-from eucapy.clc.store import schema
+from eucapy.clc.store import migrating
 from eucapy.clc.sts import sts
 from eucapy.clock import Clock
 from eucapy.database import Database
@@ -81,7 +81,7 @@ class CloudController:
 
     async def open(self) -> None:
         """Bring the database to this version's schema."""
-        await schema.ensure(self.database)
+        await migrating.upgrade(self.database)
 
     def operator_port(self) -> web.Application:
         return OperatorPort(self.database, self.operations, self.keys, self.loops, self.loops.wake_all).application()

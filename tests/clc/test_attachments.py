@@ -12,6 +12,7 @@ from eucapy.drivers.block.base import BadRequest
 from tests.clc.ebs import ROOT, ZONE, image, instance
 from tests.clc.test_volumes import error, volume
 from tests.harness.cloud import Cloud
+from tests.harness.postgres import NewDatabase
 
 DEVICE = "/dev/sdf"
 
@@ -193,9 +194,9 @@ def test_an_instance_whose_root_cannot_be_made_ends_and_says_why(cloud: Cloud, m
 
 
 @pytest.fixture
-def small_cloud(tmp_path: Path) -> Iterator[Cloud]:
+def small_cloud(tmp_path: Path, new_database: NewDatabase) -> Iterator[Cloud]:
     """One zone, one node: quick to start again."""
-    with Cloud(tmp_path / "cloud", zones=("a",), nodes_per_zone=1) as running:
+    with new_database() as url, Cloud(tmp_path / "cloud", database=url, zones=("a",), nodes_per_zone=1) as running:
         yield running
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from eucapy.clc.reconcilers.storage_sync import StorageSync
-from eucapy.clc.store import attachments, schema, snapshots, volumes
+from eucapy.clc.store import attachments, migrating, snapshots, volumes
 from eucapy.clock import ManualClock
 from eucapy.database import Database, Row, Tx, open_database
 from eucapy.drivers.block.fake import FakeDriver
@@ -19,6 +19,7 @@ from eucapy.sc.executor import Executor
 from eucapy.sc.transfer import Transfer
 from eucapy.wire.contract import Ack, Cursor, Unreachable
 from eucapy.wire.storage import StorageSpec, StorageStatus
+from tests.harness.postgres import NewDatabase
 
 ACCOUNT, ZONE = "123456789012", "one"
 
@@ -101,14 +102,15 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    database = open_database(f"sqlite:///{tmp_path / 'clc.sqlite'}")
-    await schema.ensure(database)
-    world = World(database, tmp_path / "sc")
-    await world.controller.open()
-    yield world
-    await world.controller.close()
-    await database.close()
+async def world(tmp_path: Path, new_database: NewDatabase) -> AsyncIterator[World]:
+    with new_database() as url:
+        database = open_database(url or f"sqlite:///{tmp_path / 'clc.sqlite'}")
+        await migrating.upgrade(database)
+        world = World(database, tmp_path / "sc")
+        await world.controller.open()
+        yield world
+        await world.controller.close()
+        await database.close()
 
 
 async def state_of(world: World, volume_id: str) -> str | None:

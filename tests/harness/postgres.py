@@ -15,6 +15,8 @@ import pwd
 import shutil
 import signal
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
@@ -22,6 +24,9 @@ from eucapy.run import Child, RunError, run_now, spawn
 from tests.harness.waiting import wait_until
 
 USER = "postgres"
+
+NewDatabase = Callable[[], AbstractContextManager[str]]
+"""What the fixture `new_database` is."""
 
 
 def programs() -> Path | None:

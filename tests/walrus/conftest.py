@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.harness.postgres import PostgresServer, programs
+from tests.harness.postgres import PostgresServer
 from tests.walrus.server import Store, code
 
 _numbers = itertools.count(1)
@@ -22,15 +22,6 @@ def sqlite_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """One object store for all tests that keep to their own buckets."""
     with Store(tmp_path_factory.mktemp("walrus")) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """One database server for all tests."""
-    if programs() is None:
-        pytest.skip("no PostgreSQL server is installed")
-    with PostgresServer() as server:
-        yield server
 
 
 @pytest.fixture(scope="session")

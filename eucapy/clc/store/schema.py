@@ -28,7 +28,8 @@ from eucapy.clc.store import (
     vpcs,
 )
 from eucapy.clc.store.base import metadata
-from eucapy.database import Database
+
+__all__ = ["TABLES", "metadata"]
 
 TABLES = (
     accounts,
@@ -56,8 +57,3 @@ TABLES = (
     vpcs,
 )
 """The modules that declare tables."""
-
-
-async def ensure(database: Database) -> None:
-    """Bring the database to this version's schema."""
-    await database.with_connection(metadata.create_all)

@@ -9,13 +9,18 @@ from typing import Any
 import pytest
 
 from tests.harness.cloud import Cloud
+from tests.harness.postgres import NewDatabase
 
 _numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with Cloud(tmp_path_factory.mktemp("cloud"), public_ranges=["203.0.113.10-203.0.113.29"]) as cloud:
+def region(tmp_path_factory: pytest.TempPathFactory, new_database: NewDatabase) -> Iterator[Cloud]:
+    folder = tmp_path_factory.mktemp("cloud")
+    with (
+        new_database() as url,
+        Cloud(folder, database=url, public_ranges=["203.0.113.10-203.0.113.29"]) as cloud,
+    ):
         yield cloud
 
 
