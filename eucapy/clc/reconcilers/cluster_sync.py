@@ -2,15 +2,13 @@
 
 An activation, zone by zone: compile the spec from the rows, and send it unless the same content was acknowledged already.
 The generation is committed before the spec is sent, so that after a crash the same content goes out under the same number.
-What has not changed since the last compilation is not compiled again: an instance's part is kept beside the rows that it
-was made of.
+An instance that has not changed since the last compilation is neither read nor compiled again.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import msgspec
 
@@ -43,8 +41,10 @@ class ClusterSync:
         self._heard = heard
         self._sent: dict[str, tuple[str, int]] = {}
         """Zone → (digest, generation) of what its cluster controller acknowledged in this life."""
-        self._made: dict[str, tuple[Any, InstanceSpec]] = {}
-        """Instance → the rows, and the spec that was made of them."""
+        self._made: dict[str, tuple[int, InstanceSpec]] = {}
+        """Instance → its revision (`store/revisions.py`), and the spec that was made of it."""
+        self._known: dict[str, set[str]] = {}
+        """Zone → the instances whose specs are kept."""
 
     async def __call__(self) -> bool:
         changed = False
@@ -101,30 +101,36 @@ class ClusterSync:
             far_nodes={node.name: node.address for node in others},
         )
 
-    async def _instances(self, tx: Tx, zone: str, rows: Sequence[Row]) -> dict[str, list[InstanceSpec]]:
-        wanted = [row.id for row in rows]
+    async def _instances(self, tx: Tx, zone: str, listed: Sequence[Row]) -> dict[str, list[InstanceSpec]]:
+        """The specs by node; those are compiled anew whose revision grew."""
+        changed = [row.id for row in listed if self._made.get(row.id, (-1,))[0] != row.revision]
+        await self._remake(tx, changed)
+        specs: dict[str, list[InstanceSpec]] = {}
+        for row in listed:
+            specs.setdefault(row.node, []).append(self._made[row.id][1])
+        known = {row.id for row in listed}
+        here = self._known.setdefault(zone, set())
+        for gone in here - known:
+            del self._made[gone]
+        self._known[zone] = known
+        return specs
+
+    async def _remake(self, tx: Tx, wanted: Sequence[str]) -> None:
+        rows = await instances.by_ids(tx, wanted)
         interfaces = await network_interfaces.of_instances(tx, wanted)
         volumes = await attachments.of_instances(tx, wanted)
-        tagged = await tags.of(tx, [row.id for row in rows if row.metadata_tags])
+        tagged = await tags.of(tx, [row.id for row in rows.values() if row.metadata_tags])
         cidrs = await _Cidrs.load(tx, interfaces)
-        specs: dict[str, list[InstanceSpec]] = {}
-        for row in rows:
-            parts = (row, interfaces.get(row.id, []), volumes.get(row.id, []), tagged.get(row.id, []))
-            held = self._made.get(row.id)
-            if held is None or held[0] != parts:
-                spec = instance_spec(
-                    row,
-                    region=self._region,
-                    interfaces=parts[1],
-                    attachments=parts[2],
-                    tags=parts[3],
-                    cidrs=cidrs,
-                )
-                held = self._made[row.id] = (parts, spec)
-            specs.setdefault(row.node, []).append(held[1])
-        for gone in [name for name, (parts, _) in self._made.items() if parts[0].zone == zone and name not in wanted]:
-            del self._made[gone]
-        return specs
+        for row in rows.values():
+            spec = instance_spec(
+                row,
+                region=self._region,
+                interfaces=interfaces.get(row.id, ()),
+                attachments=volumes.get(row.id, ()),
+                tags=tagged.get(row.id, ()),
+                cidrs=cidrs,
+            )
+            self._made[row.id] = (row.revision, spec)
 
 
 class _Cidrs:

@@ -182,8 +182,14 @@ async def leave(tx: Tx, instance_id: str) -> None:
 
 
 async def on_nodes(tx: Tx, zone: str) -> list[Row]:
-    """All that nodes of the zone must know of, tombstones included, by id."""
-    return list(await tx.all(sa.select(table).where(table.c.zone == zone, table.c.node != "").order_by(table.c.id)))
+    """All that nodes of the zone must know of, tombstones included, by id: id, node and revision of each."""
+    return list(
+        await tx.all(
+            sa.select(table.c.id, table.c.node, table.c.revision)
+            .where(table.c.zone == zone, table.c.node != "")
+            .order_by(table.c.id)
+        )
+    )
 
 
 async def placed(tx: Tx, zone: str | None = None) -> dict[str, str]:
