@@ -169,3 +169,18 @@ async def test_a_firewall_of_the_hosts_own_that_forwards_nothing_is_passed_and_e
         await cloud.node.agent.close()
         await cloud.node.remove_everything()
         assert ours() == 0
+
+
+async def test_a_second_private_address_has_a_public_one_of_its_own() -> None:
+    both = (("10.0.0.11", PUBLIC_ONE), ("10.0.0.21", PUBLIC_TWO))
+    two_addresses = msgspec.structs.replace(ONE, private_ips=("10.0.0.11", "10.0.0.21"), public=both)
+    async with network_cloud() as cloud:
+        await cloud.node.give([vpc()], [two_addresses, PLAIN])
+        guest, plain = cloud.node.guest(two_addresses), cloud.node.guest(PLAIN)
+        guest.run("ip", "addr", "add", "10.0.0.21/32", "dev", "eth0")
+        await cloud.node.settle()
+        assert cloud.net.internet.ping(PUBLIC_ONE)
+        assert cloud.net.internet.ping(PUBLIC_TWO)
+        assert plain.ping("10.0.0.21")
+        cloud.net.internet.serve(80)
+        assert guest.reaches(INTERNET, 80) == PUBLIC_ONE
