@@ -3,7 +3,8 @@
 #
 #   etc/install/bootstrap.sh [--apt LIST]... [--extras NAMES] [--quiet]
 #
-# LIST names a file beside this one (node, test). Installs only what is missing, says what it does, and is done in a
+# LIST names a file beside this one (node, test); a package marked `?` there is left out where the distribution has none.
+# Installs only what is missing, says what it does, and is done in a
 # moment when nothing is. Without root it cannot call apt: then it names what is missing and ends with 3.
 # The environment is .venv beside the checkout's pyproject.toml; nothing outside it and apt is touched.
 set -euo pipefail
@@ -61,10 +62,14 @@ packages_of() {
   done
 }
 
+installed() { [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]; }
+
+offered() { apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'; }
+
 missing_packages() {
   local name
   for name in "$@"; do
-    [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$name" 2>/dev/null)" = "ii " ] || printf '%s\n' "$name"
+    installed "${name%\?}" || printf '%s\n' "$name"
   done
 }
 
@@ -75,11 +80,20 @@ apt_install() {
   mapfile -t missing < <(missing_packages "${wanted[@]}")
   [ ${#missing[@]} -gt 0 ] || return 0
   if [ "$(id -u)" -ne 0 ]; then
-    status=3 fail "These packages are missing, and only root can install them: ${missing[*]}"
+    status=3 fail "These packages are missing, and only root can install them: ${missing[*]%\?}"
   fi
-  say "installing ${#missing[@]} packages: ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   with_progress "apt update" apt-get update -q
+  local name kept=()
+  for name in "${missing[@]}"; do
+    if [ "${name%\?}" = "$name" ] || offered "${name%\?}"; then kept+=("${name%\?}"); fi
+  done
+  [ ${#kept[@]} -gt 0 ] || return 0
+  apt_get_install "${kept[@]}"
+}
+
+apt_get_install() {
+  say "installing $# packages: $*"
   # A package's own daemons stay off: the cloud starts what it needs itself.
   local policy=/usr/sbin/policy-rc.d made=""
   if [ ! -e "$policy" ]; then
@@ -88,7 +102,7 @@ apt_install() {
     made=1
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
   fi
-  with_progress "apt install" apt-get install -q -y --no-install-recommends -o Dpkg::Lock::Timeout=300 "${missing[@]}"
+  with_progress "apt install" apt-get install -q -y --no-install-recommends -o Dpkg::Lock::Timeout=300 "$@"
   if [ -n "$made" ]; then
     rm -f "$policy"
     trap - EXIT
@@ -97,7 +111,7 @@ apt_install() {
 
 find_python() {
   local candidate
-  for candidate in "${EUCAPY_PYTHON:-}" /usr/bin/python3 python3.13 python3.12 python3.11 python3; do
+  for candidate in "${EUCAPY_PYTHON:-}" /usr/bin/python3 python3.14 python3.13 python3.12 python3.11 python3; do
     [ -n "$candidate" ] && command -v "$candidate" >/dev/null || continue
     "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
     command -v "$candidate"
@@ -117,6 +131,10 @@ make_environment() {
     [ -z "$satisfied" ] || return 0
   else
     local python
+    if ! find_python >/dev/null && [ "$(id -u)" -eq 0 ] && offered python3.11-venv; then
+      # Ubuntu 22.04: its own python3 is 3.10, but it has a newer one beside it.
+      apt_get_install python3.11 python3.11-venv python3.11-dev
+    fi
     python=$(find_python) || fail "No Python of 3.11 or newer with the venv module was found. On Ubuntu 22.04: apt install python3.11 python3.11-venv python3.11-dev"
     with_progress "virtual environment ($("$python" --version))" "$python" -m venv --clear "$venv"
   fi

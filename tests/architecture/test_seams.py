@@ -64,7 +64,9 @@ def test_the_database_is_reached_from_the_stores_only() -> None:
     outside = [
         module
         for module in modules(*PRODUCT)
-        if not within(module.path, "eucapy/clc/store", "eucapy/walrus/store", "eucapy/database.py", "eucapy/migrating.py")
+        if not within(
+            module.path, "eucapy/clc/store", "eucapy/walrus/store", "eucapy/database.py", "eucapy/migrating.py"
+        )
     ]
     assert importers({"sqlalchemy", "alembic", "aiosqlite", "sqlite3", "asyncpg"}, outside) == {}
 
