@@ -64,6 +64,12 @@ class NoSpace(BlockError):
     code = "InsufficientVolumeCapacity"
 
 
+class TooManySnapshots(BlockError):
+    """The volume has as many snapshots as the driver can keep."""
+
+    code = "SnapshotLimitExceeded"
+
+
 class UnusableImage(BlockError):
     """What shall be imported is not an image that can be read."""
 

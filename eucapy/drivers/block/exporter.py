@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import os
 import shutil
 import signal
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,10 @@ log = logging.getLogger(__name__)
 PROGRAM = "qemu-storage-daemon"
 LONGEST_SOCKET_PATH = 107
 QUIT_S = 20.0
+MERGE = "merge"
+JOB_POLL_S = 0.1
+MERGE_BYTES_PER_S = 128 << 20
+"""Guests keep the better part of the disk."""
 
 
 class ExportFailed(BlockError):
@@ -54,6 +60,9 @@ class Exporter:
         self._path_of = path_of
         self._group_id = group_id
         self._servers: dict[str, _Server] = {}
+        self._graphs: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._hurried: set[str] = set()
+        """Volumes whose daemon is wanted for something that a merge gives way to."""
         self._on_change: Callable[[], None] = lambda: None
         longest = str(folder / ("v" * 25) / "nbd.sock")
         if len(longest.encode()) > LONGEST_SOCKET_PATH:
@@ -117,10 +126,14 @@ class Exporter:
 
     async def stop(self, volume_id: str) -> None:
         """End the daemon after it has written everything down. Raises ExportFailed when it does not die."""
+        async with self._undisturbed(volume_id):
+            await self._end(volume_id)
+
+    async def _end(self, volume_id: str) -> None:
         server = self._servers.get(volume_id)
         if server is not None:
-            with contextlib.suppress(QmpGone, QmpError):
-                async with Qmp(self._folder / volume_id / "qmp.sock") as order:
+            with contextlib.suppress(ExportFailed):
+                async with self._orders(volume_id) as order:
                     await order("quit")
             if not await _ended(server, QUIT_S):
                 log.warning("storage daemon killed", extra={"data": {"volume": volume_id, "pid": server.pid}})
@@ -134,18 +147,102 @@ class Exporter:
     async def put_over(self, volume_id: str, head: str, next_head: str, beneath: str) -> None:
         """Freeze the node `head` (over `beneath`, "" for none) and let the export go on in `next_head`, an empty layer
         over it. In-flight writes are in one or the other, flushed; done before, nothing happens. Raises ExportFailed."""
+        async with self._undisturbed(volume_id), self._orders(volume_id) as order:
+            exports = await order("query-block-exports")
+            if [export["node-name"] for export in exports] != [next_head]:
+                nodes = {node["node-name"] for node in await order("query-named-block-nodes", flat=True)}
+                if next_head not in nodes:
+                    await order("blockdev-add", **_node(next_head, self._path_of(next_head), backing=None))
+                await order("blockdev-snapshot", node=head, overlay=next_head)
+            frozen = _node(head, self._path_of(head), backing=beneath or None, read_only=True)
+            await order("blockdev-reopen", options=[frozen])
+
+    async def merge(self, volume_id: str, surplus: str, keeper: str, beneath: str) -> None:
+        """Copy the node `surplus` into the frozen node `keeper` above it, which then stands on `beneath` ("" for nothing).
+
+        Takes as long as the copying, and gives up, keeping what is copied, when a snapshot or the end of the export wants
+        the daemon. Raises ExportFailed, also when the daemon dies meanwhile."""
+        path = self._path_of(keeper)
+        base: dict[str, Any] = {"base_node": beneath, "backing_file": self._path_of(beneath).name} if beneath else {}
+        async with self._graphs[volume_id]:
+            async with self._orders(volume_id) as order:
+                await order("blockdev-reopen", options=[_node(keeper, path, backing=surplus)])
+                await order(
+                    "block-stream", device=keeper, job_id=MERGE, auto_dismiss=False, speed=MERGE_BYTES_PER_S, **base
+                )
+            failure = await self._merge_ended(volume_id)
+            async with self._orders(volume_id) as order:
+                stands_on = surplus if failure else beneath or None
+                await order("blockdev-reopen", options=[_node(keeper, path, backing=stands_on, read_only=True)])
+                if not failure:
+                    await _forget_node(order, surplus)
+        if failure:
+            raise ExportFailed(f"{volume_id}: merging {surplus} into {keeper}: {failure}")
+
+    @contextlib.asynccontextmanager
+    async def _undisturbed(self, volume_id: str) -> AsyncIterator[None]:
+        """Nobody else changes the daemon's block graph meanwhile; a merge gives way. (A daemon of QEMU 7.2 does not survive
+        a snapshot, or even a listing of its nodes, while it merges.)"""
+        self._hurried.add(volume_id)
+        try:
+            async with self._graphs[volume_id]:
+                yield
+        finally:
+            self._hurried.discard(volume_id)
+
+    async def end_merges(self) -> None:
+        """Cancel what an earlier life of ours had daemons merge; the layers' headers say how far it came."""
+        for volume_id in self.running():
+            self._hurried.add(volume_id)
+            try:
+                await self._merge_ended(volume_id)
+            except ExportFailed as error:
+                log.warning("merge not ended", extra={"data": {"volume": volume_id, "reason": str(error)}})
+            finally:
+                self._hurried.discard(volume_id)
+
+    async def tidy(self, volume_id: str, chain: Sequence[str]) -> None:
+        """Close what an interrupted snapshot or merge left open: for writing, beneath the head, or at all, outside the
+        chain. `chain` is the volume's, head first."""
+        try:
+            async with self._undisturbed(volume_id), self._orders(volume_id) as order:
+                nodes = {node["node-name"]: node for node in await order("query-named-block-nodes", flat=True)}
+                for layer, beneath in list(itertools.pairwise([*chain, None]))[1:]:
+                    if layer is not None and layer in nodes and not nodes[layer]["ro"]:
+                        frozen = _node(layer, self._path_of(layer), backing=beneath, read_only=True)
+                        await order("blockdev-reopen", options=[frozen])
+                orphans = [name for name, node in nodes.items() if node["drv"] == "qcow2" and name not in chain]
+                for _ in orphans:  # one may stand on another
+                    for name in orphans:
+                        with contextlib.suppress(QmpError):
+                            await order("blockdev-del", node_name=name)
+        except ExportFailed as error:
+            log.warning("daemon not tidied", extra={"data": {"volume": volume_id, "reason": str(error)}})
+
+    @contextlib.asynccontextmanager
+    async def _orders(self, volume_id: str) -> AsyncIterator[Qmp]:
+        """A conversation with the volume's daemon, which takes one at a time: short ones only. Raises ExportFailed."""
         try:
             async with Qmp(self._folder / volume_id / "qmp.sock", timeout_s=60.0) as order:
-                exports = await order("query-block-exports")
-                if [export["node-name"] for export in exports] != [next_head]:
-                    nodes = {node["node-name"] for node in await order("query-named-block-nodes", flat=True)}
-                    if next_head not in nodes:
-                        await order("blockdev-add", **_node(next_head, self._path_of(next_head), backing=None))
-                    await order("blockdev-snapshot", node=head, overlay=next_head)
-                frozen = _node(head, self._path_of(head), backing=beneath or None, read_only=True)
-                await order("blockdev-reopen", options=[frozen])
+                yield order
         except (QmpError, QmpGone) as error:
             raise ExportFailed(f"{volume_id}: {error}") from error
+
+    async def _merge_ended(self, volume_id: str) -> str:
+        """Wait for the merge, cancel it when somebody is in a hurry; returns why it failed, "" when it did not. Raises
+        ExportFailed."""
+        while True:
+            async with self._orders(volume_id) as order:
+                jobs = await order("query-jobs")
+                if not jobs:
+                    return "it is gone"
+                if jobs[0]["status"] == "concluded":
+                    await order("job-dismiss", id=MERGE)
+                    return str(jobs[0].get("error", ""))
+                if volume_id in self._hurried:
+                    with contextlib.suppress(QmpError):  # it may end by itself in this moment
+                        await order("block-job-cancel", device=MERGE, force=True)
+            await asyncio.sleep(JOB_POLL_S)
 
     def _adopt(self, volume_id: str) -> bool:
         """Watch the daemon whose pid file lies in the volume's folder, if it is one of ours and alive."""
@@ -202,6 +299,13 @@ def _chain_nodes(chain: Sequence[tuple[str, Path]]) -> dict[str, Any]:
         node = _node(name, path, backing=node, read_only=depth > 0)
     assert node is not None, "a chain has at least one layer"
     return node
+
+
+async def _forget_node(order: Qmp, name: str) -> None:
+    """Close a node that nothing stands on. One that came with the daemon's start has gone by itself."""
+    nodes = {node["node-name"] for node in await order("query-named-block-nodes", flat=True)}
+    if name in nodes:
+        await order("blockdev-del", node_name=name)
 
 
 def _is_ours(pid: int, pid_file: Path) -> bool:

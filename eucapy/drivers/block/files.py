@@ -14,6 +14,8 @@ What a crash may interrupt, and who finishes it:
                      is right whether or not step 3 was done: if not, it is empty and shows what is beneath it.
     ensure_export    record, then daemon           the record says attached, no daemon runs: called again
     remove_export    daemon, then record           the same, the other way round
+
+Chains that snapshots leave behind are kept short in the background: `compaction.py`.
 """
 
 from __future__ import annotations
@@ -43,23 +45,36 @@ from eucapy.drivers.block.base import (
     PoolLost,
     PoolSeen,
     SnapshotSeen,
+    TooManySnapshots,
     UnusableImage,
     VolumeSeen,
 )
+from eucapy.drivers.block.compaction import Compactor, Use
 from eucapy.drivers.block.exporter import Exporter
 from eucapy.drivers.block.layers import Layers
 from eucapy.drivers.block.records import Records, SnapshotRecord, VolumeRecord
 
 log = logging.getLogger(__name__)
 
+LONGEST_CHAIN = 16
+MOST_LAYERS = 250
+"""A chain longer than this would cost every read too much; it takes as many snapshots of one volume, all kept."""
+
 
 class FilesDriver:
     """A pool in one folder. `run_folder` holds the sockets and should not outlive the host's boot."""
 
     def __init__(
-        self, folder: Path, run_folder: Path, *, export_group_id: int | None = None, reserve_gib: int = 0
+        self,
+        folder: Path,
+        run_folder: Path,
+        *,
+        export_group_id: int | None = None,
+        reserve_gib: int = 0,
+        longest_chain: int = LONGEST_CHAIN,
     ) -> None:
-        """`reserve_gib`: nothing new is made while less than this is free on the file system."""
+        """`reserve_gib`: nothing new is made while less than this is free on the file system. `longest_chain`: longer
+        ones are compacted as far as snapshots that still exist allow."""
         self.capabilities = Capabilities(name="files", grows_exported=False, largest_gib=16 * 1024)
         self._folder = folder
         self._reserve_gib = reserve_gib
@@ -70,6 +85,7 @@ class FilesDriver:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._making: list[tuple[str, ...]] = []
         """Layers being made or built upon, which no record may name yet or any more."""
+        self._compactor = Compactor(self._layers, self._exporter, self._use, self._collect, longest_chain)
         self._lock_fd = -1
         self._pool_id = ""
 
@@ -78,23 +94,29 @@ class FilesDriver:
         self._take_lock()
         try:
             self._pool_id = self._identity()
-            self._layers.open()
             self._volumes.open()
             self._snapshots.open()
             self._exporter.open(on_change)
+            await self._exporter.end_merges()
+            self._layers.open()
             for record in self._volumes:
                 if record.taking:
                     await self._finish_snapshot(record)
             for volume_id in self._exporter.running():
                 held = self._volumes.get(volume_id)
-                if volume_id not in self._volumes.damaged and (held is None or not held.attachment_id):
+                if held is not None and held.attachment_id:
+                    with contextlib.suppress(PoolLost):  # a missing layer is told where the volume is used
+                        await self._exporter.tidy(volume_id, self._layers.chain(held.head))
+                elif volume_id not in self._volumes.damaged:
                     await self._exporter.stop(volume_id)
             self._collect()
+            self._compactor.wake()
         except BaseException:
             await self.close()
             raise
 
     async def close(self) -> None:
+        await self._compactor.stop()
         self._exporter.close()
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
@@ -162,6 +184,7 @@ class FilesDriver:
             await self._exporter.stop(volume_id)
             self._volumes.remove(volume_id)
             self._collect()
+            self._compactor.wake()
 
     async def ensure_snapshot(self, snapshot_id: str, volume_id: str) -> None:
         base.check_id(snapshot_id)
@@ -174,9 +197,12 @@ class FilesDriver:
                 if snapshot_id in self._snapshots:
                     return
             self._require_room()
+            if len(self._layers.chain(record.head)) >= MOST_LAYERS:
+                raise TooManySnapshots(f"{volume_id} stands on {MOST_LAYERS} snapshots that still exist")
             name, _, number = record.head.rpartition(".")
             intent = msgspec.structs.replace(record, taking=snapshot_id, next_head=f"{name}.{int(number) + 1}")
             await self._finish_snapshot(self._volumes.put(volume_id, intent))
+            self._compactor.wake()
 
     async def _finish_snapshot(self, record: VolumeRecord) -> VolumeRecord:
         """Steps 2 to 5 of a snapshot, from wherever it was left."""
@@ -218,6 +244,7 @@ class FilesDriver:
             if self._snapshot(snapshot_id) is not None:
                 self._snapshots.remove(snapshot_id)
                 self._collect()
+                self._compactor.wake()
 
     async def ensure_export(self, volume_id: str, attachment_id: str) -> str:
         async with self._locks[volume_id]:
@@ -227,7 +254,8 @@ class FilesDriver:
             if not self._exporter.address(volume_id):
                 if record.taking:
                     record = await self._finish_snapshot(record)
-                chain = self._layers.chain(record.head)
+                head = record.head
+                chain = await self._compactor.clear_of(lambda: self._layers.chain(head))
                 self._volumes.put(volume_id, msgspec.structs.replace(record, attachment_id=attachment_id))
                 await self._exporter.start(volume_id, chain)
             return self._exporter.address(volume_id)
@@ -239,6 +267,7 @@ class FilesDriver:
                 return
             await self._exporter.stop(volume_id)
             self._volumes.put(volume_id, msgspec.structs.replace(record, attachment_id=""))
+            self._compactor.wake()
 
     def _volume(self, volume_id: str) -> VolumeRecord | None:
         if volume_id in self._volumes.damaged:
@@ -270,14 +299,30 @@ class FilesDriver:
         finally:
             self._making.remove(layers)
 
+    def _use(self) -> Use:
+        running = frozenset(self._exporter.running())
+        return Use(
+            roots=frozenset(self._roots()),
+            heads=frozenset(layer for record in self._volumes for layer in record.layers),
+            exported={
+                record.volume_id: record.head
+                for record in self._volumes
+                if record.attachment_id or record.volume_id in running
+            },
+            running=running,
+        )
+
+    def _roots(self) -> set[str]:
+        roots = {layer for layers in self._making for layer in layers}
+        for record in [*self._volumes, *self._snapshots]:
+            roots.update(record.layers)
+        return roots
+
     def _collect(self) -> None:
         """Remove the layers that nobody needs, unless a damaged record might need them."""
         if self._volumes.damaged or self._snapshots.damaged:
             return
-        roots = {layer for layers in self._making for layer in layers}
-        for record in [*self._volumes, *self._snapshots]:
-            roots.update(record.layers)
-        garbage = self._layers.collect(roots)
+        garbage = self._layers.collect(self._roots())
         if garbage:
             log.info("layers removed", extra={"data": {"layers": garbage}})
 

@@ -31,6 +31,7 @@ NEW = ".new"
 IMPORT_MEMORY_BYTES = 2 << 30
 IMPORT_CPU_S = 1800
 IMPORT_LIMIT_S = 3600.0
+REBASE_LIMIT_S = 6 * 3600.0
 
 
 class Layers:
@@ -95,6 +96,29 @@ class Layers:
         """Make a layer that nobody has open at least this large."""
         if _virtual_bytes(self.path(layer)) < size_gib * GIB:
             await _make("qemu-img", "resize", "-q", "-f", "qcow2", str(self.path(layer)), str(size_gib * GIB))
+
+    async def rebase(self, layer: str, parent: str) -> None:
+        """Let a layer that nobody has open stand on `parent` ("" for nothing), taking over what lay between."""
+        argv = ["qemu-img", "rebase", "-q", "-f", "qcow2", "-F", "qcow2", "-b", parent + SUFFIX, str(self.path(layer))]
+        if not parent:
+            argv = ["qemu-img", "rebase", "-q", "-f", "qcow2", "-b", "", str(self.path(layer))]
+        await run(*argv, timeout_s=REBASE_LIMIT_S)
+
+    def reparented(self, layer: str, parent: str) -> None:
+        """Note that the layer stands on `parent` now; its header must say so. Raises PoolLost."""
+        if _parent_in_header(self.path(layer)) != parent:
+            raise PoolLost(f"the layer {layer} does not stand on {parent or 'nothing'}")
+        self._parents[layer] = parent
+
+    def parent(self, layer: str) -> str:
+        return self._parents[layer]
+
+    def children(self, layer: str) -> list[str]:
+        return [name for name, parent in self._parents.items() if parent == layer]
+
+    def stored_bytes(self, layer: str) -> int:
+        """What the layer takes on disk."""
+        return self.path(layer).stat().st_blocks * 512
 
     def collect(self, roots: Iterable[str]) -> list[str]:
         """Remove every layer that no root stands on. Returns their names. While a layer is damaged nothing is removed,

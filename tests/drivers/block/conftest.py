@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,9 @@ from eucapy.drivers.block.base import BlockDriver
 from eucapy.drivers.block.fake import FakeDriver
 from eucapy.drivers.block.files import FilesDriver
 from eucapy.run import run
+from tests.drivers.block.crashes import crash
+
+__all__ = ["crash"]
 
 BLOCK_BYTES = 64 * 1024
 
@@ -62,11 +65,12 @@ class FilesPool:
     def __init__(self, folder: Path, run_folder: Path) -> None:
         self.folder, self.run_folder = folder, run_folder
         self.on_change: Callable[[], None] = lambda: None
+        self.options: dict[str, int] = {}
         self.driver = FilesDriver(folder, run_folder)
 
     async def restart(self) -> None:
         await self.driver.close()
-        self.driver = FilesDriver(self.folder, self.run_folder)
+        self.driver = FilesDriver(self.folder, self.run_folder, **self.options)
         await self.driver.open(self.on_change)
 
     async def address(self, volume_id: str) -> str:
@@ -78,12 +82,18 @@ class FilesPool:
         await run("qemu-io", "-f", "raw", "-c", command, await self.address(volume_id))
 
     async def read(self, volume_id: str, block: int) -> str:
-        for word in ("", "a", "b", "c", "d"):
-            command = f"read -P {ord(word or chr(0))} {block * BLOCK_BYTES} {BLOCK_BYTES}"
-            result = await run("qemu-io", "-f", "raw", "-c", command, await self.address(volume_id), check=False)
-            if result.status == 0 and "verification failed" not in result.stdout:
-                return word
-        raise AssertionError(f"block {block} of {volume_id} holds none of the words that the tests write")
+        return (await self.reads(volume_id, [block]))[0]
+
+    async def reads(self, volume_id: str, blocks: Sequence[int]) -> list[str]:
+        """The words of several blocks; each must be the same from its first byte to its last."""
+        script = [part for block in blocks for part in ("-c", f"read -v {block * BLOCK_BYTES} {BLOCK_BYTES}")]
+        dump = (await run("qemu-io", "-f", "raw", *script, await self.address(volume_id))).stdout
+        words: list[str] = []
+        for block in dump.split(f"read {BLOCK_BYTES}/{BLOCK_BYTES} bytes")[: len(blocks)]:
+            found = {byte for line in block.splitlines() if line[8:9] == ":" for byte in line[11:58].split()}
+            assert len(found) == 1, f"a block of {volume_id} holds {found}"
+            words.append(bytes.fromhex(found.pop()).decode().strip("\0"))
+        return words
 
     def pid(self, volume_id: str) -> int:
         return int((self.run_folder / volume_id / "pid").read_text())
