@@ -12,6 +12,7 @@ MODULES = (
     "addresses",
     "attachments",
     "console",
+    "credit_specifications",
     "dhcp_options",
     "id_format",
     "image_attributes",
