@@ -12,6 +12,7 @@ import boto3
 import pytest
 
 from eucapy import pki
+from eucapy.cli import images
 from eucapy.cli.faststart import readiness
 from eucapy.cli.operator import Operator, Refused
 from eucapy.cli.programs import DAEMONS
@@ -66,6 +67,55 @@ def test_the_stock_command_lines_drive_it(cloud: ProcessCloud, aws: str, tmp_pat
     assert (tmp_path / "back").read_bytes() == (tmp_path / "there").read_bytes()
     assert "a key" in run("s3", "ls", f"s3://{bucket}")
     run("s3", "rb", "--force", f"s3://{bucket}")
+
+
+@pytest.fixture(scope="module")
+def image(cloud: ProcessCloud, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An image, put into the cloud as an operator does it."""
+    path = tmp_path_factory.mktemp("image") / "disk.raw"
+    path.write_bytes(b"\0" * (1 << 20))
+    said: list[str] = []
+    image_id = images.install_image(cloud.installation, str(path), said.append, name="disk")
+    assert images.install_image(cloud.installation, str(path), said.append, name="disk") == image_id, "found again"
+    return image_id
+
+
+def launch(cloud: ProcessCloud, image: str) -> str:
+    ec2 = cloud.client("ec2")
+    return str(
+        ec2.run_instances(ImageId=image, InstanceType="t2.nano", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    )
+
+
+def instance_state(cloud: ProcessCloud, instance_id: str) -> str:
+    found = cloud.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][0]
+    return str(found["State"]["Name"])
+
+
+def test_an_instance_is_launched_from_an_image_of_the_object_store(cloud: ProcessCloud, image: str) -> None:
+    instance_id = launch(cloud, image)
+    wait_until(lambda: instance_state(cloud, instance_id) == "running")
+    ec2 = cloud.client("ec2")
+    ec2.stop_instances(InstanceIds=[instance_id])
+    wait_until(lambda: instance_state(cloud, instance_id) == "stopped")
+    ec2.terminate_instances(InstanceIds=[instance_id])
+    wait_until(lambda: instance_state(cloud, instance_id) == "terminated")
+
+
+@pytest.mark.parametrize("name", DAEMONS)
+def test_a_launch_is_finished_whoever_is_killed_meanwhile(cloud: ProcessCloud, image: str, name: str) -> None:
+    """Once, and by nobody's hand."""
+    ec2 = cloud.client("ec2")
+    instance_id = launch(cloud, image)
+    cloud.kill(name)
+    cloud.run(name)
+    cloud.bring_up()
+    wait_until(lambda: instance_state(cloud, instance_id) == "running")
+    ec2.terminate_instances(InstanceIds=[instance_id])
+    cloud.kill(name)
+    cloud.run(name)
+    cloud.bring_up()
+    wait_until(lambda: instance_state(cloud, instance_id) == "terminated")
 
 
 def test_a_second_account_sees_nothing_of_the_first(cloud: ProcessCloud) -> None:
