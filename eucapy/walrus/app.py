@@ -32,6 +32,8 @@ from eucapy.wire.server import Listener
 log = logging.getLogger(__name__)
 
 READ_BUFFER_BYTES = 1 << 19
+SHUTDOWN_S = 10.0
+"""What requests under way have left when the process is told to end."""
 
 
 class App:
@@ -94,7 +96,7 @@ class App:
         environment = Environment(walrus, keys, config.access_log)
         router = Router([s3], domains=config.domains)
         chain = Chain(router, environment, region=config.region, clock=self._clock.time)
-        runner = web.ServerRunner(Edge(chain).server(read_bufsize=READ_BUFFER_BYTES))
+        runner = web.ServerRunner(Edge(chain).server(read_bufsize=READ_BUFFER_BYTES), shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, config.host, config.port, backlog=1024)

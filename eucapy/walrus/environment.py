@@ -11,6 +11,7 @@ from eucapy.aws.errors import AccessDenied
 from eucapy.aws.service import Handler
 from eucapy.walrus.context import Call, Walrus
 from eucapy.walrus.identity import Keys, Principal
+from eucapy.walrus.receiving import check_document
 
 log = logging.getLogger("eucapy.walrus.access")
 
@@ -35,7 +36,10 @@ class Environment:
     async def invoke(self, request: Request, handler: Handler) -> Any:
         principal = request.identity.principal
         assert isinstance(principal, Principal)
-        return await handler.function(Call(self._walrus, principal, request.http), request.params)
+        call = Call(self._walrus, principal, request.http)
+        if request.http.body:
+            check_document(call)
+        return await handler.function(call, request.params)
 
     def audit(self, record: AuditRecord) -> None:
         if not self._access_log:

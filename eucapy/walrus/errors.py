@@ -31,21 +31,54 @@ class NoSuchUpload(ApiError):
     )
 
 
-class NotFound(ApiError):
-    """HEAD of a version id that cannot be one, or of a key that is not there: there is no body to say more."""
-
-    status = 404
-    message = "Not Found"
-
-
 class NoSuchTagSet(ApiError):
     status = 404
     message = "The TagSet does not exist"
 
 
-class OwnershipControlsNotFoundError(ApiError):
+class NoSuchBucketPolicy(ApiError):
     status = 404
-    message = "The bucket ownership controls were not found"
+    message = "The bucket policy does not exist"
+
+
+class NoSuchCORSConfiguration(ApiError):
+    status = 404
+    message = "The CORS configuration does not exist"
+
+
+class NoSuchLifecycleConfiguration(ApiError):
+    status = 404
+    message = "The lifecycle configuration does not exist"
+
+
+class NoSuchWebsiteConfiguration(ApiError):
+    status = 404
+    message = "The specified bucket does not have a website configuration"
+
+
+class ReplicationConfigurationNotFoundError(ApiError):
+    status = 404
+    message = "The replication configuration was not found"
+
+
+class ObjectLockConfigurationNotFoundError(ApiError):
+    status = 404
+    message = "Object Lock configuration does not exist for this bucket"
+
+
+class NoSuchObjectLockConfiguration(ApiError):
+    status = 404
+    message = "The specified object does not have a ObjectLock configuration"
+
+
+class ServerSideEncryptionConfigurationNotFoundError(ApiError):
+    status = 404
+    message = "The server side encryption configuration was not found"
+
+
+class NoSuchConfiguration(ApiError):
+    status = 404
+    message = "The specified configuration does not exist."
 
 
 class BucketAlreadyExists(ApiError):
@@ -84,16 +117,6 @@ class InvalidLocationConstraint(ApiError):
     message = "The specified location-constraint is not valid"
 
 
-class IllegalLocationConstraintException(ApiError):
-    message = "The {constraint} location constraint is incompatible for the region specific endpoint this request was sent to."
-
-
-class AllAccessDisabled(ApiError):
-    status = 403
-    code = "AccessDenied"
-    message = "Access Denied"
-
-
 class MethodNotAllowed(ApiError):
     status = 405
     message = "The specified method is not allowed against this resource."
@@ -102,11 +125,6 @@ class MethodNotAllowed(ApiError):
 class PreconditionFailed(ApiError):
     status = 412
     message = "At least one of the pre-conditions you specified did not hold"
-
-
-class ConditionalRequestConflict(ApiError):
-    status = 409
-    message = "The conditional request cannot succeed due to a conflicting operation against this resource."
 
 
 class NotModified(ApiError):
@@ -171,9 +189,11 @@ class AccessControlListNotSupported(ApiError):
     message = "The bucket does not allow ACLs"
 
 
-class InvalidBucketState(ApiError):
-    status = 409
-    message = "The request is not valid with the current state of the bucket."
+class RequestTimeout(ApiError):
+    message = (
+        "Your socket connection to the server was not read from or written to within the timeout period. "
+        "Idle connections will be closed."
+    )
 
 
 class ServiceUnavailable(ApiError):

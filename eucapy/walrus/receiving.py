@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from eucapy.aws.errors import IncompleteBody, InvalidRequest
+from eucapy.aws.errors import IncompleteBody, InvalidRequest, MissingContentLength
 from eucapy.database import Tx
 from eucapy.drivers.blob.base import BLOCK_BYTES, NoSpace, Writer
 from eucapy.walrus import checksums, errors
@@ -31,6 +31,8 @@ from eucapy.walrus.store.engine import StoreFull
 
 T = TypeVar("T")
 
+STALL_S = 60.0
+"""A client that sends nothing for so long is let go; so is a small body that has not come by then."""
 HASH_IN_PLACE_BYTES = 128 << 10
 _EMPTY_MD5 = hashlib.md5(b"", usedforsecurity=False)
 _pool = ThreadPoolExecutor(4, thread_name_prefix="hash")
@@ -162,11 +164,30 @@ def _content_md5(text: str | None) -> bytes | None:
 
 
 def as_source(body: Any) -> Source:
-    """The body member of a write, whatever form the edge gave it."""
+    """The body member of a write, whatever form the edge gave it. Raises MissingContentLength."""
     if body is None or isinstance(body, bytes | bytearray | memoryview):
         return InMemory(bytes(body or b""))
     source: Source = body
+    if source.length is None:
+        raise MissingContentLength()
     return source
+
+
+def check_document(call: Call) -> bool:
+    """Compare a body that was read whole with the Content-MD5 and the checksum that its head gives; whether any was given.
+
+    Raises BadDigest, InvalidDigest, InvalidRequest.
+    """
+    given = call.incoming.headers
+    named = [name for name in checksums.ALGORITHMS if given.get(checksums.HEADERS[name])]
+    content_md5 = given.get("content-md5")
+    if not named and content_md5 is None:
+        return False
+    said = {checksums.MEMBERS[name]: given[checksums.HEADERS[name]].strip() for name in named}
+    hashes = _Hashes(expected(call, {"ContentMD5": content_md5, **said}))
+    hashes.update([call.incoming.body])
+    hashes.check({})
+    return True
 
 
 def is_worth_a_look(call: Call, source: Source) -> bool:
@@ -180,13 +201,15 @@ async def receive(
 ) -> Received:
     """Read the whole body, check it, and put it away.
 
-    Raises EntityTooLarge past `most_bytes`, BadDigest, InvalidDigest, IncompleteBody, InsufficientStorage, and whatever
-    the reader finds wrong with the signature.
+    Raises EntityTooLarge past `most_bytes`, BadDigest, InvalidRequest, IncompleteBody, RequestTimeout,
+    InsufficientStorage, and whatever the reader finds wrong with the signature.
     """
     try:
         return await _receive(walrus, source, want, most_bytes, inline_bytes)
     except NoSpace as error:
         raise errors.InsufficientStorage() from error
+    except TimeoutError as error:
+        raise errors.RequestTimeout() from error
     except ConnectionError as error:  # the client went away: nobody will read this answer
         raise IncompleteBody() from error
 
@@ -212,12 +235,13 @@ async def _receive(
 
 
 async def _receive_small(walrus: Walrus, source: Source, want: Expected, length: int) -> Received:
-    data = await source.read()
-    if len(data) <= length:
-        pieces = [data]
-        while piece := await source.read():  # the end has to be asked for: only then the signature is checked
-            pieces.append(piece)
-        data = b"".join(pieces) if len(pieces) > 1 else data
+    async with asyncio.timeout(STALL_S):
+        data = await source.read()
+        if len(data) <= length:
+            pieces = [data]
+            while piece := await source.read():  # the end has to be asked for: only then the signature is checked
+                pieces.append(piece)
+            data = b"".join(pieces) if len(pieces) > 1 else data
     if len(data) != length:
         raise IncompleteBody()
     hashes = _Hashes(want)
@@ -233,7 +257,8 @@ async def _pump(source: Source, writer: Writer, hashes: _Hashes, most_bytes: int
     gathered = 0
     try:
         while True:
-            piece = await source.read(BLOCK_BYTES)
+            async with asyncio.timeout(STALL_S):
+                piece = await source.read(BLOCK_BYTES)
             if piece:
                 pieces.append(piece)
                 gathered += len(piece)

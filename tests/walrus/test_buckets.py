@@ -162,7 +162,7 @@ def test_where_acls_are_allowed_public_ones_are_blocked(s3: Any, refused: Refuse
     "call",
     [
         lambda s3, b: s3.put_bucket_policy(Bucket=b, Policy="{}"),
-        lambda s3, b: s3.get_bucket_website(Bucket=b),
+        lambda s3, b: s3.put_public_access_block(Bucket=b, PublicAccessBlockConfiguration={"BlockPublicAcls": False}),
         lambda s3, b: s3.put_object(Bucket=b, Key="k", Body=b"x", ServerSideEncryption="AES256"),
         lambda s3, b: s3.create_multipart_upload(Bucket=b, Key="k", SSEKMSKeyId="x", ServerSideEncryption="aws:kms"),
         lambda s3, b: s3.create_bucket(Bucket="locked-bucket", ObjectLockEnabledForBucket=True),
@@ -172,3 +172,37 @@ def test_what_is_not_built_says_so_and_changes_nothing(s3: Any, bucket: str, ref
     with refused("NotImplemented", 501):
         call(s3, bucket)
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ("get_bucket_policy", "NoSuchBucketPolicy"),
+        ("get_bucket_cors", "NoSuchCORSConfiguration"),
+        ("get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration"),
+        ("get_bucket_website", "NoSuchWebsiteConfiguration"),
+        ("get_bucket_replication", "ReplicationConfigurationNotFoundError"),
+        ("get_bucket_encryption", "ServerSideEncryptionConfigurationNotFoundError"),
+        ("get_object_lock_configuration", "ObjectLockConfigurationNotFoundError"),
+    ],
+)
+def test_what_was_never_set_is_not_there(s3: Any, bucket: str, refused: Refused, operation: str, code: str) -> None:
+    with refused(code, 404):
+        getattr(s3, operation)(Bucket=bucket)
+    with refused("NoSuchBucket", 404):
+        getattr(s3, operation)(Bucket="there-is-no-such-bucket")
+
+
+def test_what_holds_where_nothing_was_set(s3: Any, bucket: str) -> None:
+    assert s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "BucketOwner"
+    assert all(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values())
+    assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket=bucket)
+    assert "TopicConfigurations" not in s3.get_bucket_notification_configuration(Bucket=bucket)
+    assert "Status" not in s3.get_bucket_accelerate_configuration(Bucket=bucket)
+    assert s3.list_bucket_inventory_configurations(Bucket=bucket)["IsTruncated"] is False
+
+
+def test_us_east_1_is_no_constraint(s3: Any, refused: Refused) -> None:
+    for constraint in ("us-east-1", "Not A Region"):
+        with refused("InvalidLocationConstraint", 400):
+            s3.create_bucket(Bucket="constrained", CreateBucketConfiguration={"LocationConstraint": constraint})

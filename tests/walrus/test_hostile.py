@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from eucapy.walrus import receiving
 from tests.harness.waiting import wait_until
 from tests.walrus.server import KEY, Store
 from tests.walrus.signing import Signer, path_of
@@ -154,6 +155,38 @@ def test_a_client_that_stalls_holds_up_nobody(store: Store, s3: Any, bucket: str
         connection.sendall(bytes(2_000_000))
         s3.put_object(Bucket=bucket, Key="other", Body=bytes(2_000_000))
         assert [found["Key"] for found in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["other"]
+
+
+@pytest.mark.parametrize("said", [1000, 10_000_000])
+def test_a_client_that_stalls_for_too_long_is_let_go(
+    store: Store, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch, said: int
+) -> None:
+    monkeypatch.setattr(receiving, "STALL_S", 0.3)
+    before = store.blobs()
+    with raw_put(store, bucket, "stalled", said) as connection:
+        connection.sendall(bytes(said // 2))
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 400") and b"<Code>RequestTimeout</Code>" in answer
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+    assert store.blobs() == before
+
+
+def test_a_body_of_unknown_length_is_not_taken(store: Store, bucket: str) -> None:
+    signer = Signer(store.port)
+    headers = signer.headers("PUT", path_of(bucket, "k"), payload="UNSIGNED-PAYLOAD")
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head = f"PUT {path_of(bucket, 'k')} HTTP/1.1\r\n{lines}Transfer-Encoding: chunked\r\n\r\n"
+    answer = store.raw(head.encode() + b"4\r\ndata\r\n0\r\n\r\n")
+    assert answer.startswith(b"411 ") and b"<Code>MissingContentLength</Code>" in answer
+
+
+def test_documents_are_compared_with_their_digests(store: Store, s3: Any, bucket: str) -> None:
+    body = b"<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>"
+    for extra in ({"content-md5": "1B2M2Y8AsgTpgAmY7PhCfg=="}, {"x-amz-checksum-sha1": "2jmj7l5rSw0yVb/vlWAYkK/YBwk="}):
+        status, answer, _ = Signer(store.port).request("PUT", path_of(bucket), "tagging=", body, extra=extra)
+        assert (status, code_of(answer)) == (400, "BadDigest")
+    assert Signer(store.port).request("PUT", path_of(bucket), "tagging=", body)[0] == 204
+    assert s3.get_bucket_tagging(Bucket=bucket)["TagSet"] == [{"Key": "a", "Value": "1"}]
 
 
 def test_a_reader_that_goes_away_leaves_no_file_open(store: Store, s3: Any, bucket: str) -> None:

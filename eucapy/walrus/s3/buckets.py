@@ -132,14 +132,15 @@ async def create_bucket(call: Call, p: dict[str, Any]) -> Result:
 
 
 def _location(constraint: str | None, home: str) -> str:
-    """The region that the bucket will say it is in. Raises InvalidLocationConstraint."""
+    """The region that the bucket will say it is in. Raises InvalidLocationConstraint.
+
+    AWS has no constraint of the name us-east-1: buckets there are made without one.
+    """
     if not constraint:
         return home
     if constraint == "EU":
         return "eu-west-1"
-    if not _REGION.match(constraint):
-        raise errors.InvalidLocationConstraint(fields={"LocationConstraint": constraint})
-    if constraint == DEFAULT_REGION != home:
+    if not _REGION.match(constraint) or constraint == DEFAULT_REGION:
         raise errors.InvalidLocationConstraint(fields={"LocationConstraint": constraint})
     return constraint
 

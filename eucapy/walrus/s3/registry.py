@@ -5,6 +5,7 @@ from __future__ import annotations
 from eucapy.walrus.s3 import (
     acls,
     buckets,
+    configurations,
     copies,
     deletes,
     listings,
@@ -17,5 +18,6 @@ from eucapy.walrus.s3 import (
 from eucapy.walrus.s3.service import s3
 
 __all__ = [
-    "acls", "buckets", "copies", "deletes", "listings", "objects", "reading", "s3", "tagging", "uploads", "versioning",
+    "acls", "buckets", "configurations", "copies", "deletes", "listings", "objects", "reading", "s3", "tagging", "uploads",
+    "versioning",
 ]  # fmt: skip

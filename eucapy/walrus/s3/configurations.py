@@ -1,0 +1,75 @@
+"""What a bucket can be asked for and, here, never has: policy, CORS, lifecycle, website, replication, encryption, locks …
+
+Setting any of these answers 501. Reading one says, as AWS does for a bucket where it was not set, that it is not there, or
+what holds then: tools (Terraform, s3cmd) read them all of every bucket. Public access is blocked, always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from eucapy.errors import ApiError
+from eucapy.walrus import errors
+from eucapy.walrus.context import Call
+from eucapy.walrus.s3 import reading
+from eucapy.walrus.s3.service import s3
+
+ABSENT: dict[str, type[ApiError]] = {
+    "GetBucketPolicy": errors.NoSuchBucketPolicy,
+    "GetBucketPolicyStatus": errors.NoSuchBucketPolicy,
+    "GetBucketCors": errors.NoSuchCORSConfiguration,
+    "GetBucketLifecycleConfiguration": errors.NoSuchLifecycleConfiguration,
+    "GetBucketWebsite": errors.NoSuchWebsiteConfiguration,
+    "GetBucketReplication": errors.ReplicationConfigurationNotFoundError,
+    "GetBucketEncryption": errors.ServerSideEncryptionConfigurationNotFoundError,
+    "GetObjectLockConfiguration": errors.ObjectLockConfigurationNotFoundError,
+    "GetBucketAnalyticsConfiguration": errors.NoSuchConfiguration,
+    "GetBucketIntelligentTieringConfiguration": errors.NoSuchConfiguration,
+    "GetBucketInventoryConfiguration": errors.NoSuchConfiguration,
+    "GetBucketMetricsConfiguration": errors.NoSuchConfiguration,
+}
+HOLDS: dict[str, Mapping[str, Any]] = {
+    "GetBucketAccelerateConfiguration": {},
+    "GetBucketLogging": {},
+    "GetBucketNotificationConfiguration": {},
+    "GetBucketRequestPayment": {"Payer": "BucketOwner"},
+    "GetPublicAccessBlock": {
+        "PublicAccessBlockConfiguration": {
+            "BlockPublicAcls": True,
+            "IgnorePublicAcls": True,
+            "BlockPublicPolicy": True,
+            "RestrictPublicBuckets": True,
+        }
+    },
+    "ListBucketAnalyticsConfigurations": {"IsTruncated": False},
+    "ListBucketIntelligentTieringConfigurations": {"IsTruncated": False},
+    "ListBucketInventoryConfigurations": {"IsTruncated": False},
+    "ListBucketMetricsConfigurations": {"IsTruncated": False},
+}
+
+
+def _absent(operation: str, error: type[ApiError]) -> None:
+    @s3.action(operation)
+    async def read(call: Call, p: dict[str, Any]) -> None:
+        bucket = await call.read(lambda tx: call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner")))
+        raise error(fields={"BucketName": bucket.name})
+
+
+def _holds(operation: str, answer: Mapping[str, Any]) -> None:
+    @s3.action(operation)
+    async def read(call: Call, p: dict[str, Any]) -> Mapping[str, Any]:
+        await call.read(lambda tx: call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner")))
+        return answer
+
+
+@s3.action("GetObjectRetention", "GetObjectLegalHold")
+async def get_object_lock(call: Call, p: dict[str, Any]) -> None:
+    await call.read(lambda tx: reading.find(tx, call, p))
+    raise errors.NoSuchObjectLockConfiguration(fields={"Key": p["Key"]})
+
+
+for _operation, _error in ABSENT.items():
+    _absent(_operation, _error)
+for _operation, _answer in HOLDS.items():
+    _holds(_operation, _answer)
