@@ -32,6 +32,7 @@ Row = sa.Row[Any]
 Params = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
 MOST_TRIES = 12
+MOST_COLLISIONS = 3
 
 
 class Rollback(Exception):
@@ -223,7 +224,7 @@ class _PostgresDatabase(Database):
                 async with self._transaction("SERIALIZABLE", read_only=False) as tx:
                     result = await work(tx)
             except sa.exc.DBAPIError as error:
-                if attempt == MOST_TRIES - 1 or not _serialization_failure(error):
+                if attempt >= _tries(error) - 1:
                     raise
                 await asyncio.sleep(random.uniform(0.0, 0.002 * 2.0**attempt))  # noqa: S311
                 continue
@@ -247,6 +248,13 @@ class _PostgresDatabase(Database):
         await self._engine.dispose()
 
 
-def _serialization_failure(error: sa.exc.DBAPIError) -> bool:
-    """40001 serialization_failure, 40P01 deadlock_detected."""
-    return getattr(error.orig, "sqlstate", None) in {"40001", "40P01"}
+def _tries(error: sa.exc.DBAPIError) -> int:
+    """How often a transaction that failed so is worth trying: 40001 serialization_failure, 40P01 deadlock_detected.
+
+    23505 unique_violation and 23503 foreign_key_violation hide a serialization failure when the other row came or went after
+    this transaction had looked for it; begun anew it sees what is, and answers what is right. Otherwise they are a defect.
+    """
+    state = getattr(error.orig, "sqlstate", None)
+    if state in {"40001", "40P01"}:
+        return MOST_TRIES
+    return MOST_COLLISIONS if state in {"23505", "23503"} else 1
