@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -113,6 +114,9 @@ def short_folder() -> Iterator[Path]:
     """A folder whose path leaves room for the names of sockets."""
     folder = Path(tempfile.mkdtemp(prefix="sc-", dir="/tmp"))
     yield folder
+    for pid_file in folder.glob("run/*/pid"):  # what a failed test left behind
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid_file.read_text()), signal.SIGKILL)
     shutil.rmtree(folder)
 
 
