@@ -144,7 +144,7 @@ def install_image(installation: Installation, source: str, say: Say, name: str =
         path = Path(source)
         if not path.is_file():
             raise CliError(f"{source} is neither a file, nor a URL, nor one of {', '.join(e.name for e in MENU)}")
-    name = name or (f"eucapy-{source}" if from_menu else path.stem)
+    name = name or image_name(source)
     digest = _digest(path)
     image_id = _register(installation, path, f"{name}-{digest}", say)
     record: Record = installation.record()
@@ -152,6 +152,19 @@ def install_image(installation: Installation, source: str, say: Say, name: str =
         record.images[name] = image_id
         installation.save(record)
     return image_id
+
+
+def installed(installation: Installation, source: str) -> str | None:
+    """The id of an image that an earlier run installed from `source` and that can still be launched."""
+    image_id = installation.record().images.get(image_name(source))
+    usable = {image["id"] for image in inventory(installation) if image["state"] == "available"}
+    return image_id if image_id in usable else None
+
+
+def image_name(source: str) -> str:
+    """What an image is called when nobody says otherwise."""
+    in_menu = source in {entry.name for entry in MENU}
+    return f"eucapy-{source}" if in_menu else Path(urllib.parse.urlsplit(source).path).stem
 
 
 def remove_image(installation: Installation, image_id: str) -> None:

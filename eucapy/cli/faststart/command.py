@@ -264,8 +264,9 @@ def _install_images(options: Options, installation: Installation, progress: Prog
     ids: list[str] = []
     for source in ["starter", *wanted]:
         with progress.step(f"image {source}") as step:
-            ids.append(images.install_image(installation, source, step.say))
-            step.result(ids[-1])
+            known = images.installed(installation, source)
+            ids.append(known or images.install_image(installation, source, step.say))
+            step.result(f"{ids[-1]}{', there' if known else ''}")
     return ids[0]
 
 
