@@ -2,19 +2,44 @@
 
 An agent's ledger (its accepted spec and generation) is such a file; it is on disk before the agent acknowledges.
 A reader sees the old content or the new one, never half of either.
+
+A folder that stands for the disk of a host that only pretends to be one may be given up to the page cache (`unsynced`):
+its files still survive the end of any process, but not a power cut, which a pretended host has no other part that outlives.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
 
+_UNSYNCED: set[str] = set()
+
 
 class LedgerDamaged(Exception):
     """The file exists but is not what was written; it is kept aside for the operator."""
+
+
+@contextlib.contextmanager
+def unsynced(folder: Path) -> Iterator[None]:
+    """While this lasts, nothing below `folder` is synced."""
+    prefix = f"{folder}{os.sep}"
+    _UNSYNCED.add(prefix)
+    try:
+        yield
+    finally:
+        _UNSYNCED.discard(prefix)
+
+
+def _syncs(path: Path) -> bool:
+    if not _UNSYNCED:
+        return True
+    text = f"{path}{os.sep}"
+    return not any(text.startswith(prefix) for prefix in _UNSYNCED)
 
 
 def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -27,7 +52,8 @@ def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
         view = memoryview(content)
         while view:
             view = view[os.write(fd, view) :]
-        os.fsync(fd)
+        if _syncs(path):
+            os.fsync(fd)
     except BaseException:
         os.close(fd)
         beside.unlink(missing_ok=True)
@@ -39,6 +65,8 @@ def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make the folder's own entries (a rename, a removal) durable."""
+    if not _syncs(folder):
+        return
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

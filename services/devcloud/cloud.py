@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from eucapy import ledger
 from eucapy.aws.http import serving
 from eucapy.cc.agent import ClusterController
 from eucapy.cc.config import Config as ClusterConfig
@@ -47,6 +48,8 @@ from .store_keys import StoreKeys
 
 GIB = 1 << 30
 LARGEST_IMAGE_GIB = 64
+POOL_GIB = 64 << 10
+"""Of each zone's storage."""
 
 
 @dataclass
@@ -131,6 +134,7 @@ class DevCloud:
             )
             fetcher = WalrusFetcher(self.config.walrus_internal_url, None)
             for name in self.config.zones:
+                stack.enter_context(ledger.unsynced(self.data / name))
                 self.zones[name] = self._zone(name, fetcher)
                 await self.zones[name].storage.open()
             self.clc = CloudController(self.config, self.database, self, self.clock)
@@ -178,7 +182,7 @@ class DevCloud:
 
     def _zone(self, name: str, fetcher: ObjectFetcher) -> Zone:
         folder = self.data / name
-        block = FakeBlock(folder / "sc" / "pool")
+        block = FakeBlock(folder / "sc" / "pool", POOL_GIB)
         executor = Executor(block, Transfer(fetcher, LARGEST_IMAGE_GIB * GIB), folder / "sc" / "downloads")
         (folder / "sc").mkdir(parents=True, exist_ok=True)
         storage = StorageController(name, folder / "sc", block, executor, self.clock)

@@ -234,6 +234,7 @@ def test_volumes_survive_the_end_of_every_process(cloud: Cloud) -> None:
 
 def test_storage_that_fails_for_a_while_is_asked_again(cloud: Cloud) -> None:
     ec2 = cloud.client("ec2")
+    cloud.dev.zones[ZONE].storage._backoff.first_s = 45.0  # longer than a busy machine takes to settle
     cloud.dev.zones[ZONE].block.fail_at(0)
     made = ec2.create_volume(AvailabilityZone=ZONE, Size=1)["VolumeId"]
     cloud.settle()

@@ -1,4 +1,4 @@
-"""The fake block driver: the family's semantics in small JSON files, at once and without any program.
+"""The fake block driver: the family's semantics in small JSON files, one an item, at once and without any program.
 
 It lives in a folder and survives restarts, so that the cloud of the tests may be killed at any moment. The content of a
 volume is a map from block number to a word, which the tests write and read through `write` and `read` while the volume is
@@ -11,6 +11,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -55,16 +56,43 @@ class FakeSnapshot(msgspec.Struct, kw_only=True):
     blocks: Blocks = {}
 
 
-class FakePool(msgspec.Struct, kw_only=True):
-    """All of a fake pool, one file on disk."""
+class FakePool(msgspec.Struct, frozen=True):
+    """What the pool's own file says."""
 
     pool_id: str
-    volumes: dict[str, FakeVolume] = {}
-    snapshots: dict[str, FakeSnapshot] = {}
+
+
+ItemT = TypeVar("ItemT", FakeVolume, FakeSnapshot)
+
+
+class _Shelf(dict[str, ItemT]):
+    """Volumes or snapshots by id, each in a file of its own."""
+
+    def __init__(self, folder: Path, kind: type[ItemT]) -> None:
+        super().__init__()
+        self._folder = folder
+        self._kind: type[ItemT] = kind
+
+    def load(self) -> None:
+        self.clear()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(self._folder.glob("*.json")):
+            held = ledger.Ledger(path, self._kind).read()
+            assert held is not None, "nobody else removes files here"
+            self[path.stem] = held
+
+    def save(self, identifier: str) -> None:
+        """Returns when the item, or its absence, is in the folder."""
+        path = self._folder / f"{identifier}.json"
+        if identifier in self:
+            ledger.Ledger(path, self._kind).write(self[identifier])
+        else:
+            path.unlink(missing_ok=True)
+            ledger.sync_folder(self._folder)
 
 
 class FakeDriver:
-    """A pool in `folder/pool.json` with room for `total_gib`."""
+    """A pool in `folder` (`pool.json`, `volumes/`, `snapshots/`) with room for `total_gib`."""
 
     def __init__(self, folder: Path, total_gib: int = 1024) -> None:
         self.capabilities = Capabilities(name="fake", grows_exported=True, largest_gib=16 * 1024)
@@ -73,7 +101,9 @@ class FakeDriver:
         self._folder = folder
         self._total_gib = total_gib
         self._ledger = ledger.Ledger(folder / "pool.json", FakePool)
-        self._pool = FakePool(pool_id="")
+        self._pool_id = ""
+        self._volumes = _Shelf(folder / "volumes", FakeVolume)
+        self._snapshots = _Shelf(folder / "snapshots", FakeSnapshot)
         self._on_change: Callable[[], None] = lambda: None
         self._fail_at: int | None = None
         self._fail_after = False
@@ -84,18 +114,18 @@ class FakeDriver:
 
     def kill_export(self, volume_id: str) -> None:
         """The export's server dies."""
-        self._pool.volumes[volume_id].served = False
-        self._save()
+        self._volumes[volume_id].served = False
+        self._volumes.save(volume_id)
         self._on_change()
 
     def write(self, volume_id: str, block: int, word: str) -> None:
         """What a guest writes into a volume."""
-        self._pool.volumes[volume_id].blocks[block] = word
-        self._save()
+        self._volumes[volume_id].blocks[block] = word
+        self._volumes.save(volume_id)
 
     def read(self, volume_id: str, block: int) -> str:
         """What a guest reads; "" where nothing was written."""
-        return self._pool.volumes[volume_id].blocks.get(block, "")
+        return self._volumes[volume_id].blocks.get(block, "")
 
     async def open(self, on_change: Callable[[], None]) -> None:
         self._on_change = on_change
@@ -103,15 +133,17 @@ class FakeDriver:
         if held is None:
             held = FakePool(pool_id=secrets.token_hex(16))
             self._ledger.write(held)
-        self._pool = held
+        self._pool_id = held.pool_id
+        self._volumes.load()
+        self._snapshots.load()
 
     async def close(self) -> None:
         self._on_change = lambda: None
 
     async def observe(self) -> PoolSeen:
-        used_gib = sum(volume.size_gib for volume in self._pool.volumes.values())
+        used_gib = sum(volume.size_gib for volume in self._volumes.values())
         return PoolSeen(
-            pool_id=self._pool.pool_id,
+            pool_id=self._pool_id,
             volumes={
                 volume_id: VolumeSeen(
                     volume_id,
@@ -119,11 +151,11 @@ class FakeDriver:
                     volume.snapshot_id,
                     {volume.attachment_id: self._address(volume_id)} if volume.attachment_id else {},
                 )
-                for volume_id, volume in self._pool.volumes.items()
+                for volume_id, volume in self._volumes.items()
             },
             snapshots={
                 snapshot_id: SnapshotSeen(snapshot_id, snapshot.size_gib, snapshot.volume_id)
-                for snapshot_id, snapshot in self._pool.snapshots.items()
+                for snapshot_id, snapshot in self._snapshots.items()
             },
             total_gib=self._total_gib,
             free_gib=max(0, self._total_gib - used_gib),
@@ -133,16 +165,17 @@ class FakeDriver:
         base.check_id(volume_id)
         base.check_size(size_gib, self.capabilities)
         self._before()
-        if volume_id not in self._pool.volumes:
+        if volume_id not in self._volumes:
             blocks: Blocks = {}
             if snapshot_id:
-                source = self._pool.snapshots.get(snapshot_id)
+                source = self._snapshots.get(snapshot_id)
                 if source is None:
                     raise NoSuchSnapshot(f"there is no snapshot {snapshot_id}")
                 blocks, size_gib = dict(source.blocks), max(size_gib, source.size_gib)
-            if sum(volume.size_gib for volume in self._pool.volumes.values()) + size_gib > self._total_gib:
+            if sum(volume.size_gib for volume in self._volumes.values()) + size_gib > self._total_gib:
                 raise NoSpace(f"less than {size_gib} GiB are free")
-            self._pool.volumes[volume_id] = FakeVolume(size_gib=size_gib, snapshot_id=snapshot_id, blocks=blocks)
+            self._volumes[volume_id] = FakeVolume(size_gib=size_gib, snapshot_id=snapshot_id, blocks=blocks)
+        self._volumes.save(volume_id)
         self._after()
 
     async def grow(self, volume_id: str, size_gib: int) -> None:
@@ -152,30 +185,33 @@ class FakeDriver:
         if size_gib < volume.size_gib:
             raise BadRequest(f"{volume_id} has {volume.size_gib} GiB and cannot shrink to {size_gib}")
         volume.size_gib = size_gib
+        self._volumes.save(volume_id)
         self._after()
 
     async def remove_volume(self, volume_id: str) -> None:
         self._before()
-        volume = self._pool.volumes.get(volume_id)
+        volume = self._volumes.get(volume_id)
         if volume is not None and volume.attachment_id:
             raise InUse(f"{volume_id} is exported for {volume.attachment_id}")
-        self._pool.volumes.pop(volume_id, None)
+        self._volumes.pop(volume_id, None)
+        self._volumes.save(volume_id)
         self._after()
 
     async def ensure_snapshot(self, snapshot_id: str, volume_id: str) -> None:
         base.check_id(snapshot_id)
         self._before()
-        if snapshot_id not in self._pool.snapshots:
+        if snapshot_id not in self._snapshots:
             volume = self._require(volume_id)
-            self._pool.snapshots[snapshot_id] = FakeSnapshot(
+            self._snapshots[snapshot_id] = FakeSnapshot(
                 size_gib=volume.size_gib, volume_id=volume_id, blocks=dict(volume.blocks)
             )
+        self._snapshots.save(snapshot_id)
         self._after()
 
     async def import_snapshot(self, snapshot_id: str, image: Path, image_format: str, size_gib: int) -> None:
         base.check_id(snapshot_id)
         self._before()
-        if snapshot_id not in self._pool.snapshots:
+        if snapshot_id not in self._snapshots:
             try:
                 content = image.read_bytes()
                 facts = diskimage.inspect(content[: diskimage.HEADER_BYTES], len(content), image_format)
@@ -183,12 +219,14 @@ class FakeDriver:
                 raise UnusableImage(str(error)) from error
             size_gib = base.check_size(max(size_gib, base.whole_gib(facts.virtual_bytes)), self.capabilities)
             blocks = {0: hashlib.sha256(content).hexdigest()}
-            self._pool.snapshots[snapshot_id] = FakeSnapshot(size_gib=size_gib, blocks=blocks)
+            self._snapshots[snapshot_id] = FakeSnapshot(size_gib=size_gib, blocks=blocks)
+        self._snapshots.save(snapshot_id)
         self._after()
 
     async def remove_snapshot(self, snapshot_id: str) -> None:
         self._before()
-        self._pool.snapshots.pop(snapshot_id, None)
+        self._snapshots.pop(snapshot_id, None)
+        self._snapshots.save(snapshot_id)
         self._after()
 
     async def ensure_export(self, volume_id: str, attachment_id: str) -> str:
@@ -197,23 +235,25 @@ class FakeDriver:
         if volume.attachment_id not in ("", attachment_id):
             raise InUse(f"{volume_id} is exported for {volume.attachment_id}")
         volume.attachment_id, volume.served = attachment_id, True
+        self._volumes.save(volume_id)
         self._after()
         return self._address(volume_id)
 
     async def remove_export(self, volume_id: str, attachment_id: str) -> None:
         self._before()
-        volume = self._pool.volumes.get(volume_id)
+        volume = self._volumes.get(volume_id)
         if volume is not None and volume.attachment_id == attachment_id:
             volume.attachment_id, volume.served = "", False
+        self._volumes.save(volume_id)
         self._after()
 
     def _address(self, volume_id: str) -> str:
-        if not self._pool.volumes[volume_id].served:
+        if not self._volumes[volume_id].served:
             return ""
         return f"nbd+unix:///{volume_id}?socket={self._folder / volume_id}.sock"
 
     def _require(self, volume_id: str) -> FakeVolume:
-        volume = self._pool.volumes.get(volume_id)
+        volume = self._volumes.get(volume_id)
         if volume is None:
             raise NoSuchVolume(f"there is no volume {volume_id}")
         return volume
@@ -225,10 +265,6 @@ class FakeDriver:
             raise Injected("before its effect")
 
     def _after(self) -> None:
-        self._save()
         if self._fail_at == self.verbs - 1:
             self._fail_at = None
             raise Injected("after its effect")
-
-    def _save(self) -> None:
-        self._ledger.write(self._pool)
