@@ -87,7 +87,10 @@ def test_user_data_is_at_most_16_kib_of_base64() -> None:
         ({"MetadataOptions": {"HttpPutResponseHopLimit": 65}}, "InvalidParameterValue"),
         ({"MetadataOptions": {"HttpEndpoint": "disabled", "HttpTokens": "required"}}, "InvalidParameterCombination"),
         ({"CpuOptions": {"CoreCount": 2, "ThreadsPerCore": 1}}, "InvalidParameterValue"),
-        ({"InstanceType": "m5.large", "CreditSpecification": {"CpuCredits": "standard"}}, "InvalidParameterCombination"),
+        (
+            {"InstanceType": "m5.large", "CreditSpecification": {"CpuCredits": "standard"}},
+            "InvalidParameterCombination",
+        ),
         ({"IamInstanceProfile": {"Name": "web"}}, "InvalidParameterValue"),
         ({"LaunchTemplate": {"LaunchTemplateId": "lt-12345678"}}, "InvalidLaunchTemplateId.NotFound"),
         ({"Placement": {"GroupName": "close"}}, "InvalidPlacementGroup.Unknown"),

@@ -41,7 +41,9 @@ NIC = SimpleNamespace(
 
 
 def disk(device: str, export: str = "nbd+unix:///v?socket=/s", state: str = "attached") -> Any:
-    return SimpleNamespace(id=f"vatt-{device[-1]}", volume_id=f"vol-{device[-1]}", device=device, export=export, state=state)
+    return SimpleNamespace(
+        id=f"vatt-{device[-1]}", volume_id=f"vol-{device[-1]}", device=device, export=export, state=state
+    )
 
 
 def spec(instance: Any, **given: Any) -> InstanceSpec:

@@ -210,7 +210,11 @@ def test_an_interface_that_exists_stays_when_its_instance_ends(cloud: Cloud) -> 
             "InvalidSubnetID.NotFound",
             "The subnet ID 'subnet-12345678' does not exist",
         ),
-        ({"Placement": {"AvailabilityZone": "mars-1a"}}, "InvalidParameterValue", "Invalid availability zone: [mars-1a]"),
+        (
+            {"Placement": {"AvailabilityZone": "mars-1a"}},
+            "InvalidParameterValue",
+            "Invalid availability zone: [mars-1a]",
+        ),
         (
             {"InstanceType": "t9.huge"},
             "InvalidParameterValue",

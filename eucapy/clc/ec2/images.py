@@ -11,8 +11,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import sqlalchemy as sa
-
 from eucapy import ids
 from eucapy.clc.context import Call
 from eucapy.clc.ec2 import image_views, launch_devices, paging
@@ -109,12 +107,11 @@ async def describe_images(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
             raise ids.missing("ami", missing)
         conditions.append(table.c.id.in_(wanted))
     elif not p.get("IncludeDeprecated"):
-        current = sa.or_(table.c.deprecated_at.is_(None), table.c.deprecated_at > call.now)
-        conditions.append(sa.or_(current, table.c.account == call.account))
+        conditions.append(images.not_deprecated_for(call.account, call.now))
     if p.get("Owners"):
-        conditions.append(_owned_by(call, p["Owners"]))
+        conditions.append(images.owned_by(call.account, p["Owners"]))
     if p.get("ExecutableUsers"):
-        conditions.append(sa.or_(*(images.executable_by(call.account, who) for who in p["ExecutableUsers"])))
+        conditions.append(images.executable_by(call.account, p["ExecutableUsers"]))
     rows = await images.page(call.tx, conditions, paging.position(call, token), paging.one_more(limit))
     rows, more = paging.cut(rows, limit)
     out: dict[str, Any] = {"Images": await image_views.shown(call, rows)}
@@ -152,20 +149,6 @@ async def own(call: Call, image_id: str) -> Row:
     if row.state == life.DEREGISTERED:
         raise InvalidAMIIDUnavailable(f"The image ID '{image_id}' is no longer available")
     return row
-
-
-def _owned_by(call: Call, owners: Sequence[str]) -> filters.Condition:
-    table = images.table
-    return sa.or_(
-        sa.false(),
-        *(
-            table.c.account == (call.account if owner == "self" else owner)
-            if owner == "self" or owner.isdigit()
-            else table.c.owner_alias == owner
-            for owner in owners
-            if owner
-        ),
-    )
 
 
 async def _free_name(call: Call, name: str) -> str:

@@ -112,11 +112,29 @@ def visible_to(account: str) -> filters.Condition:
     )
 
 
-def executable_by(account: str, who: str) -> filters.Condition:
-    """DescribeImages' ExecutableUsers: `self`, `all` or an account id, among what `account` may see."""
-    if who == "all":
-        return table.c.public.is_(True)
-    return table.c.id.in_(_shared_with(account if who == "self" else who))
+def executable_by(account: str, users: Iterable[str]) -> filters.Condition:
+    """DescribeImages' ExecutableUsers: any of `self`, `all` and account ids, among what `account` may see."""
+    return sa.or_(
+        sa.false(),
+        *(
+            table.c.public.is_(True)
+            if who == "all"
+            else table.c.id.in_(_shared_with(account if who == "self" else who))
+            for who in users
+        ),
+    )
+
+
+def owned_by(account: str, owners: Sequence[str]) -> filters.Condition:
+    """DescribeImages' Owners: any of `self`, account ids and owner aliases."""
+    ids_of = {account if owner == "self" else owner for owner in owners if owner == "self" or owner.isdigit()}
+    aliases = {owner for owner in owners if owner and owner != "self" and not owner.isdigit()}
+    return sa.or_(table.c.account.in_(sorted(ids_of)), table.c.owner_alias.in_(sorted(aliases)))
+
+
+def not_deprecated_for(account: str, now: float) -> filters.Condition:
+    """The image is not deprecated yet, or the account's own."""
+    return sa.or_(table.c.deprecated_at.is_(None), table.c.deprecated_at > now, table.c.account == account)
 
 
 def _shared_with(account: str) -> sa.Select[Any]:
