@@ -20,7 +20,7 @@ stage() {
 stage "ruff check" ruff check .
 stage "ruff format" ruff format --check .
 stage "mypy" mypy
-stage "import contracts" lint-imports
+stage "import contracts" lint-imports --no-logo
 stage "architecture" python -m pytest -q tests/architecture
 
 if [ ${#failed[@]} -gt 0 ]; then
