@@ -33,6 +33,8 @@ Params = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
 MOST_TRIES = 12
 MOST_COLLISIONS = 3
+PREPARED_STATEMENTS = 1000
+"""Kept by each connection to PostgreSQL: more than the statements that there are, or they would push each other out."""
 
 
 class Rollback(Exception):
@@ -211,7 +213,11 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 class _PostgresDatabase(Database):
     def __init__(self, url: sa.URL) -> None:
         self._engine: AsyncEngine = create_async_engine(
-            url.set(drivername="postgresql+asyncpg"), pool_size=16, max_overflow=16, pool_pre_ping=True
+            url.set(drivername="postgresql+asyncpg"),
+            pool_size=16,
+            max_overflow=16,
+            pool_pre_ping=True,
+            connect_args={"prepared_statement_cache_size": PREPARED_STATEMENTS},
         )
 
     async def read(self, work: Callable[[Tx], Awaitable[T]]) -> T:

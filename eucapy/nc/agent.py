@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ from eucapy.drivers.hypervisor.base import (
     Unsupported,
 )
 from eucapy.drivers.imaging.base import ImagingDriver, ImagingError, NoSpace
-from eucapy.nc import observe, planner
+from eucapy.nc import disks, observe, planner
 from eucapy.nc.config import Config
 from eucapy.nc.executor import Executor, StillFetching
 from eucapy.nc.image_cache import ImageCache
@@ -52,7 +53,10 @@ WORKERS_PATIENCE_S = 2.0
 MOST_WORKERS = 8
 MOST_ROUNDS = 8
 CONSOLE_KEEP_BYTES = 1 << 20
+"""A console log keeps this much at least, and twice as much at most, a few seconds of a guest's writing aside."""
+CONSOLES_PERIOD_S = 15.0
 PERIOD_S = 10.0
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class NodeController:
@@ -72,6 +76,7 @@ class NodeController:
         self._hypervisor = hypervisor
         self._clock = clock
         self.loop = Loop("node", self._activate, period_s=PERIOD_S)
+        self.consoles = Loop("console logs", self._trim_consoles, period_s=CONSOLES_PERIOD_S)
         self._keeper = SpecKeeper(data / "spec.json", NodeSpec, self.loop.wake)
         self._board = StatusBoard(NodeStatus(boot="", revision=0, generation=0, node=config.node))
         self._records = Records(data / "instances")
@@ -123,11 +128,13 @@ class NodeController:
     def start(self) -> None:
         """Run in the background of the current event loop."""
         self.loop.start()
+        self.consoles.start()
         self._events = asyncio.create_task(self._listen(), name="hypervisor events")
 
     async def stop(self) -> None:
         """End the workers as a crash would; guests run on."""
         await self.loop.stop()
+        await self.consoles.stop()
         tasks = [*self._workers.values(), *([self._events] if self._events else [])]
         for task in tasks:
             task.cancel()
@@ -169,9 +176,15 @@ class NodeController:
         return {domain.instance_id: domain for domain in await self._hypervisor.observe()}
 
     async def _work(self, spec: NodeSpec, domains: dict[str, DomainStatus]) -> bool:
+        for name in self._faults.keys() - spec.instances.keys() - self._workers.keys():
+            self._rests(name)
         for instance in spec.instances.values():
             name = instance.instance_id
-            if name not in self._workers and self._backoff.ready(name) and self._steps(instance, domains):
+            if name in self._workers:
+                continue
+            if not self._steps(instance, domains):
+                self._rests(name)
+            elif self._backoff.ready(name):
                 worker = asyncio.create_task(self._one(instance), name=f"instance {name}")
                 self._workers[name] = worker
                 worker.add_done_callback(lambda task, name=name: self._done(name, task))  # type: ignore[misc]
@@ -189,6 +202,8 @@ class NodeController:
     def _steps(self, instance: InstanceSpec, domains: dict[str, DomainStatus]) -> list[planner.Step]:
         view = observe.seen(instance, self._clock.time(), self._records, domains, self._cache)
         steps = planner.plan(instance, view, self._graces)
+        if not steps:
+            self._phases.pop(instance.instance_id, None)
         for step in steps:
             if isinstance(step, planner.Wait):
                 self._phases[instance.instance_id] = step.why
@@ -234,20 +249,40 @@ class NodeController:
                     worked = True
                 if any(isinstance(step, planner.Detach | planner.Resume) for step in steps):
                     break  # the guest or its disk decides; events and the timer bring us back
-        self._faults.pop(name, None)
         self._phases.pop(name, None)
-        self._backoff.succeeded(name)
+        self._rests(name)
         return worked
+
+    def _rests(self, name: str) -> None:
+        """Nothing is left to do, whether a step of ours did it or not: what failed on the way is past."""
+        self._faults.pop(name, None)
+        self._backoff.succeeded(name)
 
     def _failed(self, name: str, error: Exception) -> None:
         wait_s = self._backoff.failed(name)
         final = isinstance(error, Changed | BadImage)
-        code = "NoSpace" if isinstance(error, NoSpace) else type(error).__name__
+        full = isinstance(error, NoSpace) or (isinstance(error, OSError) and error.errno in DISK_FULL)
+        code = "NoSpace" if full else type(error).__name__
         self._faults[name] = Fault(code=code, message=str(error), final=final)
         log.warning(
             "instance not as desired",
             extra={"data": {"instance": name, "code": code, "error": str(error), "again_in_s": round(wait_s, 1)}},
         )
+
+    async def _trim_consoles(self) -> bool:
+        """A guest writes to its console without end; the disk must not fill with it."""
+        trimmed = False
+        for instance_id in self._records.known():
+            console_log = disks.console_path(self._records.folder(instance_id))
+            if disks.occupied_bytes(console_log) <= 2 * CONSOLE_KEEP_BYTES:
+                continue
+            try:
+                await self._hypervisor.trim_console(instance_id, CONSOLE_KEEP_BYTES)
+            except HypervisorError as error:
+                log.warning("console not trimmed", extra={"data": {"instance": instance_id, "error": str(error)}})
+            else:
+                trimmed = True
+        return trimmed
 
     def _evict(self, spec: NodeSpec | None) -> None:
         bases = {record.base for record in self._records.known().values()}

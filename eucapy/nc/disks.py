@@ -28,6 +28,14 @@ def console_path(folder: Path) -> Path:
     return folder / "console.log"
 
 
+def occupied_bytes(path: Path) -> int:
+    """What a file takes of the disk, its holes aside; 0 when there is none."""
+    try:
+        return path.stat().st_blocks * 512
+    except FileNotFoundError:
+        return 0
+
+
 def domain(spec: InstanceSpec, folder: Path, mtu: int | None = None) -> DomainSpec:
     """The domain of an instance: its root first, then its other disks, in the order of the spec."""
     disks: list[Disk] = []
