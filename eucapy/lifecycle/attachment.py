@@ -29,3 +29,6 @@ ATTACHMENT = Lifecycle(
 
 WANTED = (ATTACHING, ATTACHED)
 """The states in which the guest shall have the disk."""
+
+IN_MOTION = (ATTACHING, DETACHING)
+"""The states that wait for a word from the node."""

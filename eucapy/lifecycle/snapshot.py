@@ -28,3 +28,6 @@ SNAPSHOT = Lifecycle(
 
 SHOWN = (PENDING, COMPLETED, ERROR)
 """The states in which the API shows a snapshot."""
+
+IN_MOTION = (PENDING, DELETING)
+"""The states that wait for a word from the storage."""

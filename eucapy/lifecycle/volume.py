@@ -39,3 +39,6 @@ VOLUME = Lifecycle(
 
 THERE = (CREATING, AVAILABLE, IN_USE, ERROR, DELETING)
 """The states in which the API shows a volume."""
+
+IN_MOTION = (CREATING, DELETING)
+"""The states that wait for a word from the storage."""

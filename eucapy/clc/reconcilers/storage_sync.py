@@ -20,6 +20,7 @@ from eucapy.clc.store import attachments, components, instances, snapshots, vms,
 from eucapy.clc.store.advance import advance
 from eucapy.clock import Clock
 from eucapy.database import Database, Row, Tx
+from eucapy.lifecycle import attachment as attachment_life
 from eucapy.lifecycle import instance as instance_life
 from eucapy.wire.contract import Cursor, Refused, Unreachable
 from eucapy.wire.storage import StorageAgent, StorageSpec, StorageStatus
@@ -89,10 +90,10 @@ class StorageSync:
         attached = await attachments.in_zone(tx, zone)
         return storage_spec(
             zone,
-            volumes=await volumes.in_zone(tx, zone),
-            snapshots=await snapshots.in_zone(tx, zone),
+            volumes=await volumes.wanted(tx, zone),
+            snapshots=await snapshots.wanted(tx, zone),
             attachments=attached,
-            instances=await instances.by_ids(tx, sorted({row.instance_id for row in attached})),
+            instances=await instances.whereabouts(tx, sorted({row.instance_id for row in attached})),
             addresses={row.name: row.address for row in await components.of_kind(tx, "nc", zone)},
         )
 
@@ -103,8 +104,8 @@ class StorageSync:
         return await self._attachments(tx, zone, status, now) or changed
 
     async def _volumes(self, tx: Tx, zone: str, status: StorageStatus, now: float) -> bool:
-        rows = await volumes.in_zone(tx, zone)
-        attached = {row.volume_id: row for row in await attachments.in_zone(tx, zone)}
+        rows = await volumes.in_motion(tx, zone)
+        attached = await attachments.of_volumes(tx, [row.id for row in rows])
         changed = False
         for row in rows:
             seen = status.volumes.get(row.id)
@@ -135,7 +136,7 @@ class StorageSync:
 
     async def _snapshots(self, tx: Tx, zone: str, status: StorageStatus, now: float) -> bool:
         changed = False
-        for row in await snapshots.in_zone(tx, zone):
+        for row in await snapshots.in_motion(tx, zone):
             seen = status.snapshots.get(row.id)
             if seen is None:
                 continue
@@ -154,13 +155,15 @@ class StorageSync:
 
     async def _attachments(self, tx: Tx, zone: str, status: StorageStatus, now: float) -> bool:
         rows = await attachments.in_zone(tx, zone)
-        owners = sorted({row.instance_id for row in rows})
-        machines = await instances.by_ids(tx, owners)
-        seen_vms = await vms.of_instances(tx, owners)
-        disks = await volumes.by_ids(tx, [row.volume_id for row in rows])
         changed = False
         for row in rows:
             changed = await self._export(tx, row, status) or changed
+        rows = [row for row in rows if row.state in attachment_life.IN_MOTION]
+        owners = sorted({row.instance_id for row in rows})
+        machines = await instances.whereabouts(tx, owners)
+        seen_vms = await vms.of_instances(tx, owners)
+        disks = await volumes.by_ids(tx, [row.volume_id for row in rows])
+        for row in rows:
             instance, vm = machines.get(row.instance_id), seen_vms.get(row.instance_id)
             verdict = judge_attachment(row, disks[row.volume_id], instance, vm)
             if verdict.event == "plugged":

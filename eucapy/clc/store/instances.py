@@ -128,6 +128,19 @@ async def by_ids(tx: Tx, instance_ids: Sequence[str], account: str | None = None
     return found
 
 
+_WHEREABOUTS = sa.select(table.c.id, table.c.state, table.c.node).where(
+    table.c.id.in_(sa.bindparam("wanted", expanding=True))
+)
+
+
+async def whereabouts(tx: Tx, instance_ids: Sequence[str]) -> dict[str, Row]:
+    """State and node of those that exist, by id."""
+    found: dict[str, Row] = {}
+    for chunk in chunks(list(instance_ids), 500):
+        found.update((row.id, row) for row in await tx.all(_WHEREABOUTS, {"wanted": chunk}))
+    return found
+
+
 async def page(
     tx: Tx, account: str, conditions: Iterable[Condition], after: tuple[str, int] | None, limit: int
 ) -> list[Row]:

@@ -160,9 +160,26 @@ async def existing(tx: Tx, account: str, snapshot_ids: Sequence[str]) -> set[str
     return found
 
 
-async def in_zone(tx: Tx, zone: str) -> list[Row]:
-    """All that the zone's storage must know of, tombstones included, by id."""
-    return list(await tx.all(sa.select(table).where(table.c.zone == zone).order_by(table.c.id)))
+_WANTED = (
+    sa.select(table.c.id, table.c.volume_id, table.c.size_gib, table.c.state)
+    .where(table.c.zone == sa.bindparam("in_zone"))
+    .order_by(table.c.id)
+)
+_IN_MOTION = (
+    sa.select(table)
+    .where(table.c.zone == sa.bindparam("in_zone"), table.c.state.in_(life.IN_MOTION))
+    .order_by(table.c.id)
+)
+
+
+async def wanted(tx: Tx, zone: str) -> list[Row]:
+    """What the zone's storage must know of all its snapshots, tombstones included, by id: volume, size, state."""
+    return list(await tx.all(_WANTED, {"in_zone": zone}))
+
+
+async def in_motion(tx: Tx, zone: str) -> list[Row]:
+    """Those of the zone that wait for a word from its storage."""
+    return list(await tx.all(_IN_MOTION, {"in_zone": zone}))
 
 
 async def set_values(tx: Tx, snapshot_id: str, **columns: object) -> None:
