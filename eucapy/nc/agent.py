@@ -75,7 +75,8 @@ class NodeController:
         self._config = config
         self._hypervisor = hypervisor
         self._clock = clock
-        self.loop = Loop("node", self._activate, period_s=PERIOD_S)
+        # An activation mostly waits for the hypervisor; the next guest should not wait as long again.
+        self.loop = Loop("node", self._activate, period_s=PERIOD_S, longest_rest_s=0.1)
         self.consoles = Loop("console logs", self._trim_consoles, period_s=CONSOLES_PERIOD_S)
         self._keeper = SpecKeeper(data / "spec.json", NodeSpec, self.loop.wake)
         self._board = StatusBoard(NodeStatus(boot="", revision=0, generation=0, node=config.node))

@@ -39,13 +39,21 @@ class Outcome:
 class Loop:
     """Runs one activation at a time; wake-ups that come meanwhile are one more activation."""
 
-    def __init__(self, name: str, activation: Activation, period_s: float = 30.0, retry_s: float = 0.5) -> None:
+    def __init__(
+        self,
+        name: str,
+        activation: Activation,
+        period_s: float = 30.0,
+        retry_s: float = 0.5,
+        longest_rest_s: float = LONGEST_REST_S,
+    ) -> None:
         self.name = name
         self.last: Outcome | None = None
         self.activations = 0
         self._activation = activation
         self._period_s = period_s
         self._retry_s = retry_s
+        self._longest_rest_s = longest_rest_s
         self._failures = 0
         self._woken = asyncio.Event()
         self._running = asyncio.Lock()
@@ -108,7 +116,7 @@ class Loop:
                     await self._woken.wait()
             await self.activate()
             if self.last is not None:
-                await asyncio.sleep(min(LONGEST_REST_S, self.last.took_s * REST_FACTOR))
+                await asyncio.sleep(min(self._longest_rest_s, self.last.took_s * REST_FACTOR))
 
 
 class Loops:
