@@ -36,7 +36,8 @@ def build(config: Config, database: Database, agents: Agents, clock: Clock) -> t
     tls = pki.client_context(Path(config.pki), "clc") if config.pki else None
     observe = Observe(database, agents, zones, clock, loops.wake)
     loops.add(Loop("placement", Placement(database, config, clock, loops.wake), NET_S))
-    loops.add(Loop("cluster_sync", ClusterSync(database, agents, zones, config.region, observe.generation), NET_S))
+    sync = ClusterSync(database, agents, zones, config.region, observe.generation, observe.ahead)
+    loops.add(Loop("cluster_sync", sync, NET_S))
     loops.add(Loop("storage_sync", StorageSync(database, agents, zones, clock, loops.wake), NET_S))
     loops.add(Loop("observe", observe, NET_S))
     loops.add(Loop("deadlines", Deadlines(database, config, clock, loops.wake), SWEEP_S))

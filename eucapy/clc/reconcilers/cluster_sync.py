@@ -35,10 +35,12 @@ class ClusterSync:
         zones: Sequence[str],
         region: str,
         heard: Callable[[str], int | None],
+        ahead: Callable[[str], int] = lambda zone: 0,
     ) -> None:
-        """`heard` tells the generation in the newest status of a zone, None before the first (`Observe.generation`)."""
+        """`heard` tells the generation in the newest status of a zone, None before the first (`Observe.generation`);
+        `ahead` the generation that an agent on a node of the zone will not go back from (`Observe.ahead`)."""
         self._database, self._agents, self._zones, self._region = database, agents, zones, region
-        self._heard = heard
+        self._heard, self._ahead = heard, ahead
         self._sent: dict[str, tuple[str, int]] = {}
         """Zone → (digest, generation) of what its cluster controller acknowledged in this life."""
         self._made: dict[str, tuple[int, InstanceSpec]] = {}
@@ -63,8 +65,12 @@ class ClusterSync:
         name = f"cc/{zone}"
         spec = await self._database.read(lambda tx: self._compile(tx, zone))
         digest = fingerprint(spec)
-        if self._sent.get(zone, ("", 0))[0] == digest and self._holds(zone):
+        sent = self._sent.get(zone)
+        passed = sent is None or self._ahead(zone) < sent[1]
+        if sent is not None and sent[0] == digest and self._holds(zone) and passed:
             return False
+        if not passed:
+            await self._database.write(lambda tx: components.skip_to(tx, name, self._ahead(zone)))
         generation = await self._database.write(lambda tx: components.generation(tx, name, digest))
         ack = await agent.put_spec(msgspec.structs.replace(spec, generation=generation))
         if ack.refused in (Refused.STALE, Refused.CONFLICT):

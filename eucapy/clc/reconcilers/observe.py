@@ -23,10 +23,12 @@ from eucapy.database import Database, Row, Tx
 from eucapy.lifecycle import instance as life
 from eucapy.lifecycle.instance import INSTANCE
 from eucapy.wire.cluster import ClusterStatus, NodeReport
-from eucapy.wire.contract import Cursor, Unreachable
+from eucapy.wire.contract import Cursor, Refused, Unreachable
 from eucapy.wire.node import InstanceStatus
 
 log = logging.getLogger(__name__)
+
+REFUSALS = (f"spec-{Refused.STALE}", f"spec-{Refused.CONFLICT}")
 
 
 class Observe:
@@ -40,10 +42,15 @@ class Observe:
         self._applied: dict[str, tuple[str, int]] = {}
         """Node → (boot, revision) of its status that the rows show."""
         self._generations: dict[str, int] = {}
+        self._ahead: dict[str, int] = {}
 
     def generation(self, zone: str) -> int | None:
         """The generation of the spec that the zone's newest status was observed under; None before the first."""
         return self._generations.get(zone)
+
+    def ahead(self, zone: str) -> int:
+        """The newest generation that an agent of the zone's nodes holds on to, refusing the zone's own; 0: none does."""
+        return self._ahead.get(zone, 0)
 
     async def __call__(self) -> bool:
         changed = False
@@ -69,7 +76,14 @@ class Observe:
         changed = await self._database.write(work)
         self._applied.update(applied)
         self._generations[zone] = status.generation
-        return changed
+        return self._refusals(zone, status) or changed
+
+    def _refusals(self, zone: str, status: ClusterStatus) -> bool:
+        before = self.ahead(zone)
+        self._ahead[zone] = max(map(_held_against_us, status.nodes.values()), default=0)
+        if self._ahead[zone] >= status.generation > 0:
+            self._wake("cluster_sync")
+        return self._ahead[zone] != before
 
     async def _apply(self, tx: Tx, zone: str, status: ClusterStatus, applied: dict[str, tuple[str, int]]) -> bool:
         now = self._clock.time()
@@ -158,6 +172,14 @@ class Observe:
                 await instances.set_values(tx, row.id, node=found[row.id])
                 changed = True
         return changed
+
+
+def _held_against_us(report: NodeReport) -> int:
+    """What the node's agents hold, when one of them refused its part of the zone's spec as older or other than its own:
+    our database was restored, or the node comes from another zone."""
+    if report.fault is None or report.fault.code not in REFUSALS:
+        return 0
+    return max((held.generation for held in (report.status, report.network) if held is not None), default=0)
 
 
 def _nowhere(row: Row) -> Verdict:
