@@ -32,7 +32,7 @@ from eucapy.cli.operator import Operator
 from eucapy.drivers.hypervisor.libvirtd import Libvirtd
 from eucapy.drivers.network import netns
 from eucapy.guests.image import GuestImage
-from eucapy.run import Child, Result, in_netns, run_now, spawn
+from eucapy.run import Child, Result, RunError, in_netns, run_now, spawn
 from tests.harness.libvirtd import skip_without_host
 from tests.harness.topology import Host, Topology
 from tests.harness.waiting import wait_until
@@ -199,7 +199,16 @@ class Lab:
         return path
 
     def ssh(self, address: str, key: Path, command: str, user: str = "root", timeout_s: float = 30.0) -> Result:
-        """Run a command in a guest, coming from outside. The status is ssh's: 255 when it could not be reached."""
+        """Run a command in a guest, coming from outside. The status is ssh's: 255 when it could not be reached, 124 when
+        the command was not done in time."""
+        try:
+            return self._ssh(address, key, command, user, timeout_s)
+        except RunError as error:
+            if error.status is not None:
+                raise
+            return Result(124, "", error.stderr)
+
+    def _ssh(self, address: str, key: Path, command: str, user: str, timeout_s: float) -> Result:
         return run_now(
             *in_netns(
                 self.net.internet.name,
