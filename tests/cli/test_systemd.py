@@ -9,7 +9,8 @@ import pytest
 
 from eucapy.cli.faststart import systemd
 from eucapy.cli.faststart.programs import Program, programs_of
-from eucapy.cli.installation import Installation
+from eucapy.cli.faststart.systemd import Units
+from eucapy.cli.installation import Installation, Record
 from eucapy.run import run_now
 
 
@@ -18,46 +19,65 @@ def programs(tmp_path: Path) -> list[Program]:
     return programs_of(Installation(tmp_path / "a cloud"))
 
 
-def test_every_program_has_a_unit_that_runs_this_cloud(programs: list[Program], tmp_path: Path) -> None:
+@pytest.fixture
+def units(programs: list[Program], tmp_path: Path) -> Units:
+    folder = tmp_path / "units"
+    folder.mkdir()
+    return Units(programs, tmp_path / "a cloud", folder=folder)
+
+
+def test_every_program_has_a_unit_that_runs_this_cloud(programs: list[Program], units: Units, tmp_path: Path) -> None:
     for program in programs:
-        text = systemd.unit_text(program, tmp_path / "a cloud")
+        text = units.text(program)
         lines = [line for line in text.splitlines() if line.startswith("ExecStart=")]
         assert len(lines) == 1
         assert str(tmp_path / "a cloud") in lines[0]
-        assert f"PartOf={systemd.TARGET}" in text
+        assert "PartOf=eucapy.target" in text
         assert "Restart=always" in text
         assert "StateDirectory" not in text
 
 
-def test_the_ends_of_what_guests_need_is_not_the_end_of_its_keeper(programs: list[Program], tmp_path: Path) -> None:
+def test_what_guests_need_does_not_end_with_its_keeper(programs: list[Program], units: Units) -> None:
     """Guests, volume exports and name servers outlive the program that started them."""
     for program in programs:
         if program.name in ("libvirtd", "sc", "eucanetd"):
-            assert "KillMode=process" in systemd.unit_text(program, tmp_path)
+            assert "KillMode=process" in units.text(program)
 
 
 def test_a_unit_that_works_with_network_namespaces_has_no_mount_namespace(
-    programs: list[Program], tmp_path: Path
+    programs: list[Program], units: Units
 ) -> None:
     for program in programs:
         if program.name in ("nc", "eucanetd", "libvirtd"):
-            text = systemd.unit_text(program, tmp_path)
+            text = units.text(program)
             settings = [line.partition("=")[0] for line in text.splitlines() if not line.startswith("#")]
             assert [name for name in settings if name.startswith(("Protect", "Private", "ReadWrite"))] == []
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_systemd_accepts_the_units(programs: list[Program], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systemd_accepts_the_units(units: Units, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, ...]] = []
     monkeypatch.setattr(systemd, "_systemctl", lambda *arguments, **_: asked.append(arguments))
-    units = tmp_path / "units"
-    units.mkdir()
-    written = systemd.install(programs, tmp_path / "a cloud", units)
-    assert asked == [("daemon-reload",), ("enable", "--quiet", systemd.TARGET)]
+    written = units.install()
+    assert asked == [("daemon-reload",), ("enable", "--quiet", "eucapy.target")]
     # The folders and the man pages that the units name need not be there for this.
     verdict = run_now("systemd-analyze", "verify", "--man=no", *map(str, written), check=False)
-    complaints = [line for line in verdict.stderr.splitlines() if str(units) in line or "eucapy" in line]
-    assert complaints == []
+    assert [line for line in verdict.stderr.splitlines() if "eucapy" in line] == []
+
+
+def test_removing_leaves_no_unit_behind(units: Units, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systemd, "_systemctl", lambda *arguments, **_: None)
+    assert units.install()
+    units.remove()
+    assert list((tmp_path / "units").iterdir()) == []
+
+
+def test_two_clouds_on_one_host_have_units_of_different_names(programs: list[Program], tmp_path: Path) -> None:
+    first = Units.of(Installation(tmp_path / "a"), Record(prefix="euca-"))
+    second = Units.of(Installation(tmp_path / "b"), Record(prefix="euca1f3-"))
+    assert first.target == "eucapy.target"
+    assert second.target == "eucapy1f3.target"
+    assert {first.name(program) for program in programs}.isdisjoint(second.name(program) for program in programs)
 
 
 def test_words_of_a_command_line_mean_themselves() -> None:

@@ -16,10 +16,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from eucapy.cli.faststart import aws_profile, systemd
-from eucapy.cli.faststart.programs import programs_of
+from eucapy.cli.faststart import aws_profile
 from eucapy.cli.faststart.progress import Progress
 from eucapy.cli.faststart.running import stop_programs
+from eucapy.cli.faststart.systemd import Units
 from eucapy.cli.installation import FOLDERS, Installation, Record
 from eucapy.drivers.network import netns
 from eucapy.drivers.network.base import StepFailed
@@ -42,7 +42,7 @@ def clean(installation: Installation, progress: Progress) -> None:
         step.result(f"{remove_network(record)} namespaces")
     if record.supervised_by == "systemd":
         with progress.step("removing the systemd units"):
-            systemd.remove(programs_of(installation))
+            Units.of(installation, record).remove()
     if record.profile:
         with progress.step(f"removing the AWS profile {record.profile}"):
             aws_profile.remove(Path(record.profile_home), record.profile)

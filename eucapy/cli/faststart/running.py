@@ -14,8 +14,9 @@ import sys
 import time
 from pathlib import Path
 
-from eucapy.cli.faststart import supervisor, systemd
+from eucapy.cli.faststart import supervisor
 from eucapy.cli.faststart.programs import Program, programs_of
+from eucapy.cli.faststart.systemd import Units
 from eucapy.cli.installation import CliError, Installation, Record
 from eucapy.run import spawn
 
@@ -29,8 +30,9 @@ def has_systemd() -> bool:
 def start_programs(installation: Installation, record: Record) -> None:
     """Have every program run, and keep running. Raises CliError, RunError."""
     if has_systemd():
-        systemd.install(programs_of(installation), installation.data)
-        systemd.start()
+        units = Units.of(installation, record)
+        units.install()
+        units.start()
         record.supervised_by = "systemd"
     else:
         _start_supervisor(installation)
@@ -42,8 +44,9 @@ def stop_programs(installation: Installation, record: Record) -> bool:
     """End every program; whether anything ran. Raises CliError."""
     programs = programs_of(installation)
     if record.supervised_by == "systemd":
-        ran = any(systemd.state(program) == "active" for program in programs)
-        systemd.stop(programs)
+        units = Units.of(installation, record)
+        ran = any(units.state(program) == "active" for program in programs)
+        units.stop()
         return ran
     run = installation.folder("run")
     pid = supervisor.supervisor_pid(run)
@@ -61,7 +64,8 @@ def states(installation: Installation, record: Record) -> list[tuple[Program, st
     """Every program and how it is: `running (process N)`, `not running`, or systemd's word."""
     programs = programs_of(installation)
     if record.supervised_by == "systemd":
-        return [(program, systemd.state(program)) for program in programs]
+        units = Units.of(installation, record)
+        return [(program, units.state(program)) for program in programs]
     run = installation.folder("run")
     found = [(program, supervisor.on_record(run, program.name)) for program in programs]
     return [(program, f"running (process {at.pid})" if at else "not running") for program, at in found]
@@ -70,7 +74,7 @@ def states(installation: Installation, record: Record) -> list[tuple[Program, st
 def is_running(installation: Installation, record: Record) -> bool:
     """Whether the cloud's programs are kept running right now."""
     if record.supervised_by == "systemd":
-        return any(systemd.state(program) in ("active", "activating") for program in programs_of(installation))
+        return any(state in ("active", "activating") for _program, state in states(installation, record))
     return supervisor.supervisor_pid(installation.folder("run")) is not None
 
 
