@@ -186,7 +186,7 @@ class NodeController:
             if not self._steps(instance, domains):
                 self._rests(name)
             elif self._backoff.ready(name):
-                worker = asyncio.create_task(self._one(instance), name=f"instance {name}")
+                worker = asyncio.create_task(self._one(instance, domains), name=f"instance {name}")
                 self._workers[name] = worker
                 worker.add_done_callback(lambda task, name=name: self._done(name, task))  # type: ignore[misc]
         if not self._workers:
@@ -211,8 +211,8 @@ class NodeController:
                 self.loop.again_in(step.seconds)
         return [step for step in steps if not isinstance(step, planner.Wait)]
 
-    async def _one(self, instance: InstanceSpec) -> bool:
-        """Steps of one instance until none is left; true when something was done."""
+    async def _one(self, instance: InstanceSpec, domains: dict[str, DomainStatus]) -> bool:
+        """Steps of one instance until none is left; true when something was done. `domains` are those of just now."""
         name = instance.instance_id
         worked = False
         async with self._slots:
@@ -220,7 +220,7 @@ class NodeController:
                 spec = self._keeper.spec
                 instance = spec.instances.get(name, instance) if spec is not None else instance
                 try:
-                    steps = self._steps(instance, await self._domains())
+                    steps = self._steps(instance, await self._domains() if worked else domains)
                 except HypervisorError as error:
                     self._failed(name, error)
                     return worked

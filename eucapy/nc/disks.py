@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +17,7 @@ class BadExport(ValueError):
     """An export's address that this node cannot use."""
 
 
+@lru_cache(1 << 14)
 def root_path(folder: Path) -> Path:
     return folder / "root.qcow2"
 

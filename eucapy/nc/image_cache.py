@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from eucapy import ledger
@@ -41,7 +42,7 @@ class ImageCache:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._failures: dict[str, Exception] = {}
         self._progress: dict[str, int] = {}
-        self._facts: dict[str, ImageFacts] = {}
+        self._held: dict[str, Cached] = {}
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for leftover in folder.glob(".*.part"):
             leftover.unlink()
@@ -49,12 +50,13 @@ class ImageCache:
     def find(self, source: ObjectSource) -> Cached | None:
         """The image of that object, if it is here and whole."""
         name = _name(source)
-        path = self._folder / name
-        if not path.exists():
+        held = self._held.get(name)
+        path = held.path if held is not None else self._folder / name
+        if not os.path.exists(path):  # noqa: PTH110
             return None
-        if name not in self._facts:
-            self._facts[name] = self._inspect(path, source)
-        return Cached(path, self._facts[name])
+        if held is None:
+            held = self._held[name] = Cached(path, self._inspect(path, source))
+        return held
 
     def touch(self, source: ObjectSource) -> None:
         """Note that the image is in use now."""
@@ -101,7 +103,7 @@ class ImageCache:
                 continue
             used -= path.stat().st_blocks * 512
             path.unlink()
-            self._facts.pop(path.name, None)
+            self._held.pop(path.name, None)
             removed.append(path.name)
         return removed
 
@@ -141,6 +143,7 @@ class ImageCache:
         return facts
 
 
+@lru_cache(4096)
 def _name(source: ObjectSource) -> str:
     """A file name for the object as it was when it was registered; no user's text comes into it."""
     key = f"{source.bucket}/{source.key}/{source.etag}/{source.size_bytes}/{source.format}"

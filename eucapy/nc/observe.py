@@ -22,15 +22,21 @@ def seen(
 ) -> Seen:
     """One instance, for the planner."""
     folder = records.folder(spec.instance_id)
+    here = _there(folder)
     return Seen(
         now=now,
         record=records.get(spec.instance_id),
         domain=domains.get(spec.instance_id),
-        folder=folder.exists(),
+        folder=here,
         image_cached=isinstance(spec.root, ImageRoot) and cache.find(spec.root.source) is not None,
-        root_made=disks.root_path(folder).exists(),
-        ephemerals=frozenset(e.name for e in spec.ephemerals if disks.ephemeral_path(folder, e.name).exists()),
+        root_made=here and _there(disks.root_path(folder)),
+        ephemerals=frozenset(e.name for e in spec.ephemerals if _there(disks.ephemeral_path(folder, e.name))),
     )
+
+
+def _there(path: Path) -> bool:
+    """`path.exists()` for a quarter of its price: a node asks this of every instance at every look."""
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def instance_status(spec: InstanceSpec, view: Seen, fault: Fault | None, phase: str) -> InstanceStatus:

@@ -44,6 +44,7 @@ class Records:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._held: dict[str, Record] = {}
+        self._folders: dict[str, Path] = {}
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in root.iterdir():
             if folder.is_dir():
@@ -51,7 +52,10 @@ class Records:
                 self._held[folder.name] = record or Record(instance_id=folder.name)
 
     def folder(self, instance_id: str) -> Path:
-        return self.root / instance_id
+        known = self._folders.get(instance_id)
+        if known is None:
+            known = self._folders[instance_id] = self.root / instance_id
+        return known
 
     def known(self) -> dict[str, Record]:
         """Every instance that has a folder here."""
@@ -79,3 +83,4 @@ class Records:
             shutil.rmtree(folder)
             ledger.sync_folder(self.root)
         self._held.pop(instance_id, None)
+        self._folders.pop(instance_id, None)

@@ -1,15 +1,18 @@
 """What may stand in a rule set or a resolver's file. Specs come over mutual TLS, and still no value of theirs is pasted
-into another program's language unread. Each function returns its argument in canonical form or raises ValueError."""
+into another program's language unread. Each function returns its argument in canonical form or raises ValueError. The same
+few thousand words are asked for at every compilation, so what was read once is remembered."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 _LINK = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+_REMEMBERED = 1 << 16
 _ID = re.compile(r"[a-z]+-[A-Za-z0-9-]{1,100}")
 
 
@@ -19,6 +22,7 @@ def link(name: str) -> str:
     return name
 
 
+@lru_cache(_REMEMBERED)
 def mac(address: str) -> str:
     lowered = address.lower()
     if not _MAC.fullmatch(lowered):
@@ -26,14 +30,17 @@ def mac(address: str) -> str:
     return lowered
 
 
+@lru_cache(_REMEMBERED)
 def ip(address: str) -> str:
     return str(ipaddress.IPv4Address(address))
 
 
+@lru_cache(_REMEMBERED)
 def cidr(block: str) -> str:
     return str(ipaddress.IPv4Network(block, strict=False))
 
 
+@lru_cache(_REMEMBERED)
 def label(name: str) -> str:
     """One label of a host name."""
     if not _LABEL.fullmatch(name):
@@ -46,6 +53,7 @@ def domain(name: str) -> str:
     return ".".join(label(part) for part in name.split(".")) if name else ""
 
 
+@lru_cache(_REMEMBERED)
 def identifier(resource_id: str) -> str:
     """A resource id as an nftables name."""
     if not _ID.fullmatch(resource_id):
