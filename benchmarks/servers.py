@@ -33,8 +33,7 @@ from eucapy.run import Child, StillRunning, spawn
 NAMES = ("eucapy", "moto", "ministack")
 UP_S = 60.0
 IMAGE_BYTES = 1 << 20
-NODES_PER_ZONE = 14
-"""As many as hold 10,000 of the smallest instances in three zones."""
+NODES_PER_ZONE = 2
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ from .store_keys import StoreKeys
 
 GIB = 1 << 30
 LARGEST_IMAGE_GIB = 64
+MIB_PER_CPU = 4096
 POOL_GIB = 64 << 10
 """Of each zone's storage."""
 
@@ -86,6 +87,7 @@ class DevCloud:
         region: str = "us-east-1",
         zones: tuple[str, ...] = ("a", "b", "c"),
         nodes_per_zone: int = 2,
+        node_cpus: int = 64,
         database: str = "",
         clock: Clock | None = None,
         stepped: bool = False,
@@ -107,7 +109,7 @@ class DevCloud:
         (data / "clc").mkdir(parents=True, exist_ok=True)
         self.database = open_database(database or f"sqlite:///{(data / 'clc' / 'eucapy.sqlite').absolute()}")
         self.zones: dict[str, Zone] = {}
-        self._nodes_per_zone = nodes_per_zone
+        self._nodes_per_zone, self._node_cpus = nodes_per_zone, node_cpus
         self._stack = contextlib.AsyncExitStack()
         self.address = ("", 0)
 
@@ -199,7 +201,9 @@ class DevCloud:
 
     def _node(self, name: str, zone_folder: Path, fetcher: ObjectFetcher) -> Node:
         folder = zone_folder / name
-        hypervisor = FakeHypervisor(folder / "hypervisor")
+        hypervisor = FakeHypervisor(
+            folder / "hypervisor", cpus=self._node_cpus, memory_mib=self._node_cpus * MIB_PER_CPU
+        )
         network = FakeNetwork()
         nc = NodeController(
             NodeConfig(node=name, data=str(folder / "nc"), pki="", hypervisor="fake", terminate_grace_s=0.0),

@@ -24,6 +24,8 @@ from .cloud import DevCloud
 
 ACCOUNT = "eucalyptus"
 ACCOUNT_ID = "123456789012"
+PUBLIC_RANGE = "198.18.0.0/15"
+"""Nobody's addresses (RFC 2544), and enough for as many instances as anyone tries."""
 
 
 class Admin(msgspec.Struct):
@@ -44,6 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--region", default="us-east-1")
     parser.add_argument("--zones", default="a,b,c", help="letters of the availability zones (a,b,c)")
     parser.add_argument("--nodes", type=int, default=2, help="fake nodes in each zone (2)")
+    parser.add_argument(
+        "--node-cpus", type=int, default=1024, help="processors of each, with 4 GiB of memory each (1024)"
+    )
     parser.add_argument("--database", default="", help="postgresql+asyncpg://… instead of SQLite in the data folder")
     options = parser.parse_args(arguments)
     logs.setup("dev", "warning")
@@ -67,7 +72,9 @@ async def serve(options: argparse.Namespace) -> int:
         region=options.region,
         zones=tuple(options.zones.split(",")),
         nodes_per_zone=options.nodes,
+        node_cpus=options.node_cpus,
         database=options.database,
+        public_ranges=[PUBLIC_RANGE],
     )
     async with cloud:
         admin = await _admin(cloud)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
 
+from eucapy.clc.store import private_ips
+from eucapy.database import Tx
 from tests.clc.launching import described, error, image, launch, state
 from tests.harness.cloud import Cloud
 
@@ -266,3 +269,24 @@ def test_an_image_of_another_account_needs_launch_permission(cloud: Cloud) -> No
         ImageId=image_id, LaunchPermission={"Add": [{"UserId": cloud.account("other")["account_id"]}]}
     )
     assert launch(cloud, image_id, account="other")
+
+
+def test_where_the_cloud_chooses_a_zone_whose_subnet_is_full_is_left_out(cloud: Cloud) -> None:
+    ec2, image_id = cloud.client("ec2"), image(cloud)
+    subnets = {one["AvailabilityZone"]: one for one in ec2.describe_subnets()["Subnets"]}
+    full, left = subnets["us-east-1a"], 2
+    first, last = private_ips.usable(full["CidrBlock"])
+
+    async def fill(tx: Tx) -> None:
+        for number in range(first, last + 1 - left):
+            ip = str(IPv4Address(number))
+            await private_ips.insert(tx, subnet_id=full["SubnetId"], ip=ip, interface_id="eni-other", is_primary=True)
+
+    cloud.run(cloud.dev.database.write(fill))
+    wanted = {"ImageId": image_id, "InstanceType": "t2.micro"}
+    two = ec2.run_instances(**wanted, MinCount=1, MaxCount=2)["Instances"]
+    assert [one["Placement"]["AvailabilityZone"] for one in two] == ["us-east-1a"] * 2
+    three = ec2.run_instances(**wanted, MinCount=1, MaxCount=3)["Instances"]
+    assert [one["Placement"]["AvailabilityZone"] for one in three] == ["us-east-1b"] * 3
+    code, _ = error(ec2.run_instances, **wanted, MinCount=1, MaxCount=1, SubnetId=full["SubnetId"])
+    assert code == "InsufficientFreeAddressesInSubnet"

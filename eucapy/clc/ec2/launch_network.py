@@ -23,7 +23,7 @@ from eucapy.clc.ec2.errors import (
 )
 from eucapy.clc.ec2.tags import put as put_tags
 from eucapy.clc.instance_types import InstanceType
-from eucapy.clc.store import addresses, network_interfaces, security_groups, subnets, vpcs
+from eucapy.clc.store import addresses, network_interfaces, private_ips, security_groups, subnets, vpcs
 from eucapy.database import Row
 
 _TOGETHER = "Network interfaces and an instance-level {what} may not be specified on the same request"
@@ -203,6 +203,16 @@ async def _bind(call: Call, wish: Wish, subnet: Row) -> Plug:
         call.tx, call.account, subnet.vpc_id, wish.groups, wish.group_names, subnet_id=subnet.id
     )
     return Plug(wish, subnet, tuple(group.id for group in groups))
+
+
+async def how_many_fit(call: Call, plugs: Sequence[Plug]) -> int:
+    """For how many instances the subnets have addresses left."""
+    asked: dict[str, int] = {}
+    for one in plugs:
+        more = len(one.wish.secondary_ips) + one.wish.secondary_count
+        asked[one.subnet.id] = asked.get(one.subnet.id, 0) + 1 + more
+    cidrs = {one.subnet.id: one.subnet.cidr for one in plugs}
+    return min([await private_ips.how_many_free(call.tx, name, cidrs[name]) // count for name, count in asked.items()])
 
 
 async def plug(call: Call, instance_id: str, plugs: Sequence[Plug], tags: Mapping[str, str]) -> Row:

@@ -89,7 +89,7 @@ async def prepare(call: Call, p: Mapping[str, Any]) -> Launch:
     places = await launch_network.settle(call, p, launch_network.wishes(p, machine.kind))
     if only_zone:
         places = {zone: plugs for zone, plugs in places.items() if zone == only_zone}
-    zone, count = await _room(call, machine, image, list(places))
+    zone, count = await _room(call, machine, image, places)
     return Launch(
         image=image,
         machine=machine,
@@ -224,10 +224,13 @@ async def _snapshot(call: Call, snapshot_id: str, of_image: set[str]) -> Row:
     return snapshot
 
 
-async def _room(call: Call, machine: Machine, image: Row, places: Sequence[str]) -> tuple[str, int]:
-    """The zone with the most room for the launch (the first of equals), and how many instances go there."""
+async def _room(call: Call, machine: Machine, image: Row, places: Mapping[str, Sequence[Plug]]) -> tuple[str, int]:
+    """The zone with the most room for the launch (the first of equals), and how many instances go there.
+
+    Where the cloud chooses the zone, a subnet that has too few addresses left is no room either.
+    """
     best, most = "", 0
-    for zone in places:
+    for zone, plugs in places.items():
         demand = Demand(
             zone=zone,
             vcpus=machine.columns["vcpus"],
@@ -236,6 +239,8 @@ async def _room(call: Call, machine: Machine, image: Row, places: Sequence[str])
             image_id=image.id,
         )
         fitting = await how_many_fit(call.tx, call.config, demand, machine.most)
+        if len(places) > 1:
+            fitting = min(fitting, await launch_network.how_many_fit(call, plugs))
         if fitting > most:
             best, most = zone, fitting
         if most == machine.most:

@@ -38,6 +38,15 @@ def usable(cidr: str) -> Span:
     return int(network.network_address) + 4, int(network.broadcast_address) - 1
 
 
+_COUNT = sa.select(sa.func.count()).where(private_ips.c.subnet_id == sa.bindparam("subnet_id"))
+
+
+async def how_many_free(tx: Tx, subnet_id: str, cidr: str) -> int:
+    """How many addresses of the subnet nobody has."""
+    first, last = usable(cidr)
+    return last - first + 1 - int(await tx.scalar(_COUNT, {"subnet_id": subnet_id}))
+
+
 async def is_taken(tx: Tx, subnet_id: str, number: int) -> bool:
     return await tx.first(_TAKEN, {"subnet_id": subnet_id, "number": number}) is not None
 
