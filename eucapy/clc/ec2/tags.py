@@ -14,7 +14,7 @@ from eucapy.clc.context import Call
 from eucapy.clc.ec2 import paging
 from eucapy.clc.ec2.errors import InvalidID, InvalidParameterValue, MissingParameter, TagLimitExceeded
 from eucapy.clc.ec2.service import ec2
-from eucapy.clc.store import filters, owners
+from eucapy.clc.store import filters, instances, owners
 from eucapy.clc.store import tags as tag_rows
 
 MOST_TAGS = 50
@@ -34,7 +34,7 @@ async def create_tags(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     await tag_rows.put_many(call.tx, call.account, kinds, values)
     if await tag_rows.over(call.tx, resources, MOST_TAGS):
         raise TagLimitExceeded
-    _wake(call, resources)
+    await _wake(call, resources)
     return {}
 
 
@@ -51,7 +51,7 @@ async def delete_tags(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
             await tag_rows.remove(call.tx, resource_id)
         for tag in wanted or ():
             await tag_rows.remove(call.tx, resource_id, tag["Key"], tag.get("Value"))
-    _wake(call, resources)
+    await _wake(call, resources)
     return {}
 
 
@@ -149,7 +149,7 @@ async def _must_own(call: Call, resources: Sequence[str]) -> None:
         raise ids.missing(prefix, absent)
 
 
-def _wake(call: Call, resources: Iterable[str]) -> None:
-    """An instance's tags travel to its node: the metadata service may answer them."""
-    if any(_prefix(value) == "i" for value in resources):
+async def _wake(call: Call, resources: Iterable[str]) -> None:
+    """The tags of an instance whose metadata service answers them travel to its node."""
+    if await instances.tell_tags(call.tx, [value for value in resources if _prefix(value) == "i"]):
         call.wake("cluster_sync")

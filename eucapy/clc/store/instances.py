@@ -267,3 +267,11 @@ async def remove(tx: Tx, instance_ids: Sequence[str]) -> None:
 async def of_image(tx: Tx, image_id: str) -> bool:
     """Whether any instance was launched from the image and is still known."""
     return await tx.first(sa.select(table.c.id).where(table.c.image_id == image_id).limit(1)) is not None
+
+
+async def tell_tags(tx: Tx, instance_ids: Sequence[str]) -> bool:
+    """Whether any of the instances shows its tags in its metadata (`InstanceMetadataTags`)."""
+    for chunk in chunks(list(instance_ids), 500):
+        if await tx.first(sa.select(table.c.id).where(table.c.id.in_(chunk), table.c.metadata_tags.is_(True)).limit(1)):
+            return True
+    return False
