@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 
-from tests.architecture.source import files, modules, text, within
+from eucapy.run import run_now
+from tests.architecture.source import ROOT, files, modules, text, within
 
 LONGEST_FILE = 600
 SOURCE_SUFFIXES = {".py", ".sh", ".js", ".css", ".html", ".toml", ".service", ""}
@@ -72,3 +74,12 @@ def test_a_test_waits_for_a_condition_and_never_for_luck() -> None:
         if name == "time.sleep"
     ]
     assert sleeps == []
+
+
+def test_every_shell_script_is_one() -> None:
+    scripts = [path for path in files() if (text(path) or "").startswith("#!/usr/bin/env bash\n")]
+    assert Path("faststart") in scripts
+    for path in scripts:
+        run_now("bash", "-n", str(ROOT / path))
+        assert (ROOT / path).stat().st_mode & 0o111, f"{path} is not executable"
+        assert re.search(r"(?m)^set -e?uo pipefail$", text(path) or ""), f"{path} goes on after a failure"

@@ -24,7 +24,7 @@ from eucapy.cli import images
 from eucapy.cli.faststart import clean, layout, readiness
 from eucapy.cli.faststart.programs import HYPERVISOR, Program, programs_of
 from eucapy.cli.installation import Installation, Ports, Record
-from eucapy.run import Child, spawn
+from eucapy.run import Child, StillRunning, spawn
 
 FAKES = {"nc": {"hypervisor": "fake", "metadata_port": 0}, "eucanetd": {"driver": "fake"}, "sc": {"driver": "fake"}}
 
@@ -123,7 +123,7 @@ class ProcessCloud:
             with contextlib.suppress(ProcessLookupError):
                 self._children[name].terminate()
         for child in self._children.values():
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(StillRunning):
                 child.wait(10)
             if child.poll() is None:
                 child.kill()
