@@ -45,13 +45,19 @@ def rooms(usable: Sequence[Row], loads: Mapping[str, Load], config: Config) -> l
     return found
 
 
-async def how_many_fit(tx: Tx, config: Config, demand: Demand, most: int) -> int:
-    """How many instances like this, up to `most`, the demand's zone has room for after those that wait already."""
-    usable = await hosts.usable(tx)
-    registered = {row.name for row in await components.of_kind(tx, "nc", demand.zone) if row.enabled}
-    if registered - set(await hosts.of_zone(tx, demand.zone)):
+async def how_many_fit(tx: Tx, config: Config, demand: Demand, most: int, node: str = "") -> int:
+    """How many instances like this, up to `most`, the demand's zone has room for after those that wait already. `node`
+    is where an instance that has its disk there must go."""
+    usable = [host for host in await hosts.usable(tx) if host.zone == demand.zone and node in ("", host.name)]
+    if not node and await _has_unknown_nodes(tx, demand.zone):
         return most
-    here = [host for host in usable if host.zone == demand.zone]
-    free = rooms(here, await instances.loads(tx), config)
+    free = rooms(usable, await instances.loads(tx), config)
     waiting = [demand_of(row) for row in await instances.unplaced(tx) if row.zone == demand.zone]
     return how_many(demand, most, free, waiting)
+
+
+async def _has_unknown_nodes(tx: Tx, zone: str) -> bool:
+    """The zone has a node that is registered, and has said neither what it has nor that it is away."""
+    known = await hosts.of_zone(tx, zone)
+    heard = {name for name, row in known.items() if row.memory_mib > 0 or not row.reachable or row.fault_code}
+    return any(row.enabled and row.name not in heard for row in await components.of_kind(tx, "nc", zone))

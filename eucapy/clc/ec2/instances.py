@@ -61,7 +61,8 @@ async def start_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
             raise IncorrectInstanceState(f"The instance '{row.id}' is not in a state from which it can be started.")
     stopped = [row for row in rows if row.state == life.STOPPED]
     for row in stopped:
-        if not await how_many_fit(call.tx, call.config, demand_of(row), 1):
+        node = "" if row.leaving else row.node
+        if not await how_many_fit(call.tx, call.config, demand_of(row), 1, node):
             raise InsufficientInstanceCapacity(type=row.instance_type, zone=row.zone)
     changes = [_change(row, life.PENDING if row.state == life.STOPPED else row.state) for row in rows]
     for row in stopped:
