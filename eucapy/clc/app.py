@@ -31,6 +31,7 @@ from eucapy.clc.store import migrating
 from eucapy.clc.sts import sts
 from eucapy.clock import Clock
 from eucapy.database import Database
+from eucapy.reconcile.traffic import TRAFFIC
 
 KEY_CHANGES = "keys"
 """What handlers wake when users or keys changed."""
@@ -66,6 +67,7 @@ class CloudController:
             audit=self._audit,
             fire=self.fire,
             reads=InstanceReads(agents, list(config.zones)),
+            served=TRAFFIC.served,
         )
         router = Router(services(), foreign=["s3"])
         # Signatures are judged by the real time, whatever clock the cloud itself lives by.

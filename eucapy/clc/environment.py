@@ -59,10 +59,11 @@ class CloudEnvironment:
         audit: AuditTrail,
         fire: Callable[[str], None],
         reads: Any,
+        served: Callable[[], None],
     ) -> None:
         self._config, self._database, self._keys, self._seal = config, database, keys, seal
         self._pager, self._types, self._clock, self._audit = pager, types, clock, audit
-        self._fire, self._reads = fire, reads
+        self._fire, self._reads, self._served = fire, reads, served
 
     async def credential(self, access_key_id: str, session_token: str | None) -> Credential | None:
         return await self._keys.find(access_key_id)
@@ -72,6 +73,7 @@ class CloudEnvironment:
 
     def audit(self, record: AuditRecord) -> None:
         self._audit.note(record)
+        self._served()
 
     async def invoke(self, request: Request, handler: Handler) -> Any:
         """The handler's answer, its transaction committed."""

@@ -2,8 +2,9 @@
 
 The recovery path is the common path: an activation reads what is desired and what is observed and does what is missing,
 whatever happened before. Latency comes from `wake()`; the timer is only a net. A loop that is woken without end rests
-between activations for a few times as long as they take, so that it gathers changes instead of eating the processor. A
-failing activation is logged, kept as the last result for `/status`, and tried again with growing pauses.
+between activations for a few times as long as they take, and several times longer while its process serves requests
+(`traffic.py`), so that it gathers changes instead of eating the processor. A failing activation is logged, kept as the last
+result for `/status`, and tried again with growing pauses.
 
 An activation returns whether it changed anything. `Loops.settle()` runs every loop until a whole round changed nothing:
 tests bring a cloud to rest with it instead of sleeping.
@@ -18,9 +19,13 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from eucapy.reconcile.traffic import TRAFFIC
+
 log = logging.getLogger(__name__)
 
 REST_FACTOR = 4.0
+BUSY_FACTOR = 20.0
+"""Of an activation's time, for which a loop rests while requests are served."""
 LONGEST_REST_S = 1.0
 
 Activation = Callable[[], Awaitable[bool]]
@@ -116,7 +121,9 @@ class Loop:
                     await self._woken.wait()
             await self.activate()
             if self.last is not None:
-                await asyncio.sleep(min(self._longest_rest_s, self.last.took_s * REST_FACTOR))
+                rest_s = min(self._longest_rest_s, self.last.took_s * REST_FACTOR)
+                await asyncio.sleep(rest_s)
+                await TRAFFIC.lull(min(self._longest_rest_s, self.last.took_s * BUSY_FACTOR) - rest_s)
 
 
 class Loops:
