@@ -54,13 +54,13 @@ class Module:
 
 
 @functools.cache
+def _module(path: Path) -> Module:
+    return Module(path, ast.parse((ROOT / path).read_text(), str(path)))
+
+
 def modules(*folders: str) -> tuple[Module, ...]:
-    """The Python modules below `folders`."""
-    return tuple(
-        Module(path, ast.parse((ROOT / path).read_text(), str(path)))
-        for path in files()
-        if path.suffix == ".py" and path.parts[0] in folders
-    )
+    """The Python modules below `folders`; each is parsed once a run."""
+    return tuple(_module(path) for path in files() if path.suffix == ".py" and path.parts[0] in folders)
 
 
 def within(path: Path, *places: str) -> bool:
