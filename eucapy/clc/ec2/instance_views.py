@@ -27,12 +27,17 @@ Rows = tuple[Row, tuple[Row, ...], tuple[Row, ...], tuple[tuple[str, str], ...],
 
 async def rendered(call: Call, listed: Sequence[Row]) -> list[xml.Rendered]:
     """The instances as finished XML, in the order of `listed` (rows of `instances.page`)."""
-    missing = [row.id for row in listed if (row.id, row.revision) not in _SHELF]
-    if missing:
-        rows = await instances.by_ids(call.tx, missing)
-        for row, one in zip(rows.values(), await shown(call, list(rows.values())), strict=True):
-            _SHELF.put((row.id, row.revision), _render()(one))
-    return [_SHELF[row.id, row.revision] for row in listed]
+    keys = [(instance_id, revision) for instance_id, _, _, _, revision in listed]
+    found = [_SHELF.get(key) for key in keys]
+    missing = [instance_id for (instance_id, _), held in zip(keys, found, strict=True) if held is None]
+    if not missing:
+        return found  # type: ignore[return-value]  # none of them is None
+    rows = await instances.by_ids(call.tx, missing)
+    new: dict[str, xml.Rendered] = {}
+    for row, one in zip(rows.values(), await shown(call, list(rows.values())), strict=True):
+        new[row.id] = _render()(one)
+        _SHELF.put((row.id, row.revision), new[row.id])
+    return [held or new[key[0]] for key, held in zip(keys, found, strict=True)]
 
 
 async def shown(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:
