@@ -222,13 +222,21 @@ def _boolean(node: Any) -> bool:
     raise BadValue(node, "boolean")
 
 
-def _integer(node: Any) -> int:
-    if node.__class__ is str and len(node) < 24 and "_" not in node:
-        try:
-            return int(node)
-        except ValueError:
-            pass
-    raise BadValue(node, "integer")
+def _whole(kind: str, bits: int) -> Read:
+    """The reader of a number within the model's width: what is wider fits neither AWS's types nor a database's."""
+    limit = 1 << (bits - 1)
+
+    def read(node: Any) -> int:
+        if node.__class__ is str and len(node) < 24 and "_" not in node:
+            try:
+                number = int(node)
+            except ValueError:
+                raise BadValue(node, kind) from None
+            if -limit <= number < limit:
+                return number
+        raise BadValue(node, kind)
+
+    return read
 
 
 def _float(node: Any) -> float:
@@ -260,13 +268,14 @@ def _blob(node: Any) -> bytes:
 
 
 def _string(node: Any) -> str:
-    if node.__class__ is str:
+    # XML cannot say NUL and PostgreSQL cannot keep it: no string of AWS's has one.
+    if node.__class__ is str and "\0" not in node:
         return node
-    raise BadValue("", "string")
+    raise BadValue(node if node.__class__ is str else "", "string")
 
 
 _SCALARS: dict[str, Read] = {
-    "boolean": _boolean, "integer": _integer, "long": _integer, "float": _float, "double": _float,
+    "boolean": _boolean, "integer": _whole("integer", 32), "long": _whole("long", 64), "float": _float, "double": _float,
     "timestamp": _timestamp, "blob": _blob,
 }  # fmt: skip
 

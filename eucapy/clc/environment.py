@@ -39,6 +39,15 @@ class DryRunOperation(ApiError):
     message = "Request would have succeeded, but DryRun flag is set."
 
 
+LONGEST_TOKEN = 64
+
+
+class InvalidParameterValue(ApiError):
+    """A ClientToken that is too long. Source: "Ensuring idempotency in Amazon EC2 API requests"."""
+
+    message = f"Invalid value for parameter clientToken: a client token has at most {LONGEST_TOKEN} ASCII characters."
+
+
 class IdempotentParameterMismatch(ApiError):
     message = "Request with the same token, but different parameters, has already been made."
 
@@ -80,6 +89,8 @@ class CloudEnvironment:
         params = request.params
         dry_run = bool(params.get("DryRun"))
         token = str(params.get("ClientToken") or "") if request.service.name == "ec2" else ""
+        if len(token) > LONGEST_TOKEN or not token.isascii():
+            raise InvalidParameterValue
 
         async def work(tx: Tx) -> Any:
             call = self._call(request, tx)

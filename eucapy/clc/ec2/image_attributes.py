@@ -9,13 +9,14 @@ from typing import Any
 from eucapy.clc.context import Call
 from eucapy.clc.ec2 import image_views
 from eucapy.clc.ec2.errors import InvalidAMIAttributeItemValue, InvalidParameterCombination, InvalidParameterValue
+from eucapy.clc.ec2.images import described as description
 from eucapy.clc.ec2.images import own
 from eucapy.clc.ec2.service import ec2
 from eucapy.clc.store import images
 from eucapy.database import Row
 
 ALL = "all"
-_ACCOUNT = re.compile(r"\d{12}")
+_ACCOUNT = re.compile(r"[0-9]{12}")
 
 
 @ec2.action("DescribeImageAttribute")
@@ -62,9 +63,9 @@ async def modify_image_attribute(call: Call, p: Mapping[str, Any]) -> None:
     attribute = p.get("Attribute") or ""
     described, imds = p.get("Description") or {}, p.get("ImdsSupport") or {}
     if "Value" in described:
-        await images.set_values(call.tx, row.id, description=described["Value"] or "")
+        await images.set_values(call.tx, row.id, description=description(described["Value"] or ""))
     elif attribute == "description":
-        await images.set_values(call.tx, row.id, description=p.get("Value") or "")
+        await images.set_values(call.tx, row.id, description=description(p.get("Value") or ""))
     elif imds.get("Value") or attribute == "imdsSupport":
         if (imds.get("Value") or p.get("Value")) != "v2.0":
             raise InvalidParameterValue("The only valid value for imdsSupport is v2.0")

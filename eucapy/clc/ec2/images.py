@@ -39,6 +39,9 @@ OPERATOR = "eucalyptus"
 """The account whose images carry the owner alias `amazon`, so that what asks for Amazon's images finds the cloud's own."""
 ALIAS = "amazon"
 
+LONGEST_DESCRIPTION = 255
+LONGEST_LOCATION = 1088
+"""A bucket's name, a slash and the longest key."""
 _NAME = re.compile(r"[a-zA-Z0-9()\[\] ./\-'@_]{3,128}")
 _ARCHITECTURES = ("x86_64", "i386")
 _NOT_HERE = ("KernelId", "RamdiskId", "BillingProducts", "UefiData")
@@ -173,8 +176,8 @@ def _columns(p: Mapping[str, Any]) -> dict[str, Any]:
         raise Unsupported("NitroTPM is not supported in this region.")
     return {
         "architecture": architecture,
-        "description": p.get("Description") or "",
-        "root_device": p.get("RootDeviceName") or "/dev/sda1",
+        "description": described(p.get("Description") or ""),
+        "root_device": _root_device(p.get("RootDeviceName") or "/dev/sda1"),
         "ena": bool(p.get("EnaSupport", False)),
         "sriov": p.get("SriovNetSupport") or "",
         "boot_mode": p.get("BootMode") or "",
@@ -182,9 +185,24 @@ def _columns(p: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def described(text: str) -> str:
+    """A description that is not too long. Source: API reference, RegisterImage and CreateImage."""
+    if len(text) > LONGEST_DESCRIPTION:
+        raise InvalidParameterValue(
+            f"Value ({text}) for parameter description is invalid. Up to {LONGEST_DESCRIPTION} characters are allowed."
+        )
+    return text
+
+
+def _root_device(name: str) -> str:
+    if not launch_devices.is_device(name):
+        raise InvalidParameterValue(f"Value ({name}) for parameter rootDeviceName is invalid. Not a device name.")
+    return name
+
+
 def _object(location: str) -> dict[str, str]:
     bucket, _, key = location.strip("/").partition("/")
-    if not bucket or not key:
+    if not bucket or not key or len(location) > LONGEST_LOCATION:
         raise InvalidParameterValue(
             f"Value ({location}) for parameter imageLocation is invalid. Expected: 'bucket/key' of a disk image."
         )

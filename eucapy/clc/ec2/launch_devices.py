@@ -106,6 +106,11 @@ def of_request(wanted: Sequence[Mapping[str, Any]]) -> list[Device]:
     return [_device(entry, None) for entry in _each_once(wanted) if entry.get("NoDevice") is None]
 
 
+def is_device(name: str) -> bool:
+    """Whether a disk may be called so."""
+    return _DEVICE.fullmatch(name) is not None
+
+
 def _each_once(wanted: Sequence[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
     seen: set[str] = set()
     for entry in wanted:

@@ -89,7 +89,10 @@ def ports(protocol: str | None, first: int | None, last: int | None) -> tuple[st
     """Protocol and range as they are stored; for ICMP the range is type and code. Other protocols have no ports."""
     if not protocol:
         raise MissingParameter(name="ipProtocol")
-    name = _BY_NUMBER.get(protocol, protocol.lower())
+    name = protocol.lower()
+    if name.isascii() and name.isdecimal() and len(name) <= 3:
+        name = str(int(name))
+    name = _BY_NUMBER.get(name, name)
     if name in WITH_PORTS:
         if first is None or last is None:
             raise InvalidParameterValue(
@@ -112,7 +115,7 @@ def ports(protocol: str | None, first: int | None, last: int | None) -> tuple[st
         if first == -1 and last != -1:
             raise InvalidParameterValue(f"ICMP code ({last}) out of range")
         return name, first, last
-    if name != "-1" and not (name.isdecimal() and int(name) <= 255):
+    if name != "-1" and not (name.isascii() and name.isdecimal() and len(name) <= 3 and int(name) <= 255):
         raise InvalidParameterValue(f"Invalid value '{protocol}' for IP protocol. Unknown protocol.")
     return name, -1, -1
 
