@@ -269,9 +269,16 @@ async def of_image(tx: Tx, image_id: str) -> bool:
     return await tx.first(sa.select(table.c.id).where(table.c.image_id == image_id).limit(1)) is not None
 
 
+_TELL_TAGS = (
+    sa.select(table.c.id)
+    .where(table.c.id.in_(sa.bindparam("wanted", expanding=True)), table.c.metadata_tags.is_(True))
+    .limit(1)
+)
+
+
 async def tell_tags(tx: Tx, instance_ids: Sequence[str]) -> bool:
     """Whether any of the instances shows its tags in its metadata (`InstanceMetadataTags`)."""
     for chunk in chunks(list(instance_ids), 500):
-        if await tx.first(sa.select(table.c.id).where(table.c.id.in_(chunk), table.c.metadata_tags.is_(True)).limit(1)):
+        if await tx.first(_TELL_TAGS, {"wanted": chunk}):
             return True
     return False

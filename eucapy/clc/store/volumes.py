@@ -53,6 +53,9 @@ def default_iops(volume_type: str, size_gib: int) -> int | None:
     return BASELINE_IOPS.get(volume_type)
 
 
+_INSERT = sa.insert(table).returning(table)
+
+
 async def create(
     tx: Tx,
     *,
@@ -69,25 +72,25 @@ async def create(
 ) -> Row:
     """A new volume, `creating`. The caller has checked size, type and snapshot, and wakes `storage_sync`."""
     volume_id = ids.new("vol")
-    await tx.run(
-        sa.insert(table).values(
-            id=volume_id,
-            account=account,
-            created_at=now,
-            zone=zone,
-            size_gib=size_gib,
-            volume_type=volume_type,
-            snapshot_id=snapshot_id,
-            iops=iops if iops is not None else default_iops(volume_type, size_gib),
-            throughput=throughput if throughput is not None else BASELINE_THROUGHPUT.get(volume_type),
-            client_token=client_token,
-            state=life.VOLUME.start,
-            state_at=now,
-        )
+    row = await tx.first(
+        _INSERT,
+        {
+            "id": volume_id,
+            "account": account,
+            "created_at": now,
+            "zone": zone,
+            "size_gib": size_gib,
+            "volume_type": volume_type,
+            "snapshot_id": snapshot_id,
+            "iops": iops if iops is not None else default_iops(volume_type, size_gib),
+            "throughput": throughput if throughput is not None else BASELINE_THROUGHPUT.get(volume_type),
+            "client_token": client_token,
+            "state": life.VOLUME.start,
+            "state_at": now,
+        },
     )
-    await tag_rows.put(tx, account, "volume", volume_id, tags or {})
-    row = await tx.first(sa.select(table).where(table.c.id == volume_id))
     assert row is not None
+    await tag_rows.put(tx, account, "volume", volume_id, tags or {})
     return row
 
 
