@@ -66,6 +66,8 @@ def run(
         try:
             run_now(*argv, timeout_s=limit_s)
         except RunError as error:
-            print(f"{server.name} {service} {group}: {error}", file=sys.stderr)
+            # Not the error's own words: the command line in them has the server's keys.
+            why = f"more than {limit_s:.0f} s" if error.status is None else error.stderr.strip()[-500:]
+            print(f"{server.name} {service} {group}: {why}", file=sys.stderr)
         lines = out.read_text().splitlines() if out.exists() else []
     return [{"service": service, **json.loads(line)} for line in lines]

@@ -52,7 +52,7 @@ async def how_many_fit(tx: Tx, config: Config, demand: Demand, most: int, node: 
     if not node and await _has_unknown_nodes(tx, demand.zone):
         return most
     free = rooms(usable, await instances.loads(tx), config)
-    waiting = [demand_of(row) for row in await instances.unplaced(tx) if row.zone == demand.zone]
+    waiting = [demand_of(row) for row in await instances.waiting(tx, demand.zone)]
     return how_many(demand, most, free, waiting)
 
 

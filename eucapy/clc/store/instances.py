@@ -224,6 +224,16 @@ async def unplaced(tx: Tx) -> list[Row]:
     )
 
 
+_WAITING = sa.select(table.c.zone, table.c.vcpus, table.c.memory_mib, table.c.architecture, table.c.image_id).where(
+    table.c.state == life.PENDING, table.c.node == "", table.c.zone == sa.bindparam("in_zone")
+)
+
+
+async def waiting(tx: Tx, zone: str) -> list[Row]:
+    """What the zone's pending instances without a node ask of one."""
+    return list(await tx.all(_WAITING, {"in_zone": zone}))
+
+
 async def loads(tx: Tx) -> dict[str, Load]:
     """What the powered instances take, by node; those without a node under ""."""
     rows = await tx.all(
