@@ -8,7 +8,15 @@ from pathlib import Path
 
 from eucapy.cli.installation import Installation
 
-VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE")
+VARIABLES = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_CA_BUNDLE",
+)
+"""AWS_REGION is what SDKs other than Python's read."""
 
 
 def main(arguments: list[str], data: Path) -> int:

@@ -173,6 +173,7 @@ class Installation:
             "AWS_ACCESS_KEY_ID": keys.access_key_id,
             "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
             "AWS_DEFAULT_REGION": str(settings.get("region", DEFAULT_REGION)),
+            "AWS_REGION": str(settings.get("region", DEFAULT_REGION)),
         }
         if settings.get("tls_cert"):
             variables["AWS_CA_BUNDLE"] = str(self.folder("pki") / "ca.pem")

@@ -95,6 +95,7 @@ def environment(endpoint: str, region: str, admin: Admin) -> str:
         f"export AWS_ACCESS_KEY_ID={admin.access_key_id}\n"
         f"export AWS_SECRET_ACCESS_KEY={admin.secret_access_key}\n"
         f"export AWS_DEFAULT_REGION={region}\n"
+        f"export AWS_REGION={region}\n"
     )
 
 

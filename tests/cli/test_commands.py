@@ -45,11 +45,14 @@ def test_env_is_understood_by_a_shell(installation: Installation, capsys: pytest
     script = (
         capsys.readouterr().out + 'printf "%s\\n" "$AWS_ENDPOINT_URL" "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY"'
     )
-    said = run_now("sh", "-c", script + ' "$AWS_DEFAULT_REGION" "${AWS_PROFILE-unset}"', env={"AWS_PROFILE": "other"})
+    said = run_now(
+        "sh", "-c", script + ' "$AWS_DEFAULT_REGION" "$AWS_REGION" "${AWS_PROFILE-unset}"', env={"AWS_PROFILE": "other"}
+    )
     assert said.stdout.splitlines() == [
         "http://127.0.0.1:8773",
         "AKIAEXAMPLE",
         "with'quote $HOME",
+        "eu-test-1",
         "eu-test-1",
         "unset",
     ]

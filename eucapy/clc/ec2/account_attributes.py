@@ -12,7 +12,8 @@ from eucapy.clc.ec2.service import ec2
 from eucapy.clc.store import vpcs
 
 
-@ec2.action("DescribeAccountAttributes")
+# The model's enum has two of the six names that EC2 knows.
+@ec2.action("DescribeAccountAttributes", unchecked=("AttributeNames",))
 async def describe_account_attributes(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     vpc = await vpcs.default_of(call.tx, call.account)
     known = {

@@ -276,7 +276,12 @@ def test_account_attributes_name_the_default_vpc(ec2: Any) -> None:
         ("default-vpc", [{"AttributeValue": default_vpc(ec2)}]),
         ("supported-platforms", [{"AttributeValue": "VPC"}]),
     ]
-    assert len(ec2.describe_account_attributes()["AccountAttributes"]) == 6
+    every = ec2.describe_account_attributes()["AccountAttributes"]
+    names = [one["AttributeName"] for one in every]
+    assert len(names) == 6
+    # libcloud asks by the names that the API reference has and the model's enum has not.
+    assert ec2.describe_account_attributes(AttributeNames=names)["AccountAttributes"] == every
+    assert code(ec2.describe_account_attributes, AttributeNames=["max-horses"]) == "InvalidParameterValue"
 
 
 def test_every_id_is_long_for_good(ec2: Any) -> None:
