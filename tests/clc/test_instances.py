@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from eucapy.clc.store import tags
 from tests.clc import ebs
 from tests.clc.launching import described, error, image, launch, node_of, state, step
 from tests.harness.cloud import Cloud
@@ -320,3 +321,22 @@ def test_what_is_shown_follows_what_others_change(ready: Cloud) -> None:
     group = ec2.create_security_group(GroupName="g", Description="d")["GroupId"]
     ec2.modify_instance_attribute(InstanceId=instance_id, Groups=[group])
     assert described(ready, instance_id)["SecurityGroups"] == [{"GroupId": group, "GroupName": "g"}]
+
+
+def test_a_tag_is_found_whether_it_is_rare_or_common(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    ec2, image_id = cloud.client("ec2"), image(cloud)
+    made = [launch(cloud, image_id)[0] for _ in range(4)]
+    ec2.create_tags(Resources=made[:3], Tags=[{"Key": "team", "Value": "red"}])
+    ec2.create_tags(Resources=[made[0]], Tags=[{"Key": "rank", "Value": "1"}])
+
+    def found(*filters: tuple[str, str]) -> list[str]:
+        asked = [{"Name": name, "Values": [value]} for name, value in filters]
+        pages = ec2.describe_instances(Filters=asked)["Reservations"]
+        return sorted(one["InstanceId"] for page in pages for one in page["Instances"])
+
+    for few in (200, 1):
+        monkeypatch.setattr(tags, "FEW", few)
+        assert found(("tag:team", "red")) == sorted(made[:3])
+        assert found(("tag:team", "r*"), ("tag:rank", "1")) == [made[0]]
+        assert found(("tag:rank", "1"), ("instance-id", made[1])) == []
+        assert found(("tag:team", "blue")) == []

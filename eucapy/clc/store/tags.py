@@ -135,6 +135,26 @@ def tag_filter(resource_id: sa.ColumnElement[Any]) -> Any:
     return for_key
 
 
+FEW = 200
+
+
+async def few(tx: Tx, wanted: Iterable[Mapping[str, Any]]) -> list[str] | None:
+    """The resources that the first `tag:<key>` filter of a request matches, when they are few; None otherwise.
+
+    A condition on their ids besides the filter's own changes no answer, but lets the database begin with them: it cannot know
+    that a tag is rare, and would look at every row of the account.
+    """
+    for one in wanted:
+        kind, _, key = str(one.get("Name")).partition(":")
+        if kind == "tag" and key:
+            matching = sa.select(tags.c.resource_id).where(
+                tags.c.key == key, filters.matches(tags.c.value, one.get("Values") or ())
+            )
+            found = [row[0] for row in await tx.all(matching.limit(FEW + 1))]
+            return found if len(found) <= FEW else None
+    return None
+
+
 def tag_filters(resource_id: sa.ColumnElement[Any]) -> dict[str, filters.Filter]:
     """`tag-key` and `tag-value`, which every resource with tags has."""
     return {
