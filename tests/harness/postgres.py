@@ -119,7 +119,6 @@ class PostgresServer:
         ]
 
     def _as_user(self, program: str, *arguments: str) -> list[str]:
-        argv = [str(self._bin / program), *arguments]
-        if os.geteuid() != 0:
-            return argv
-        return ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups", "--", *argv]
+        """As `postgres` where we are root, and never longer than this process: a test run may be killed."""
+        user = [f"--reuid={USER}", f"--regid={USER}", "--init-groups"] if os.geteuid() == 0 else []
+        return ["setpriv", *user, "--pdeathsig=INT", "--", str(self._bin / program), *arguments]
