@@ -257,7 +257,11 @@ def test_snapshot(stage: Stage) -> None:
         assert set(made) <= set(found)
         (snapshot_id,) = new
         assert found[snapshot_id] == "completed"
-        assert stage.cloud.dev.zones[ebs.ZONE].block._pool.snapshots[snapshot_id].blocks == {0: "kept"}
+        copy = str(stage.ec2.create_volume(AvailabilityZone=ebs.ZONE, SnapshotId=snapshot_id)["VolumeId"])
+        stage.cloud.settle()
+        assert stage.word(copy) == "kept"
+        stage.ec2.delete_volume(VolumeId=copy)
+        stage.cloud.settle()
         known.add(snapshot_id)
 
     at_every_step(

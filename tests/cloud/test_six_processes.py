@@ -17,6 +17,7 @@ from eucapy.cli.faststart import readiness
 from eucapy.cli.operator import Operator, Refused
 from eucapy.cli.programs import DAEMONS
 from eucapy.run import run_now
+from tests.harness.postgres import NewDatabase
 from tests.harness.processes import ProcessCloud
 from tests.harness.waiting import wait_until
 
@@ -27,8 +28,13 @@ AWS_CLIS = {
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessCloud]:
-    with ProcessCloud(tmp_path_factory.mktemp("cloud")) as running:
+def cloud(tmp_path_factory: pytest.TempPathFactory, new_database: NewDatabase) -> Iterator[ProcessCloud]:
+    folder = tmp_path_factory.mktemp("cloud")
+    with (
+        new_database() as clc,
+        new_database() as walrus,
+        ProcessCloud(folder, clc={"database": clc}, walrus={"database": walrus}) as running,
+    ):
         yield running
 
 
