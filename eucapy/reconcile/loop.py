@@ -27,6 +27,7 @@ REST_FACTOR = 4.0
 BUSY_FACTOR = 20.0
 """Of an activation's time, for which a loop rests while requests are served."""
 LONGEST_REST_S = 1.0
+LONGEST_BUSY_REST_S = 2.0
 
 Activation = Callable[[], Awaitable[bool]]
 
@@ -123,7 +124,7 @@ class Loop:
             if self.last is not None:
                 rest_s = min(self._longest_rest_s, self.last.took_s * REST_FACTOR)
                 await asyncio.sleep(rest_s)
-                await TRAFFIC.lull(min(self._longest_rest_s, self.last.took_s * BUSY_FACTOR) - rest_s)
+                await TRAFFIC.lull(min(LONGEST_BUSY_REST_S, self.last.took_s * BUSY_FACTOR) - rest_s)
 
 
 class Loops:

@@ -25,7 +25,7 @@ from eucapy.clc.ec2.service import ec2
 from eucapy.clc.store import addresses, filters, instances
 from eucapy.clc.store.advance import advance
 from eucapy.clc.store.instance_filters import FILTERS
-from eucapy.clc.store.tags import few, tag_filter
+from eucapy.clc.store.tags import rare, tag_filter
 from eucapy.database import Row
 from eucapy.lifecycle import instance as life
 from eucapy.lifecycle.instance import INSTANCE
@@ -39,9 +39,7 @@ async def describe_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]
     conditions = filters.where(FILTERS, p.get("Filters"), tags=tag_filter(instances.table.c.id))
     if wanted:
         conditions.append(instances.table.c.id.in_([ids.check("i", value) for value in wanted]))
-    tagged = await few(call.tx, p.get("Filters") or ())
-    if tagged is not None:
-        conditions.append(instances.table.c.id.in_(tagged))
+    conditions += await rare(call.tx, instances.table.c.id, p.get("Filters") or ())
     reservation, _, index = paging.position(call, token).partition("/")
     after = (reservation, int(index)) if reservation else None
     most = limit or instances.LONGEST_PAGE

@@ -138,11 +138,13 @@ def tag_filter(resource_id: sa.ColumnElement[Any]) -> Any:
 FEW = 200
 
 
-async def few(tx: Tx, wanted: Iterable[Mapping[str, Any]]) -> list[str] | None:
-    """The resources that the first `tag:<key>` filter of a request matches, when they are few; None otherwise.
+async def rare(
+    tx: Tx, resource_id: sa.ColumnElement[Any], wanted: Iterable[Mapping[str, Any]]
+) -> list[filters.Condition]:
+    """A condition on the ids that the first `tag:<key>` filter of a request matches, when they are few; none otherwise.
 
-    A condition on their ids besides the filter's own changes no answer, but lets the database begin with them: it cannot know
-    that a tag is rare, and would look at every row of the account.
+    Beside the filter's own condition it changes no answer, but lets the database begin with those ids: it cannot know that a
+    tag is rare, and would look at every row of the account.
     """
     for one in wanted:
         kind, _, key = str(one.get("Name")).partition(":")
@@ -151,8 +153,10 @@ async def few(tx: Tx, wanted: Iterable[Mapping[str, Any]]) -> list[str] | None:
                 tags.c.key == key, filters.matches(tags.c.value, one.get("Values") or ())
             )
             found = [row[0] for row in await tx.all(matching.limit(FEW + 1))]
-            return found if len(found) <= FEW else None
-    return None
+            if len(found) <= FEW:
+                return [resource_id.in_(found) if found else sa.false()]
+            return []
+    return []
 
 
 def tag_filters(resource_id: sa.ColumnElement[Any]) -> dict[str, filters.Filter]:
