@@ -58,6 +58,8 @@ def application(
             return _json(await call(request.match_info["id"], request.query))
         except LookupError as error:
             return web.Response(status=404, text=str(error))
+        except ValueError as error:
+            return web.Response(status=400, text=str(error))
         except Unreachable as error:
             return web.Response(status=502, text=str(error))
 

@@ -38,11 +38,17 @@ class Images:
         waiting = await self._database.read(lambda tx: images.in_state(tx, life.PENDING))
         changed = False
         for row in waiting:
-            if row.source["kind"] == "object":
-                changed = await self._object(row) or changed
-            else:
-                changed = await self._database.write(partial(self._snapshot, row=row)) or changed
+            try:
+                changed = await self._one(row) or changed
+            except Exception:
+                # One image that cannot be looked at never keeps the others.
+                log.exception("image not looked at", extra={"data": {"image": row.id}})
         return changed
+
+    async def _one(self, row: Row) -> bool:
+        if row.source["kind"] == "object":
+            return await self._object(row)
+        return await self._database.write(partial(self._snapshot, row=row))
 
     async def _object(self, row: Row) -> bool:
         """One image of an object. The store is asked outside of any transaction."""
