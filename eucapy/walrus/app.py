@@ -74,8 +74,17 @@ class App:
         collector = Collector(db, blobs, self._clock, config.sweep_s, config.sweep_grace_s)
         collector.start()
         self._stack.push_async_callback(collector.stop)
-        self.walrus = Walrus(db, blobs, collector, self._clock, config.region, config.inline_kib << 10)
         keys = self._keys()
+        self.walrus = Walrus(
+            db,
+            blobs,
+            collector,
+            self._clock,
+            config.region,
+            config.inline_kib << 10,
+            old_defaults=config.old_defaults,
+            accounts=keys.accounts(),
+        )
         await self._serve_s3(self.walrus, keys)
         if config.pki or self._given_keys is not None:
             await self._serve_components(self.walrus)

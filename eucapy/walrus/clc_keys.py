@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from collections.abc import Mapping
 from urllib.parse import quote
 
 import aiohttp
@@ -90,6 +91,9 @@ class ClcKeys:
             if entry is not None and now - entry.asked_at <= self._outage_s:
                 return entry.credential
             raise ServiceUnavailable("The access key cannot be checked now. Please try again.") from None
+
+    def accounts(self) -> Mapping[str, str] | None:
+        return None
 
     async def close(self) -> None:
         for task in list(self._asking.values()):

@@ -39,6 +39,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
     blob_driver: Annotated[str, doc("Where the bytes are kept: files.")] = "files"
     inline_kib: Annotated[int, doc("Objects up to this size are kept beside their metadata, KiB.", ge=0, le=1024)] = 16
+    old_defaults: Annotated[
+        bool,
+        doc("New buckets as AWS made them until April 2023: with ACLs, and without a public access block."),
+    ] = False
     sweep_s: Annotated[float, doc("Pause between searches for blobs that a crash left behind, seconds.", gt=0)] = 3600.0
     sweep_grace_s: Annotated[float, doc("A blob without metadata is left alone for this long, seconds.", ge=0)] = 3600.0
     access_log: Annotated[bool, doc("Write a line to the log for every request.")] = False

@@ -6,20 +6,21 @@ request: who asks, with which headers. Handlers reach everything through it and 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from eucapy.aws.errors import AccessDenied
 from eucapy.aws.message import Incoming
 from eucapy.clock import Clock
 from eucapy.database import Database, Tx
 from eucapy.drivers.blob.base import BlobDriver
-from eucapy.walrus import errors
+from eucapy.walrus import access, errors, grants, policycontext
 from eucapy.walrus.identity import Principal
 from eucapy.walrus.store import buckets
 from eucapy.walrus.store.buckets import Bucket
 from eucapy.walrus.store.engine import StoreFull
+from eucapy.walrus.store.objects import Version
 from eucapy.walrus.workers.collector import Collector
 
 T = TypeVar("T")
@@ -27,7 +28,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Walrus:
-    """The object store. `inline_bytes`: objects up to this size are kept beside their metadata."""
+    """The object store. `inline_bytes`: objects up to this size are kept beside their metadata. `old_defaults`: new buckets
+    have ACLs and no public access block. `accounts`: all there are by canonical id, where that is known."""
 
     db: Database
     blobs: BlobDriver
@@ -36,15 +38,20 @@ class Walrus:
     region: str
     inline_bytes: int
     most_buckets: int = 10_000
+    old_defaults: bool = False
+    accounts: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, authenticated."""
+    """One request, authenticated. `operation` and `params` as the chain found them: they decide what is asked for."""
 
     walrus: Walrus
     principal: Principal
     incoming: Incoming
+    operation: str
+    params: Mapping[str, Any]
+    mechanism: str = ""
 
     @property
     def now_ms(self) -> int:
@@ -61,17 +68,62 @@ class Call:
         except StoreFull as error:
             raise errors.InsufficientStorage() from error
 
-    async def bucket(self, tx: Tx, name: str, expected_owner: str | None = None) -> Bucket:
-        """The bucket, which the caller may use. Raises NoSuchBucket, AccessDenied.
+    async def bucket(
+        self, tx: Tx, name: str, expected_owner: str | None = None, *, key: str | None = None, action: str | None = None
+    ) -> Bucket:
+        """The bucket, to which the caller may do what it asks for. Raises NoSuchBucket, AccessDenied."""
+        return self.check_bucket(await buckets.by_name(tx, name), name, expected_owner, key=key, action=action)
 
-        Only the owning account may use a bucket: anonymous and foreign requests are refused.
-        """
-        return self.check_bucket(await buckets.by_name(tx, name), name, expected_owner)
-
-    def check_bucket(self, bucket: Bucket | None, name: str, expected_owner: str | None) -> Bucket:
+    def check_bucket(
+        self,
+        bucket: Bucket | None,
+        name: str,
+        expected_owner: str | None,
+        *,
+        key: str | None = None,
+        action: str | None = None,
+    ) -> Bucket:
         """`bucket` as it was found under `name`. Raises NoSuchBucket, AccessDenied."""
+        found = self.existing(bucket, name, expected_owner)
+        self.allow(found, key=key, action=action)
+        return found
+
+    def existing(self, bucket: Bucket | None, name: str, expected_owner: str | None) -> Bucket:
+        """`bucket` as it was found under `name`; whether the caller may is still to be asked. Raises NoSuchBucket."""
         if bucket is None:
             raise errors.NoSuchBucket(fields={"BucketName": name})
-        if bucket.owner != self.principal.canonical_id or (expected_owner and expected_owner != bucket.account):
+        if expected_owner and expected_owner != bucket.account:
             raise AccessDenied()
         return bucket
+
+    def allow(
+        self, bucket: Bucket, version: Version | None = None, *, key: str | None = None, action: str | None = None
+    ) -> None:
+        """Raises AccessDenied where the caller may not do `action` to the bucket or, with a key, to the object.
+
+        By default the action is the request's own and the key the one that it names.
+        """
+        if not self.may(bucket, version, key=key, action=action):
+            raise AccessDenied()
+
+    def may(
+        self, bucket: Bucket, version: Version | None = None, *, key: str | None = None, action: str | None = None
+    ) -> bool:
+        """`allow` as a question. `action` of a bucket, given by name, has no key."""
+        if access.is_plainly_owners(bucket, version, self.principal):
+            return True
+        if action is None:
+            action = access.action_of(self.operation, version=self.params.get("VersionId") is not None)
+            key = self.params.get("Key") if key is None else key
+        return access.may(bucket, key, version, self.principal, action, lambda: policycontext.of(self, version))
+
+    def is_account(self, canonical_id: str) -> bool:
+        """Whether there is an account of that canonical id, as far as that can be known here."""
+        accounts = self.walrus.accounts
+        return canonical_id in accounts if accounts is not None else grants.is_canonical_id(canonical_id)
+
+    def person(self, canonical_id: str) -> dict[str, str]:
+        """Owner or grantee as a member of an answer. Where all accounts are known, with the number as the name: AWS gave
+        names until 2025, and older tools look at them."""
+        account = (self.walrus.accounts or {}).get(canonical_id)
+        return {"ID": canonical_id} | ({"DisplayName": account} if account is not None else {})

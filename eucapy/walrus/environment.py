@@ -10,10 +10,22 @@ from eucapy.aws.credentials import Credential
 from eucapy.aws.errors import AccessDenied
 from eucapy.aws.service import Handler
 from eucapy.walrus.context import Call, Walrus
-from eucapy.walrus.identity import Keys, Principal
+from eucapy.walrus.identity import ANONYMOUS, Keys, Principal
 from eucapy.walrus.receiving import check_document
 
 log = logging.getLogger("eucapy.walrus.access")
+
+
+_OF_ACCOUNTS = frozenset({"ListBuckets", "CreateBucket", "DeleteBucket"})
+
+
+def _principal(request: Request) -> Principal:
+    if request.identity.anonymous:
+        return ANONYMOUS
+    principal = request.identity.principal
+    if not isinstance(principal, Principal):
+        raise AccessDenied()
+    return principal
 
 
 class Environment:
@@ -28,15 +40,15 @@ class Environment:
         return await self._keys.find(access_key_id, session_token)
 
     async def authorize(self, request: Request) -> None:
-        """Anonymous requests and users without rights are refused; whose bucket it is, the handler sees (`Call.bucket`)."""
-        principal = request.identity.principal
-        if not isinstance(principal, Principal) or not principal.allow_all:
+        """Users without rights are refused, and unsigned requests that are about no bucket; what a bucket's policy and ACL
+        say, the handler asks (`Call.allow`)."""
+        principal = _principal(request)
+        if not principal.allow_all or (principal.is_anonymous and request.action in _OF_ACCOUNTS):
             raise AccessDenied()
 
     async def invoke(self, request: Request, handler: Handler) -> Any:
-        principal = request.identity.principal
-        assert isinstance(principal, Principal)
-        call = Call(self._walrus, principal, request.http)
+        identity = request.identity
+        call = Call(self._walrus, _principal(request), request.http, request.action, request.params, identity.mechanism)
         if request.http.body and request.operation is not None and request.operation.shape.http_checksum:
             check_document(call)  # CompleteMultipartUpload is none of these: its checksum is the object's
         return await handler.function(call, request.params)

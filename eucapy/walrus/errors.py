@@ -189,6 +189,40 @@ class AccessControlListNotSupported(ApiError):
     message = "The bucket does not allow ACLs"
 
 
+class InvalidBucketAclWithObjectOwnership(ApiError):
+    message = "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"
+
+
+class OwnershipControlsNotFoundError(ApiError):
+    status = 404
+    message = "The bucket ownership controls were not found"
+
+
+class NoSuchPublicAccessBlockConfiguration(ApiError):
+    status = 404
+    message = "The public access block configuration was not found"
+
+
+class MalformedACLError(ApiError):
+    message = "The XML you provided was not well-formed or did not validate against our published schema"
+
+
+class ForeignOwner(ApiError):
+    """An ACL document that names another owner than the resource has."""
+
+    status = 403
+    code = "AccessDenied"
+    message = "Access Denied"
+
+
+class UnexpectedContent(ApiError):
+    message = "This request does not support content"
+
+
+class MissingSecurityHeader(ApiError):
+    message = "Your request was missing a required header"
+
+
 class RequestTimeout(ApiError):
     message = (
         "Your socket connection to the server was not read from or written to within the timeout period. "

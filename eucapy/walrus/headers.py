@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from eucapy.aws.errors import AccessDenied, InvalidArgument, InvalidRequest, NotImplementedS3
+from eucapy.aws.errors import InvalidArgument, InvalidRequest, NotImplementedS3
 from eucapy.aws.timestamps import http_date
 from eucapy.walrus import checksums, errors
 from eucapy.walrus.store.buckets import Bucket
@@ -33,9 +33,6 @@ UNBUILT = (
     "SSEKMSEncryptionContext", "BucketKeyEnabled", "WriteOffsetBytes",
 )  # fmt: skip
 _LOCKS = ("ObjectLockMode", "ObjectLockRetainUntilDate", "ObjectLockLegalHoldStatus")
-_GRANTS = ("GrantFullControl", "GrantRead", "GrantReadACP", "GrantWriteACP", "GrantWrite")
-_OWNER_ONLY = frozenset({"private", "bucket-owner-full-control", "bucket-owner-read"})
-_PUBLIC = frozenset({"public-read", "public-read-write"})
 _OVERRIDES = {
     f"Response{name}": name
     for name in (
@@ -96,25 +93,6 @@ def storage_class(p: Mapping[str, Any]) -> str | None:
     if name not in STORAGE_CLASSES:
         raise errors.InvalidStorageClass(fields={"StorageClassRequested": name})
     return str(name)
-
-
-def check_acl(bucket: Bucket, p: Mapping[str, Any]) -> None:
-    """Everything is its owner's alone: an ACL that says so is accepted, another is refused as AWS refuses it where the
-    bucket enforces its owner or blocks public access, which new buckets do."""
-    canned = p.get("ACL")
-    grants = [name for name in _GRANTS if p.get(name)]
-    if canned is not None and grants:
-        raise InvalidRequest("Specifying both Canned ACLs and Header Grants is not allowed")
-    if canned is None and not grants:
-        return
-    if bucket.ownership == "BucketOwnerEnforced":
-        if canned not in ("bucket-owner-full-control", "private"):
-            raise errors.AccessControlListNotSupported()
-        return
-    if canned in _PUBLIC:
-        raise AccessDenied()
-    if canned not in _OWNER_ONLY:
-        raise NotImplementedS3()
 
 
 def parse_tagging_header(text: str | None) -> str | None:

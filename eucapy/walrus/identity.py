@@ -7,7 +7,7 @@ A principal is an account's user. S3 knows accounts by their canonical id, 64 he
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -25,12 +25,24 @@ class Principal(msgspec.Struct, frozen=True):
     arn: str
     allow_all: bool = True
 
+    @property
+    def is_anonymous(self) -> bool:
+        return not self.account
+
+
+ANONYMOUS = Principal("", "65a011a29cdf8ec533ec3d1ccaae921c", "*")
+"""Who sent an unsigned request, under the canonical id that AWS gives such a one."""
+
 
 class Keys(Protocol):
     """Where access keys are known."""
 
     async def find(self, access_key_id: str, session_token: str | None) -> Credential | None:
         """The credential with a Principal, or None for a key that does not exist."""
+        ...
+
+    def accounts(self) -> Mapping[str, str] | None:
+        """All accounts by canonical id; None where they are known one by one only."""
         ...
 
 
@@ -52,6 +64,9 @@ class StaticKeys:
 
     async def find(self, access_key_id: str, session_token: str | None) -> Credential | None:
         return self._credentials.get(access_key_id)
+
+    def accounts(self) -> Mapping[str, str] | None:
+        return {canonical_id(credential.account): credential.account for credential in self._credentials.values()}
 
 
 def _split(text: str) -> tuple[str, str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from eucapy.aws.credentials import Credential
@@ -27,3 +29,6 @@ class StoreKeys:
             principal.account, principal.canonical_id, principal.arn, allow_all=principal.rights == "all"
         )
         return msgspec.structs.replace(credential, principal=seen)
+
+    def accounts(self) -> Mapping[str, str] | None:
+        return None

@@ -155,14 +155,14 @@ def test_where_acls_are_allowed_public_ones_are_blocked(s3: Any, refused: Refuse
     s3.create_bucket(Bucket="writers", ObjectOwnership="ObjectWriter")
     with refused("AccessDenied", 403):
         s3.put_object(Bucket="writers", Key="k", Body=b"", ACL="public-read")
+    s3.put_bucket_versioning(Bucket="writers", VersioningConfiguration={"Status": "Enabled"})
     s3.put_object(Bucket="writers", Key="k", Body=b"", ACL="private")
+    s3.put_object_acl(Bucket="writers", Key="k", ACL="private")
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda s3, b: s3.put_bucket_policy(Bucket=b, Policy="{}"),
-        lambda s3, b: s3.put_public_access_block(Bucket=b, PublicAccessBlockConfiguration={"BlockPublicAcls": False}),
         lambda s3, b: s3.put_object(Bucket=b, Key="k", Body=b"x", ServerSideEncryption="AES256"),
         lambda s3, b: s3.create_multipart_upload(Bucket=b, Key="k", SSEKMSKeyId="x", ServerSideEncryption="aws:kms"),
         lambda s3, b: s3.create_bucket(Bucket="locked-bucket", ObjectLockEnabledForBucket=True),
@@ -178,6 +178,7 @@ def test_what_is_not_built_says_so_and_changes_nothing(s3: Any, bucket: str, ref
     ("operation", "code"),
     [
         ("get_bucket_policy", "NoSuchBucketPolicy"),
+        ("get_bucket_policy_status", "NoSuchBucketPolicy"),
         ("get_bucket_cors", "NoSuchCORSConfiguration"),
         ("get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration"),
         ("get_bucket_website", "NoSuchWebsiteConfiguration"),

@@ -139,6 +139,9 @@ async def test_a_user_without_rights_may_do_nothing(tmp_path: Any) -> None:
             async def find(self, access_key_id: str, session_token: str | None) -> Any:
                 return msgspec.structs.replace(found, principal=powerless)
 
+            def accounts(self) -> None:
+                return None
+
         from eucapy.clock import SystemClock
         from eucapy.walrus.app import App
 

@@ -17,7 +17,9 @@ from eucapy.aws.message import Result
 from eucapy.database import Tx
 from eucapy.errors import ApiError
 from eucapy.walrus import errors, headers
+from eucapy.walrus.access import ENFORCED
 from eucapy.walrus.context import Call
+from eucapy.walrus.s3 import acls
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import buckets
 from eucapy.walrus.store.buckets import Bucket
@@ -27,7 +29,6 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z", re.ASCII)
 _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z", re.ASCII)
 _RESERVED_STARTS = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_ENDS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
-_OWNERSHIPS = ("BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter")
 MOST_PER_PAGE = 10_000
 
 
@@ -54,7 +55,7 @@ async def list_buckets(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     shown = [bucket for bucket in page[:most] if region is None or bucket.region == region]
     answer: dict[str, Any] = {
         "Buckets": [_summary(bucket, p) for bucket in shown],
-        "Owner": {"ID": owner},
+        "Owner": call.person(owner),
     }
     if p.get("Prefix") is not None:
         answer["Prefix"] = prefix
@@ -102,8 +103,8 @@ async def create_bucket(call: Call, p: dict[str, Any]) -> Result:
     region = _location(configuration.get("LocationConstraint"), call.walrus.region)
     if p.get("ObjectLockEnabledForBucket"):
         raise NotImplementedS3(fields={"Header": "x-amz-bucket-object-lock-enabled"})
-    ownership = p.get("ObjectOwnership") or "BucketOwnerEnforced"
-    if ownership not in _OWNERSHIPS:
+    ownership = p.get("ObjectOwnership") or ("ObjectWriter" if call.walrus.old_defaults else ENFORCED)
+    if ownership not in acls.OWNERSHIPS:
         raise InvalidArgument(
             "Invalid x-amz-object-ownership header: " + ownership,
             fields={"ArgumentName": "x-amz-object-ownership", "ArgumentValue": ownership},
@@ -112,7 +113,7 @@ async def create_bucket(call: Call, p: dict[str, Any]) -> Result:
     tags = headers.encode_tags(
         [(tag["Key"], tag["Value"]) for tag in configuration.get("Tags") or ()], headers.MOST_BUCKET_TAGS
     )
-    headers.check_acl(Bucket(0, name, principal.canonical_id, principal.account, region, 0, "", ownership), p)
+    access = acls.of_new_bucket(call, p, ownership)
 
     async def work(tx: Tx) -> None:
         existing = await buckets.by_name(tx, name)
@@ -122,7 +123,7 @@ async def create_bucket(call: Call, p: dict[str, Any]) -> Result:
         if await buckets.count(tx, principal.canonical_id) >= call.walrus.most_buckets:
             raise errors.TooManyBuckets()
         now_ms = call.now_ms
-        await buckets.insert(tx, name, principal.canonical_id, principal.account, region, now_ms, ownership)
+        await buckets.insert(tx, name, principal.canonical_id, principal.account, region, now_ms, ownership, access)
         made = await buckets.by_name(tx, name)
         if made is not None and tags:
             await buckets.set_setting(tx, made, "tagging", tags)

@@ -1,7 +1,7 @@
-"""What a bucket can be asked for and, here, never has: policy, CORS, lifecycle, website, replication, encryption, locks …
+"""What a bucket can be asked for and, here, never has: CORS, lifecycle, website, replication, encryption, locks …
 
 Setting any of these answers 501. Reading one says, as AWS does for a bucket where it was not set, that it is not there, or
-what holds then: tools (Terraform, s3cmd) read them all of every bucket. Public access is blocked, always.
+what holds then: tools (Terraform, s3cmd) read them all of every bucket.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from eucapy.walrus.s3 import reading
 from eucapy.walrus.s3.service import s3
 
 ABSENT: dict[str, type[ApiError]] = {
-    "GetBucketPolicy": errors.NoSuchBucketPolicy,
-    "GetBucketPolicyStatus": errors.NoSuchBucketPolicy,
     "GetBucketCors": errors.NoSuchCORSConfiguration,
     "GetBucketLifecycleConfiguration": errors.NoSuchLifecycleConfiguration,
     "GetBucketWebsite": errors.NoSuchWebsiteConfiguration,
@@ -34,14 +32,6 @@ HOLDS: dict[str, Mapping[str, Any]] = {
     "GetBucketLogging": {},
     "GetBucketNotificationConfiguration": {},
     "GetBucketRequestPayment": {"Payer": "BucketOwner"},
-    "GetPublicAccessBlock": {
-        "PublicAccessBlockConfiguration": {
-            "BlockPublicAcls": True,
-            "IgnorePublicAcls": True,
-            "BlockPublicPolicy": True,
-            "RestrictPublicBuckets": True,
-        }
-    },
     "ListBucketAnalyticsConfigurations": {"IsTruncated": False},
     "ListBucketIntelligentTieringConfigurations": {"IsTruncated": False},
     "ListBucketInventoryConfigurations": {"IsTruncated": False},

@@ -19,7 +19,7 @@ from eucapy.errors import InternalError
 from eucapy.walrus import checksums, conditions, errors, headers, ranges, receiving, sending
 from eucapy.walrus.context import Call
 from eucapy.walrus.receiving import Expected, InMemory, Received
-from eucapy.walrus.s3 import reading
+from eucapy.walrus.s3 import acls, reading
 from eucapy.walrus.s3.objects import MOST_PUT_BYTES
 from eucapy.walrus.s3.reading import TRIES, Found
 from eucapy.walrus.s3.service import s3
@@ -61,7 +61,8 @@ def parse_source(text: str) -> dict[str, str]:
 
 
 async def _load(tx: Tx, call: Call, p: Mapping[str, Any], source: Mapping[str, Any]) -> Found:
-    bucket, version = await reading.find(tx, call, source)
+    action = "GetObject" if source.get("VersionId") is None else "GetObjectVersion"
+    bucket, version = await reading.find(tx, call, source, action)
     conditions.check_copy_source(version, p)
     data = await sending.find_inline(tx, version)
     return Found(bucket, version, data, () if data is not None else await sending.find_parts(tx, version))
@@ -134,7 +135,7 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
 
     async def look(tx: Tx) -> Found:
         target = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
-        headers.check_acl(target, p)
+        acls.of_new_object(call, target, p)
         return await _load(tx, call, p, {**source, "ExpectedBucketOwner": p.get("ExpectedSourceBucketOwner")})
 
     found, received = await _read_and_take(
@@ -149,6 +150,7 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
 
     async def work(tx: Tx) -> tuple[Bucket, Version]:
         bucket = await call.bucket(tx, p["Bucket"])
+        owner, acl = acls.of_new_object(call, bucket, p)
         new = New(
             key=key,
             modified_ms=call.now_ms,
@@ -161,6 +163,8 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
             checksum=checksum,
             storage_class=label,
             tags=tags if replace_tags else found.version.tags,
+            owner=owner,
+            acl=acl,
         )
         return bucket, await objects.put(tx, bucket, new, check)
 

@@ -15,7 +15,7 @@ from eucapy.walrus import errors, headers, receiving
 from eucapy.walrus.context import Call
 from eucapy.walrus.s3.reading import check_version_id
 from eucapy.walrus.s3.service import s3
-from eucapy.walrus.store import objects
+from eucapy.walrus.store import buckets, objects
 from eucapy.walrus.store.buckets import Bucket
 from eucapy.walrus.store.objects import Removed, Version
 
@@ -57,7 +57,7 @@ async def delete_objects(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     quiet = bool(request.get("Quiet"))
 
     async def work(tx: Tx) -> list[tuple[Mapping[str, Any], Removed | ApiError]]:
-        bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
+        bucket = call.existing(await buckets.by_name(tx, p["Bucket"]), p["Bucket"], p.get("ExpectedBucketOwner"))
         return [(entry, await _remove_entry(tx, call, bucket, entry)) for entry in entries]
 
     results = await call.write(work)
@@ -77,6 +77,7 @@ async def _remove_entry(tx: Tx, call: Call, bucket: Bucket, entry: Mapping[str, 
         version_id = entry.get("VersionId")
         if version_id is not None:
             check_version_id(version_id)
+        call.allow(bucket, key=entry["Key"], action="DeleteObject" if version_id is None else "DeleteObjectVersion")
         check = _check(entry.get("ETag"), entry.get("LastModifiedTime"), entry.get("Size"), entry["Key"])
         return await _remove(tx, call, bucket, headers.key_bytes(entry), version_id, check)
     except ApiError as error:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from eucapy.aws.errors import InvalidArgument
 from eucapy.aws.xml import Rendered, escape
 from eucapy.database import Tx
+from eucapy.walrus.access import ENFORCED
 from eucapy.walrus.context import Call
 from eucapy.walrus.s3.reading import check_version_id
 from eucapy.walrus.s3.service import s3
@@ -73,7 +74,7 @@ async def list_objects(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     answer["Marker"] = encode(marker)
     if page.last is not None and p.get("Delimiter"):
         answer["NextMarker"] = encode(_name(page.last))
-    _fill(answer, page, encode, bucket, with_owner=True)
+    _fill(call, answer, page, encode, bucket, with_owner=True)
     return answer
 
 
@@ -92,7 +93,7 @@ async def list_objects_v2(call: Call, p: dict[str, Any]) -> dict[str, Any]:
         answer["StartAfter"] = encode(as_bytes(p["StartAfter"]))
     if page.last is not None:
         answer["NextContinuationToken"] = _make_token(_name(page.last))
-    _fill(answer, page, encode, bucket, with_owner=bool(p.get("FetchOwner")))
+    _fill(call, answer, page, encode, bucket, with_owner=bool(p.get("FetchOwner")))
     return answer
 
 
@@ -150,10 +151,19 @@ def _head(p: Mapping[str, Any], encode: Encode, most: int, page: Page[Any]) -> d
     return answer
 
 
-def _fill(answer: dict[str, Any], page: Page[Version], encode: Encode, bucket: Bucket, *, with_owner: bool) -> None:
-    owner = f"<Owner><ID>{bucket.owner}</ID></Owner>" if with_owner else ""
-    answer["Contents"] = [_rendered(row, encode, owner) for row in page.rows]
+def _fill(
+    call: Call, answer: dict[str, Any], page: Page[Version], encode: Encode, bucket: Bucket, *, with_owner: bool
+) -> None:
+    owners: dict[str | None, str] = {None: _owner(call, bucket.owner) if with_owner else ""}
+    if with_owner and bucket.ownership != ENFORCED:
+        owners |= {row.owner: _owner(call, row.owner) for row in page.rows if row.owner is not None}
+    answer["Contents"] = [_rendered(row, encode, owners.get(row.owner, owners[None])) for row in page.rows]
     answer["CommonPrefixes"] = [{"Prefix": encode(prefix)} for prefix in page.prefixes]
+
+
+def _owner(call: Call, canonical_id: str) -> str:
+    person = call.person(canonical_id)
+    return "<Owner>" + "".join(f"<{name}>{escape(value)}</{name}>" for name, value in person.items()) + "</Owner>"
 
 
 def _rendered(row: Version, encode: Encode, owner: str) -> Rendered:
@@ -217,7 +227,7 @@ async def list_object_versions(call: Call, p: dict[str, Any]) -> dict[str, Any]:
             "VersionId": row.version_id,
             "IsLatest": row.key != seen,
             "LastModified": row.modified_ms // 1000,
-            "Owner": {"ID": row.owner or bucket.owner},
+            "Owner": call.person(row.owner or bucket.owner),
         }
         seen = row.key
         if row.marker:

@@ -13,6 +13,7 @@ from typing import Any
 from eucapy.database import Tx
 from eucapy.walrus import checksums, conditions, headers, receiving
 from eucapy.walrus.context import Call
+from eucapy.walrus.s3 import acls
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import objects
 from eucapy.walrus.store.buckets import Bucket
@@ -30,11 +31,14 @@ async def put_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     label = headers.storage_class(p)
     check = conditions.write_check(p)
     want = receiving.expected(call, p)
+    owner: str | None = None
+    acl: str | None = None
 
     async def look(tx: Tx) -> tuple[Bucket, Version | None]:
         found = await objects.find(tx, p["Bucket"], key)
         bucket = call.check_bucket(found[0] if found else None, p["Bucket"], p.get("ExpectedBucketOwner"))
-        headers.check_acl(bucket, p)
+        nonlocal owner, acl
+        owner, acl = acls.of_new_object(call, bucket, p)
         replaced = found[1] if found else None
         if check is not None:
             check(replaced)
@@ -60,6 +64,8 @@ async def put_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
             checksum=checksum,
             storage_class=label,
             tags=tags,
+            owner=owner,
+            acl=acl,
         )
         return bucket, await objects.replace(tx, bucket, replaced, new)
 

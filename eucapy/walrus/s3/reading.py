@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from eucapy.aws.errors import InvalidArgument, InvalidRequest
+from eucapy.aws.errors import AccessDenied, InvalidArgument, InvalidRequest
 from eucapy.aws.message import Result
 from eucapy.aws.timestamps import http_date
 from eucapy.database import Tx
@@ -19,7 +19,7 @@ from eucapy.errors import ApiError, InternalError
 from eucapy.walrus import checksums, conditions, errors, headers, ranges, sending
 from eucapy.walrus.context import Call
 from eucapy.walrus.s3.service import s3
-from eucapy.walrus.store import content, objects
+from eucapy.walrus.store import buckets, content, objects
 from eucapy.walrus.store.buckets import Bucket
 from eucapy.walrus.store.objects import NULL_VERSION, Version
 from eucapy.walrus.store.uploads import Part
@@ -37,19 +37,27 @@ class Found(msgspec.Struct, frozen=True):
     parts: Sequence[Part]
 
 
-async def find(tx: Tx, call: Call, p: Mapping[str, Any]) -> tuple[Bucket, Version]:
-    """The version that a request names. Raises NoSuchBucket, NoSuchKey, NoSuchVersion, MethodNotAllowed."""
+async def find(tx: Tx, call: Call, p: Mapping[str, Any], action: str | None = None) -> tuple[Bucket, Version]:
+    """The version that a request names, to which the caller may do `action` (by default what the request asks for).
+
+    Raises NoSuchBucket, NoSuchKey, NoSuchVersion, MethodNotAllowed, AccessDenied.
+    """
     key = headers.key_bytes(p)
     version_id = p.get("VersionId")
     if version_id is None:
         found = await objects.find(tx, p["Bucket"], key)
-        bucket = call.check_bucket(found[0] if found else None, p["Bucket"], p.get("ExpectedBucketOwner"))
+        bucket = call.existing(found[0] if found else None, p["Bucket"], p.get("ExpectedBucketOwner"))
         if found is None or found[1] is None:
-            raise await missing(tx, bucket, key, p)
+            raise await missing(tx, call, bucket, key, p)
+        call.allow(bucket, found[1], key=p["Key"], action=action)
         return bucket, found[1]
-    bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
+    bucket = call.existing(await buckets.by_name(tx, p["Bucket"]), p["Bucket"], p.get("ExpectedBucketOwner"))
     check_version_id(version_id)
     version = await objects.by_version(tx, bucket.id, key, version_id)
+    if version is not None:
+        call.allow(bucket, version, key=p["Key"], action=action)
+    elif not call.may(bucket, action="ListBucket"):
+        raise AccessDenied()
     if version is None:
         raise errors.NoSuchVersion(fields={"Key": p["Key"], "VersionId": version_id})
     if version.marker:
@@ -73,7 +81,10 @@ def check_version_id(version_id: str) -> None:
         )
 
 
-async def missing(tx: Tx, bucket: Bucket, key: bytes, p: Mapping[str, Any]) -> ApiError:
+async def missing(tx: Tx, call: Call, bucket: Bucket, key: bytes, p: Mapping[str, Any]) -> ApiError:
+    """Who may not list the bucket does not learn what is not in it."""
+    if not call.may(bucket, action="ListBucket"):
+        return AccessDenied()
     marker = await objects.newest_old(tx, bucket.id, key) if bucket.versioning else None
     said = {"x-amz-delete-marker": "true", "x-amz-version-id": marker.version_id} if marker is not None else {}
     return errors.NoSuchKey(fields={"Key": p["Key"]}, headers=said)
@@ -94,11 +105,12 @@ async def load(tx: Tx, call: Call, p: Mapping[str, Any]) -> Found:
     """The version that a read names, with its bytes where they are inline, or with its parts."""
     if p.get("VersionId") is None:
         located = await objects.locate(tx, p["Bucket"], headers.key_bytes(p))
-        bucket = call.check_bucket(located[0] if located else None, p["Bucket"], p.get("ExpectedBucketOwner"))
+        bucket = call.existing(located[0] if located else None, p["Bucket"], p.get("ExpectedBucketOwner"))
         assert located is not None
         _, version, data = located
         if version is None:
-            raise await missing(tx, bucket, headers.key_bytes(p), p)
+            raise await missing(tx, call, bucket, headers.key_bytes(p), p)
+        call.allow(bucket, version, key=p["Key"])
         if version.place != content.INLINE:
             data = None
         elif data is None:

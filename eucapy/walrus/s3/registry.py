@@ -10,6 +10,7 @@ from eucapy.walrus.s3 import (
     deletes,
     listings,
     objects,
+    policies,
     reading,
     tagging,
     uploads,
@@ -18,6 +19,6 @@ from eucapy.walrus.s3 import (
 from eucapy.walrus.s3.service import s3
 
 __all__ = [
-    "acls", "buckets", "configurations", "copies", "deletes", "listings", "objects", "reading", "s3", "tagging", "uploads",
-    "versioning",
+    "acls", "buckets", "configurations", "copies", "deletes", "listings", "objects", "policies", "reading", "s3", "tagging",
+    "uploads", "versioning",
 ]  # fmt: skip

@@ -20,6 +20,7 @@ from eucapy.database import Tx
 from eucapy.walrus import checksums, conditions, errors, headers, receiving
 from eucapy.walrus.context import Call
 from eucapy.walrus.receiving import Expected
+from eucapy.walrus.s3 import acls
 from eucapy.walrus.s3.copies import check_part_number
 from eucapy.walrus.s3.listings import as_bytes, encoder, most_of
 from eucapy.walrus.s3.objects import MOST_PUT_BYTES
@@ -56,8 +57,8 @@ async def create_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, An
 
     async def work(tx: Tx) -> None:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
-        headers.check_acl(bucket, p)
-        await uploads.insert(tx, bucket.id, upload)
+        acl = acls.of_new_upload(call, bucket, p)
+        await uploads.insert(tx, bucket.id, msgspec.structs.replace(upload, acl=acl))
 
     await call.write(work)
     answer = {"Bucket": p["Bucket"], "Key": p["Key"], "UploadId": upload.id}
@@ -179,6 +180,7 @@ async def complete_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, 
         for number in stored.keys() - set(numbers):
             await uploads.drop_part(tx, upload.id, number)
         await uploads.delete(tx, bucket.id, upload)
+        owner, acl = acls.of_upload(bucket, upload)
         new = New(
             key=key,
             modified_ms=call.now_ms,
@@ -190,6 +192,8 @@ async def complete_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, 
             checksum=checksum,
             storage_class=upload.storage_class,
             tags=upload.tags,
+            owner=owner,
+            acl=acl,
         )
         return bucket, await objects.put(tx, bucket, new, check)
 
@@ -322,7 +326,7 @@ async def list_parts(call: Call, p: dict[str, Any]) -> dict[str, Any]:
             for part in shown
         ],
         "Initiator": {"ID": upload.initiator_arn},
-        "Owner": {"ID": bucket.owner},
+        "Owner": call.person(bucket.owner),
         "StorageClass": upload.storage_class or "STANDARD",
         "ChecksumAlgorithm": upload.checksum_algorithm,
         "ChecksumType": upload.checksum_type,
@@ -367,7 +371,7 @@ async def list_multipart_uploads(call: Call, p: dict[str, Any]) -> dict[str, Any
             "Key": encode(upload.key),
             "Initiated": upload.initiated_ms // 1000,
             "StorageClass": upload.storage_class or "STANDARD",
-            "Owner": {"ID": bucket.owner},
+            "Owner": call.person(bucket.owner),
             "Initiator": {"ID": upload.initiator_arn},
             "ChecksumAlgorithm": upload.checksum_algorithm,
             "ChecksumType": upload.checksum_type,

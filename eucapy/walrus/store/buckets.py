@@ -14,7 +14,7 @@ from eucapy.walrus.store.schema import bucket_settings, buckets, uploads, versio
 
 
 class Bucket(msgspec.Struct, frozen=True):
-    """A bucket. `owner` is a canonical id; `versioning` "", "Enabled" or "Suspended"."""
+    """A bucket. `owner` is a canonical id; `versioning` "", "Enabled" or "Suspended"; `access`: walrus/access.py."""
 
     id: int
     name: str
@@ -24,6 +24,7 @@ class Bucket(msgspec.Struct, frozen=True):
     created_ms: int
     versioning: str
     ownership: str
+    access: str = ""
 
 
 columns = [buckets.c[name] for name in Bucket.__struct_fields__]
@@ -44,6 +45,8 @@ _page = (
     .limit(sa.bindparam("most"))
 )
 _count = sa.select(sa.func.count()).select_from(buckets).where(buckets.c.owner == sa.bindparam("owner"))
+_set_ownership = sa.update(buckets).where(buckets.c.id == _id).values(ownership=sa.bindparam("rule"))
+_set_access = sa.update(buckets).where(buckets.c.id == _id).values(access=sa.bindparam("document"))
 _set_versioning = sa.update(buckets).where(buckets.c.id == _id).values(versioning=sa.bindparam("status"))
 _any_current = sa.select(versions.c.seq).where(versions.c.bucket == _id, versions.c.current == 1).limit(1)
 _any_old = sa.select(versions.c.seq).where(versions.c.bucket == _id, versions.c.current == 0).limit(1)
@@ -73,7 +76,9 @@ async def by_name(tx: Tx, name: str) -> Bucket | None:
     return None if row is None else _bucket(row)
 
 
-async def insert(tx: Tx, name: str, owner: str, account: str, region: str, created_ms: int, ownership: str) -> None:
+async def insert(
+    tx: Tx, name: str, owner: str, account: str, region: str, created_ms: int, ownership: str, access: str = ""
+) -> None:
     """The caller has seen in this transaction that the name is free."""
     await tx.run(
         _insert,
@@ -85,6 +90,7 @@ async def insert(tx: Tx, name: str, owner: str, account: str, region: str, creat
             "created_ms": created_ms,
             "versioning": "",
             "ownership": ownership,
+            "access": access,
         },
     )
 
@@ -123,6 +129,15 @@ async def count(tx: Tx, owner: str) -> int:
 
 async def set_versioning(tx: Tx, bucket: Bucket, status: str) -> None:
     await tx.run(_set_versioning, {"bucket_id": bucket.id, "status": status})
+
+
+async def set_ownership(tx: Tx, bucket: Bucket, rule: str) -> None:
+    """`rule` is empty where the bucket has none: then writers own their objects."""
+    await tx.run(_set_ownership, {"bucket_id": bucket.id, "rule": rule})
+
+
+async def set_access(tx: Tx, bucket: Bucket, document: str) -> None:
+    await tx.run(_set_access, {"bucket_id": bucket.id, "document": document})
 
 
 async def setting(tx: Tx, bucket: Bucket, name: str) -> str | None:

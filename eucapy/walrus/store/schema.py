@@ -39,7 +39,10 @@ buckets = sa.Table(
     sa.Column("region", sa.Text, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Column("versioning", sa.Text, nullable=False),  # "", "Enabled" or "Suspended"
-    sa.Column("ownership", sa.Text, nullable=False),  # BucketOwnerEnforced, BucketOwnerPreferred, ObjectWriter
+    sa.Column(
+        "ownership", sa.Text, nullable=False
+    ),  # BucketOwnerEnforced, BucketOwnerPreferred, ObjectWriter, "": none
+    sa.Column("access", sa.Text, nullable=False, server_default=""),  # JSON of walrus/access.py; "": its default
 )
 
 bucket_settings = sa.Table(

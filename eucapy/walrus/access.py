@@ -1,0 +1,173 @@
+"""Who may do what to a bucket and its objects. Pure: a decision from rows and a request, without a look at the store.
+
+    the bucket's policy denies ─► no
+    the bucket's policy allows ─► yes        (a public policy under RestrictPublicBuckets: its own account only)
+    the owner asks, and it is its own ─► yes (users who may nothing at all never come here: `environment.py`)
+    the ACL of bucket or object grants ─► yes (not where ACLs are off, BucketOwnerEnforced; IgnorePublicAcls: no groups)
+    else ─► no
+
+What decides stands in one column of the bucket's row, `access`, so that no request costs another query: see `Access`.
+Source: "How Amazon S3 authorizes a request", S3 user guide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import msgspec
+
+from eucapy.aws import policy as policies
+from eucapy.aws.policy import Policy, Question
+from eucapy.aws.policyconditions import Context
+from eucapy.walrus import grants
+from eucapy.walrus.identity import Principal
+from eucapy.walrus.store.buckets import Bucket
+from eucapy.walrus.store.objects import Version
+
+ENFORCED = "BucketOwnerEnforced"
+
+
+class PublicAccessBlock(msgspec.Struct, frozen=True):
+    """The four switches; as new buckets have them."""
+
+    block_acls: bool = True
+    ignore_acls: bool = True
+    block_policy: bool = True
+    restrict: bool = True
+
+
+NO_BLOCK = PublicAccessBlock(False, False, False, False)
+
+
+class Access(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A bucket's `access` column; the empty text stands for what it is by default: private, public access blocked.
+
+    `block` None: the switches were deleted. `policy` is the document as it was put.
+    """
+
+    block: PublicAccessBlock | None = PublicAccessBlock()
+    acl: str | None = None
+    policy: str | None = None
+
+
+_decoder = msgspec.json.Decoder(Access)
+_DEFAULT = Access()
+
+
+@lru_cache(maxsize=1024)
+def load(document: str) -> Access:
+    return _decoder.decode(document) if document else _DEFAULT
+
+
+def dump(access: Access) -> str:
+    return "" if access == _DEFAULT else msgspec.json.encode(access).decode()
+
+
+@lru_cache(maxsize=256)
+def parsed(policy: str) -> Policy:
+    return policies.parse(policy)
+
+
+# Policy actions of operations whose name says something else; without an entry it is the operation's own name.
+_ACTIONS = {
+    "HeadBucket": "ListBucket", "ListObjects": "ListBucket", "ListObjectsV2": "ListBucket",
+    "ListObjectVersions": "ListBucketVersions", "ListMultipartUploads": "ListBucketMultipartUploads",
+    "HeadObject": "GetObject", "GetObjectAttributes": "GetObject",
+    "CreateMultipartUpload": "PutObject", "UploadPart": "PutObject", "CompleteMultipartUpload": "PutObject",
+    "CopyObject": "PutObject", "UploadPartCopy": "PutObject", "PostObject": "PutObject",
+    "ListParts": "ListMultipartUploadParts",
+    "DeleteBucketTagging": "PutBucketTagging",
+    "GetBucketCors": "GetBucketCORS", "PutBucketCors": "PutBucketCORS", "DeleteBucketCors": "PutBucketCORS",
+    "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
+    "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
+    "DeleteBucketLifecycle": "PutLifecycleConfiguration",
+    "GetBucketEncryption": "GetEncryptionConfiguration", "PutBucketEncryption": "PutEncryptionConfiguration",
+    "DeleteBucketEncryption": "PutEncryptionConfiguration",
+    "GetPublicAccessBlock": "GetBucketPublicAccessBlock", "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
+    "DeletePublicAccessBlock": "PutBucketPublicAccessBlock",
+    "DeleteBucketOwnershipControls": "PutBucketOwnershipControls",
+    "GetBucketReplication": "GetReplicationConfiguration",
+    "GetBucketAccelerateConfiguration": "GetAccelerateConfiguration",
+    "GetBucketNotificationConfiguration": "GetBucketNotification",
+    "GetObjectLockConfiguration": "GetBucketObjectLockConfiguration",
+    "GetBucketAnalyticsConfiguration": "GetAnalyticsConfiguration",
+    "ListBucketAnalyticsConfigurations": "GetAnalyticsConfiguration",
+    "GetBucketIntelligentTieringConfiguration": "GetIntelligentTieringConfiguration",
+    "ListBucketIntelligentTieringConfigurations": "GetIntelligentTieringConfiguration",
+    "GetBucketInventoryConfiguration": "GetInventoryConfiguration",
+    "ListBucketInventoryConfigurations": "GetInventoryConfiguration",
+    "GetBucketMetricsConfiguration": "GetMetricsConfiguration",
+    "ListBucketMetricsConfigurations": "GetMetricsConfiguration",
+}  # fmt: skip
+_OF_VERSION = {
+    "GetObject": "GetObjectVersion", "DeleteObject": "DeleteObjectVersion", "GetObjectAcl": "GetObjectVersionAcl",
+    "PutObjectAcl": "PutObjectVersionAcl", "GetObjectTagging": "GetObjectVersionTagging",
+    "PutObjectTagging": "PutObjectVersionTagging", "DeleteObjectTagging": "DeleteObjectVersionTagging",
+}  # fmt: skip
+_OF_POLICY = frozenset({"GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"})
+_BUCKET_PERMISSIONS = {
+    "ListBucket": "READ", "ListBucketVersions": "READ", "ListBucketMultipartUploads": "READ",
+    "PutObject": "WRITE", "DeleteObject": "WRITE", "AbortMultipartUpload": "WRITE", "ListMultipartUploadParts": "WRITE",
+    "GetBucketAcl": "READ_ACP", "PutBucketAcl": "WRITE_ACP",
+}  # fmt: skip
+_OBJECT_PERMISSIONS = {
+    "GetObject": "READ", "GetObjectVersion": "READ", "GetObjectAcl": "READ_ACP", "GetObjectVersionAcl": "READ_ACP",
+    "PutObjectAcl": "WRITE_ACP", "PutObjectVersionAcl": "WRITE_ACP",
+}  # fmt: skip
+
+
+def action_of(operation: str, *, version: bool) -> str:
+    """The policy action, without `s3:`; `version`: the request names a version."""
+    action = _ACTIONS.get(operation, operation)
+    return _OF_VERSION.get(action, action) if version else action
+
+
+def is_plainly_owners(bucket: Bucket, version: Version | None, principal: Principal) -> bool:
+    """The common case, decided at once: the owner, its own object, and no policy that could say otherwise."""
+    return (
+        bucket.owner == principal.canonical_id
+        and (version is None or version.owner is None)
+        and (not bucket.access or load(bucket.access).policy is None)
+    )
+
+
+def may(
+    bucket: Bucket,
+    key: str | None,
+    version: Version | None,
+    principal: Principal,
+    action: str,
+    context: Callable[[], Context],
+) -> bool:
+    """Whether `principal` may do `action` (without `s3:`) to the bucket or, with a key, to the object. `version` is the
+    object as it is, for actions that read it or its ACL."""
+    access = load(bucket.access)
+    block = access.block or NO_BLOCK
+    owns_bucket = bucket.owner == principal.canonical_id
+    owner = (version.owner if version is not None and bucket.ownership != ENFORCED else None) or bucket.owner
+    if access.policy is not None and owner == bucket.owner:
+        policy = parsed(access.policy)
+        resource = f"arn:aws:s3:::{bucket.name}" + ("" if key is None else f"/{key}")
+        question = Question(
+            principal.arn, principal.account, frozenset({principal.canonical_id}), f"s3:{action}", resource, context()
+        )
+        decision = policies.decide(policy, question)
+        if owns_bucket and action in _OF_POLICY:
+            return True  # an owner cannot lock itself out
+        if decision == policies.DENY:
+            return False
+        if decision == policies.ALLOW and (owns_bucket or not (block.restrict and policies.is_public(policy))):
+            return True
+    if owner == principal.canonical_id:
+        return True
+    if owns_bucket and (version is None or action.startswith("Delete")):
+        return True
+    if bucket.ownership == ENFORCED:
+        return False
+    who = None if principal.is_anonymous else principal.canonical_id
+    if version is not None:
+        permission, granted = _OBJECT_PERMISSIONS.get(action), grants.load(version.acl, owner)
+    else:
+        permission, granted = _BUCKET_PERMISSIONS.get(action), grants.load(access.acl, bucket.owner)
+    return permission is not None and grants.allows(granted, permission, who, ignore_public=block.ignore_acls)

@@ -1,0 +1,140 @@
+"""The policy language: which statements apply, which condition holds, and what counts as public."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from eucapy.aws import policy
+from eucapy.aws.policy import ALLOW, DENY, MalformedPolicy, Question
+from eucapy.aws.policyconditions import Context, holds, is_operator
+
+ACCOUNT, USER = "111122223333", "arn:aws:iam::111122223333:user/ann"
+
+
+def document(*statements: Mapping[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def statement(effect: str = ALLOW, **more: Any) -> dict[str, Any]:
+    return {"Effect": effect, "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::b/*"} | more
+
+
+def ask(text: str, action: str = "s3:GetObject", resource: str = "arn:aws:s3:::b/k", **more: Any) -> str | None:
+    arn, account = more.pop("arn", USER), more.pop("account", ACCOUNT)
+    return policy.decide(policy.parse(text), Question(arn, account, frozenset({"c0"}), action, resource, more))
+
+
+def test_a_deny_wins_wherever_it_stands() -> None:
+    for statements in ([statement(), statement(DENY)], [statement(DENY), statement()]):
+        assert ask(document(*statements)) == DENY
+    assert ask(document(statement())) == ALLOW
+    assert ask(document(statement(Action="s3:PutObject"))) is None
+
+
+@pytest.mark.parametrize(
+    ("principal", "met"),
+    [
+        ("*", True),
+        ({"AWS": "*"}, True),
+        ({"AWS": ACCOUNT}, True),
+        ({"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, True),
+        ({"AWS": [USER]}, True),
+        ({"AWS": "arn:aws:iam::111122223333:user/bob"}, False),
+        ({"AWS": "444455556666"}, False),
+        ({"CanonicalUser": "c0"}, True),
+        ({"Service": "ec2.amazonaws.com"}, False),
+    ],
+)
+def test_principals(principal: Any, met: bool) -> None:
+    assert (ask(document(statement(Principal=principal))) == ALLOW) is met
+
+
+def test_nobody_is_meant_by_everybody_alone() -> None:
+    assert ask(document(statement()), arn="*", account="") == ALLOW
+    assert ask(document(statement(Principal={"AWS": ACCOUNT})), arn="*", account="") is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "met"),
+    [
+        ("s3:Get*", "s3:GetObject", True),
+        ("s3:get?bject", "s3:GetObject", True),
+        ("s3:Get", "s3:GetObject", False),
+        ("*", "s3:GetObject", True),
+    ],
+)
+def test_wildcards_of_actions(pattern: str, text: str, met: bool) -> None:
+    assert (ask(document(statement(Action=pattern)), action=text) == ALLOW) is met
+
+
+def test_the_rest_is_what_not_action_and_not_resource_leave() -> None:
+    rest = {key: value for key, value in statement(NotAction="s3:Get*").items() if key != "Action"}
+    assert ask(document(rest)) is None
+    assert ask(document(rest), action="s3:PutObject") == ALLOW
+    rest = {key: value for key, value in statement(NotResource="arn:aws:s3:::b/secret/*").items() if key != "Resource"}
+    assert ask(document(rest), resource="arn:aws:s3:::b/secret/k") is None
+    assert ask(document(rest)) == ALLOW
+
+
+@pytest.mark.parametrize(
+    ("operator", "wanted", "context", "met"),
+    [
+        ("StringEquals", ["a", "b"], {"k:x": "b"}, True),
+        ("StringEquals", ["a"], {}, False),
+        ("StringEqualsIfExists", ["a"], {}, True),
+        ("StringNotEquals", ["a"], {}, True),
+        ("StringNotEquals", ["a", "b"], {"k:x": "b"}, False),
+        ("StringLike", ["a/*"], {"k:x": "a/b"}, True),
+        ("StringNotLike", ["a/*"], {"k:x": "a/b"}, False),
+        ("NumericLessThanEquals", ["10"], {"k:x": "10"}, True),
+        ("NumericLessThan", ["10"], {"k:x": "ten"}, False),
+        ("DateGreaterThan", ["2020-01-01T00:00:00Z"], {"k:x": "2026-01-01T00:00:00Z"}, True),
+        ("DateLessThan", ["2020-01-01"], {"k:x": "2026-01-01T00:00:00Z"}, False),
+        ("Bool", ["true"], {"k:x": "True"}, True),
+        ("IpAddress", ["10.0.0.0/8"], {"k:x": "10.1.2.3"}, True),
+        ("NotIpAddress", ["10.0.0.0/8"], {"k:x": "10.1.2.3"}, False),
+        ("Null", ["true"], {}, True),
+        ("Null", ["false"], {"k:x": "v"}, True),
+        ("ForAllValues:StringEquals", ["a", "b"], {"k:x": ["a", "b"]}, True),
+        ("ForAllValues:StringEquals", ["a"], {"k:x": ["a", "b"]}, False),
+        ("ForAllValues:StringEquals", ["a"], {}, True),
+        ("ForAnyValue:StringEquals", ["a"], {"k:x": ["a", "b"]}, True),
+        ("ForAnyValue:StringEquals", ["a"], {}, False),
+        ("ArnLike", ["arn:aws:iam::*:user/a*"], {"k:x": USER}, True),
+    ],
+)
+def test_conditions(operator: str, wanted: list[str], context: Context, met: bool) -> None:
+    assert is_operator(operator)
+    assert holds(operator, "k:x", wanted, context) is met
+
+
+def test_variables_are_filled_with_the_request() -> None:
+    text = document(statement(Resource="arn:aws:s3:::b/${aws:username}/*"))
+    assert ask(text, resource="arn:aws:s3:::b/ann/k", **{"aws:username": "ann"}) == ALLOW
+    assert ask(text, resource="arn:aws:s3:::b/bob/k", **{"aws:username": "ann"}) is None
+    assert ask(text, resource="arn:aws:s3:::b/bob/k", **{"aws:username": "*"}) is None
+
+
+def test_what_is_public() -> None:
+    fixed = {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}
+    anybody = {"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}}
+    for text, public in (
+        (document(statement()), True),
+        (document(statement(Condition=fixed)), False),
+        (document(statement(Condition=anybody)), True),
+        (document(statement(DENY)), False),
+        (document(statement(Principal={"AWS": ACCOUNT})), False),
+    ):
+        assert policy.is_public(policy.parse(text)) is public
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"Statement": []}', '{"Statement": [7]}', '{"Version": "1999-01-01"}']
+)
+def test_what_is_no_policy_is_refused(text: str) -> None:
+    with pytest.raises(MalformedPolicy):
+        policy.parse(text)
