@@ -162,6 +162,26 @@ async def test_a_row_cannot_refer_to_one_that_is_not_there(database: Database) -
         await database.write(lambda tx: tx.run(sa.insert(counters).values(name="one", value=1, owner="nobody")))
 
 
+@pytest.mark.postgres
+async def test_a_server_that_was_restarted_is_found_again(postgres: PostgresServer) -> None:
+    """Connections that lay idle meanwhile are dead; nobody notices."""
+    url = postgres.create_database()
+    ours, other = open_database(url), open_database(url)
+    await ours.with_connection(metadata.create_all)
+    await asyncio.gather(*(ours.read(lambda tx: value_of(tx, "one")) for _ in range(4)))
+    ended = await other.with_connection(
+        lambda connection: connection.exec_driver_sql(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).scalar_one()
+    )
+    assert ended >= 1
+    await ours.write(lambda tx: put(tx, "one", 1))
+    assert await ours.read(lambda tx: value_of(tx, "one")) == 1
+    await ours.close()
+    await other.close()
+
+
 @pytest.mark.parametrize("url", ["mysql://somewhere/db", "oracle://x"])
 def test_another_engine_is_refused_by_name(url: str) -> None:
     with pytest.raises(ValueError, match="sqlite or postgresql"):
