@@ -26,7 +26,7 @@ from eucapy.drivers.block.base import PoolSeen
 from eucapy.drivers.block.fake import FakeDriver
 from tests.harness.postgres import NewDatabase
 from tests.harness.processes import ProcessCloud
-from tests.harness.waiting import wait_until
+from tests.harness.waiting import pause, wait_until
 
 KILLS = 10
 SEEDS = [int(seed) for seed in os.environ.get("EUCAPY_KILL_SEEDS", "1,2").split(",")]
@@ -114,7 +114,7 @@ class Worker:
             except BotoCoreError:
                 if time.monotonic() > limit:
                     raise
-            time.sleep(0.2)
+            pause()
 
     def prepare(self) -> None:
         """An image to launch from."""
@@ -125,7 +125,7 @@ class Worker:
         self.ec2.get_waiter("image_available").wait(ImageIds=[self.image], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
 
     def work(self) -> None:
-        time.sleep(self.random.uniform(0.0, 0.3))
+        pause(self.random.uniform(0.0, 0.3))
         deeds = [self.launch, self.launch, self.create, self.create, self.attach, self.detach, self.stop, self.start]
         deeds += [self.reboot, self.snapshot, self.delete, self.terminate]
         deed = self.random.choice(deeds)
@@ -213,7 +213,7 @@ class Worker:
                     return
                 except BotoCoreError:
                     self.unanswered_snapshots += 1
-                    time.sleep(0.2)
+                    pause()
 
     def delete(self) -> None:
         if volume_id := self.free_volume():

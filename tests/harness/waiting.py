@@ -26,3 +26,8 @@ def wait_until(condition: Callable[[], T], limit_s: float = 60.0, every_s: float
             raise TimeoutError(f"not within {limit_s:g} s")
         time.sleep(every_s)
     return found
+
+
+def pause(seconds: float = 0.2) -> None:
+    """A moment for a program that was killed to come back, or a random one at which something is to happen."""
+    time.sleep(seconds)
