@@ -21,7 +21,9 @@ from eucapy.database import Row
 
 OWN_RESOLVER = "AmazonProvidedDNS"
 MOST_SERVERS = 4
-_DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.I | re.A)
+_DOMAIN = re.compile(
+    r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", re.I | re.A
+)
 
 
 @ec2.action("CreateDhcpOptions")

@@ -33,9 +33,7 @@ def _interface(build: Filter) -> Filter:
 def _primary(build: Filter) -> Filter:
     """Its primary interface is such a one."""
     return filters.exists(
-        lambda values: sa.select(_nic.id).where(
-            _nic.instance_id == table.c.id, _nic.device_index == 0, build(values)
-        )
+        lambda values: sa.select(_nic.id).where(_nic.instance_id == table.c.id, _nic.device_index == 0, build(values))
     )
 
 
