@@ -29,9 +29,15 @@ class Caller:
         self._session: aiohttp.ClientSession | None = None
 
     async def call(
-        self, method: str, url: str, kind: type[T], body: bytes | None = None, timeout_s: float | None = None
+        self,
+        method: str,
+        url: str,
+        kind: type[T],
+        body: bytes | None = None,
+        timeout_s: float | None = None,
+        may_miss: bool = False,
     ) -> T:
-        """Raises Unreachable, and LookupError when the peer says 404."""
+        """Raises Unreachable; with `may_miss` LookupError when the peer says 404, which else means that it is no agent."""
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, ssl=self._tls if self._tls is not None else True)
             self._session = aiohttp.ClientSession(connector=connector)
@@ -41,7 +47,7 @@ class Caller:
                 content = await answer.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"{method} {url}: {type(error).__name__} {error}") from error
-        if answer.status == 404:
+        if answer.status == 404 and may_miss:
             raise LookupError(content.decode(errors="replace"))
         if answer.status != 200:
             raise Unreachable(f"{method} {url}: HTTP {answer.status} {content[:500].decode(errors='replace')}")
@@ -86,4 +92,5 @@ class ReadingClient(AgentClient[SpecT, StatusT]):
         return await self._read("sensors", instance_id, Sensors)
 
     async def _read(self, name: str, instance_id: str, kind: type[T], query: str = "") -> T:
-        return await self._caller.call("GET", f"{self._url}/v1/read/{name}/{instance_id}{query}", kind, timeout_s=30.0)
+        url = f"{self._url}/v1/read/{name}/{instance_id}{query}"
+        return await self._caller.call("GET", url, kind, timeout_s=30.0, may_miss=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from eucapy import pki
 from eucapy.wire.agent import SpecKeeper, StatusBoard
@@ -121,3 +123,28 @@ async def test_the_spec_is_on_disk_before_it_is_acknowledged(served: Served, tmp
     await client.put_spec(NodeSpec(generation=4, node="n1"))
     assert SmallAgent(tmp_path).keeper.generation == 4
     await caller.close()
+
+
+class FullDisk(SmallAgent):
+    """Its ledger cannot be written."""
+
+    async def put_spec(self, spec: NodeSpec) -> Ack:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("kind", ["something else", "an agent whose disk is full"])
+async def test_whoever_cannot_take_a_spec_is_unreachable_and_no_error_of_ours(tmp_path: Path, kind: str) -> None:
+    """What answers at the address is not an agent, or cannot write its ledger: one such node keeps no other."""
+    agent = application(FullDisk(tmp_path), NodeSpec, frozenset({"cc"}))
+    listener = Listener(web.Application() if kind == "something else" else agent, "127.0.0.1", 0)
+    caller = Caller(timeout_s=5)
+    client = AgentClient(caller, f"http://127.0.0.1:{await listener.start()}", NodeStatus)
+    with pytest.raises(Unreachable):
+        await client.put_spec(NodeSpec(generation=1, node="n1"))
+    if kind == "something else":
+        with pytest.raises(Unreachable):
+            await client.get_status(Cursor(), 0)
+    else:
+        assert (await client.get_status(Cursor(), 0)).generation == 0
+    await caller.close()
+    await listener.stop()
