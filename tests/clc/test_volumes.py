@@ -299,6 +299,7 @@ def statements(cloud: Cloud, act: Callable[[], Any]) -> int:
     import sqlalchemy as sa
 
     engine = cloud.dev.database._engine  # type: ignore[attr-defined]
+    engine = getattr(engine, "sync_engine", engine)
     seen: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

@@ -18,6 +18,8 @@ from tests.harness.cloud import Cloud
 from tests.harness.deaths import Deaths
 from tests.harness.postgres import NewDatabase
 
+pytestmark = pytest.mark.timeout(900)
+
 MOST_STEPS = 80
 DEVICE = "/dev/sdf"
 ROOTS = ("image", "volume")

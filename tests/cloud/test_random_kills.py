@@ -28,6 +28,8 @@ from tests.harness.postgres import NewDatabase
 from tests.harness.processes import ProcessCloud
 from tests.harness.waiting import pause, wait_until
 
+pytestmark = pytest.mark.timeout(600)
+
 KILLS = 10
 SEEDS = [int(seed) for seed in os.environ.get("EUCAPY_KILL_SEEDS", "1,2").split(",")]
 """More of them make a longer run of the same test."""
