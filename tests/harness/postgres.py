@@ -3,8 +3,8 @@
     with PostgresServer() as server:
         url = server.create_database()              # postgresql+asyncpg://…, empty, one for each test
 
-Durability is switched off: the server lives as long as the tests. As root it runs as the user `postgres`, which the
-Debian package makes (PostgreSQL refuses to run as root).
+Durability is switched off: the server lives as long as the tests, and ends with them even when they are killed. As root it
+runs as the user `postgres`, which the Debian package makes (PostgreSQL refuses to run as root).
 """
 
 from __future__ import annotations
