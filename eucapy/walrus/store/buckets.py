@@ -14,7 +14,11 @@ from eucapy.walrus.store.schema import bucket_settings, buckets, uploads, versio
 
 
 class Bucket(msgspec.Struct, frozen=True):
-    """A bucket. `owner` is a canonical id; `versioning` "", "Enabled" or "Suspended"; `access`: walrus/access.py."""
+    """A bucket. `owner` is a canonical id; `versioning` "", "Enabled" or "Suspended".
+
+    `access`, `lock`, `encryption` and `lifecycle` are documents of the modules of walrus that have these names: they stand
+    here, and not among the settings, because they decide in every request.
+    """
 
     id: int
     name: str
@@ -25,6 +29,9 @@ class Bucket(msgspec.Struct, frozen=True):
     versioning: str
     ownership: str
     access: str = ""
+    lock: str = ""
+    encryption: str = ""
+    lifecycle: str = ""
 
 
 columns = [buckets.c[name] for name in Bucket.__struct_fields__]
@@ -47,6 +54,9 @@ _page = (
 _count = sa.select(sa.func.count()).select_from(buckets).where(buckets.c.owner == sa.bindparam("owner"))
 _set_ownership = sa.update(buckets).where(buckets.c.id == _id).values(ownership=sa.bindparam("rule"))
 _set_access = sa.update(buckets).where(buckets.c.id == _id).values(access=sa.bindparam("document"))
+_set_lock = sa.update(buckets).where(buckets.c.id == _id).values(lock=sa.bindparam("document"))
+_set_encryption = sa.update(buckets).where(buckets.c.id == _id).values(encryption=sa.bindparam("document"))
+_set_lifecycle = sa.update(buckets).where(buckets.c.id == _id).values(lifecycle=sa.bindparam("document"))
 _set_versioning = sa.update(buckets).where(buckets.c.id == _id).values(versioning=sa.bindparam("status"))
 _any_current = sa.select(versions.c.seq).where(versions.c.bucket == _id, versions.c.current == 1).limit(1)
 _any_old = sa.select(versions.c.seq).where(versions.c.bucket == _id, versions.c.current == 0).limit(1)
@@ -77,9 +87,19 @@ async def by_name(tx: Tx, name: str) -> Bucket | None:
 
 
 async def insert(
-    tx: Tx, name: str, owner: str, account: str, region: str, created_ms: int, ownership: str, access: str = ""
+    tx: Tx,
+    name: str,
+    owner: str,
+    account: str,
+    region: str,
+    created_ms: int,
+    ownership: str,
+    access: str = "",
+    *,
+    lock: str = "",
+    encryption: str = "",
 ) -> None:
-    """The caller has seen in this transaction that the name is free."""
+    """The caller has seen in this transaction that the name is free. With a `lock` the bucket is versioned."""
     await tx.run(
         _insert,
         {
@@ -88,9 +108,12 @@ async def insert(
             "account": account,
             "region": region,
             "created_ms": created_ms,
-            "versioning": "",
+            "versioning": "Enabled" if lock else "",
             "ownership": ownership,
             "access": access,
+            "lock": lock,
+            "encryption": encryption,
+            "lifecycle": "",
         },
     )
 
@@ -138,6 +161,18 @@ async def set_ownership(tx: Tx, bucket: Bucket, rule: str) -> None:
 
 async def set_access(tx: Tx, bucket: Bucket, document: str) -> None:
     await tx.run(_set_access, {"bucket_id": bucket.id, "document": document})
+
+
+async def set_lock(tx: Tx, bucket: Bucket, document: str) -> None:
+    await tx.run(_set_lock, {"bucket_id": bucket.id, "document": document})
+
+
+async def set_encryption(tx: Tx, bucket: Bucket, document: str) -> None:
+    await tx.run(_set_encryption, {"bucket_id": bucket.id, "document": document})
+
+
+async def set_lifecycle(tx: Tx, bucket: Bucket, document: str) -> None:
+    await tx.run(_set_lifecycle, {"bucket_id": bucket.id, "document": document})
 
 
 async def setting(tx: Tx, bucket: Bucket, name: str) -> str | None:

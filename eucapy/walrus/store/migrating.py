@@ -8,7 +8,7 @@ from eucapy.migrating import NewerSchema
 
 __all__ = ["HEAD", "NewerSchema", "upgrade"]
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in `migrations/versions`; a test holds the two together."""
 
 

@@ -65,6 +65,8 @@ class Version(msgspec.Struct, frozen=True):
     details: str
     tags: str | None
     acl: str | None
+    lock: str | None = None
+    sse: str | None = None
 
 
 def version_of(row: Row) -> Version:
@@ -89,6 +91,8 @@ class New(msgspec.Struct, frozen=True):
     storage_class: str | None = None
     tags: str | None = None
     acl: str | None = None
+    lock: str | None = None
+    sse: str | None = None
 
 
 class Removed(msgspec.Struct, frozen=True):
@@ -141,6 +145,7 @@ _this = sa.and_(
 _delete = sa.delete(versions).where(_this)
 _move = sa.update(versions).where(_this).values(current=sa.bindparam("becomes"))
 _set_tags = sa.update(versions).where(_this).values(tags=sa.bindparam("document"))
+_set_lock = sa.update(versions).where(_this).values(lock=sa.bindparam("document"))
 _set_acl = sa.update(versions).where(_this).values(acl=sa.bindparam("document"))
 
 
@@ -242,6 +247,8 @@ async def replace(tx: Tx, bucket: Bucket, replaced: Version | None, new: New, ch
         details=new.details,
         tags=new.tags,
         acl=new.acl,
+        lock=new.lock,
+        sse=new.sse,
     )
     await _write(tx, bucket, version)
     return version
@@ -294,6 +301,10 @@ async def remove_version(tx: Tx, bucket: Bucket, key: bytes, version_id: str, ch
 
 async def set_tags(tx: Tx, bucket: Bucket, version: Version, document: str | None) -> None:
     await tx.run(_set_tags, _address(bucket, version) | {"document": document})
+
+
+async def set_lock(tx: Tx, bucket: Bucket, version: Version, document: str | None) -> None:
+    await tx.run(_set_lock, _address(bucket, version) | {"document": document})
 
 
 async def set_acl(tx: Tx, bucket: Bucket, version: Version, document: str | None) -> None:

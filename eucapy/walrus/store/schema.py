@@ -43,6 +43,9 @@ buckets = sa.Table(
         "ownership", sa.Text, nullable=False
     ),  # BucketOwnerEnforced, BucketOwnerPreferred, ObjectWriter, "": none
     sa.Column("access", sa.Text, nullable=False, server_default=""),  # JSON of walrus/access.py; "": its default
+    sa.Column("lock", sa.Text, nullable=False, server_default=""),  # JSON of walrus/locks.py; "": no object lock
+    sa.Column("encryption", sa.Text, nullable=False, server_default=""),  # JSON of walrus/encryption.py; "": none
+    sa.Column("lifecycle", sa.Text, nullable=False, server_default=""),  # JSON of walrus/lifecycle.py; "": no rules
 )
 
 bucket_settings = sa.Table(
@@ -74,6 +77,8 @@ versions = sa.Table(
     sa.Column("details", sa.Text, nullable=False),  # JSON of headers and user metadata
     sa.Column("tags", sa.Text),  # JSON; NULL: none
     sa.Column("acl", sa.Text),  # NULL: private
+    sa.Column("lock", sa.Text),  # JSON of walrus/locks.py; NULL: never locked
+    sa.Column("sse", sa.Text),  # JSON of walrus/encryption.py; NULL: the bytes are as they came
     sqlite_with_rowid=False,
 )
 sa.Index(
@@ -98,6 +103,8 @@ uploads = sa.Table(
     sa.Column("details", sa.Text, nullable=False),
     sa.Column("tags", sa.Text),
     sa.Column("acl", sa.Text),
+    sa.Column("lock", sa.Text),
+    sa.Column("sse", sa.Text),
     sqlite_with_rowid=False,
 )
 

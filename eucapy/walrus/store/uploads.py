@@ -18,7 +18,7 @@ from eucapy.walrus.store.schema import parts, uploads
 
 
 class Upload(msgspec.Struct, frozen=True):
-    """An open upload. `details`, `tags`, `acl` are those of the object to be."""
+    """An open upload. `details`, `tags`, `acl`, `lock`, `sse` are those of the object to be."""
 
     key: bytes
     id: str
@@ -31,6 +31,8 @@ class Upload(msgspec.Struct, frozen=True):
     details: str
     tags: str | None
     acl: str | None
+    lock: str | None = None
+    sse: str | None = None
 
 
 class Part(msgspec.Struct, frozen=True):
