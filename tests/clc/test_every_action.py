@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 from botocore import xform_name
-from botocore.exceptions import ClientError
 
 from eucapy import ids
 from eucapy.clc.ec2 import load
+from tests.clc.asking import answer
 from tests.clc.launching import image, launch
 from tests.harness.cloud import Cloud
 
@@ -242,16 +242,6 @@ def named(action: str) -> list[tuple[str, str]]:
     """(name, prefix) of each id that the action is called with."""
     names = dict.fromkeys(_PLACE.findall(json.dumps(PARAMETERS.get(action, {}), default=str)))
     return [(name, name.rstrip("0123456789")) for name in names if name != "secondary"]
-
-
-def answer(client: Any, action: str, parameters: Parameters) -> tuple[int, str, str]:
-    """(HTTP status, code, message); the code is "" for a success."""
-    try:
-        done = getattr(client, xform_name(action))(**parameters)
-    except ClientError as error:
-        refused = error.response
-        return refused["ResponseMetadata"]["HTTPStatusCode"], refused["Error"]["Code"], refused["Error"]["Message"]
-    return done["ResponseMetadata"]["HTTPStatusCode"], "", ""
 
 
 def members(world: World, action: str) -> tuple[set[str], set[str]]:

@@ -6,6 +6,7 @@ is named anywhere does not exist, with EC2's code for its kind.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -13,18 +14,31 @@ from typing import Any, NoReturn
 from eucapy.clc.context import Call
 from eucapy.clc.ec2 import paging
 from eucapy.clc.ec2.service import ec2
+from eucapy.clc.store import filters
 from eucapy.errors import ApiError
+
+_UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 @dataclass(frozen=True)
 class Absent:
-    """A kind: its Describe action, the members of the ids and of the result, and the NotFound error."""
+    """A kind: its Describe action, the members of the ids and of the result, the form of its ids, the errors, its filters."""
 
     action: str
     member: str
     result: str
+    prefix: str
+    malformed: str
     code: str
     message: str
+    filters: str = ""
+    """The names, apart from tags."""
+    tagged: bool = True
+    longest_page: int = 1000
+    shorter_pages_than_asked: bool = False
+    """A MaxResults past the longest page is cut to it, where other kinds refuse it."""
+    never_together: bool = False
+    """Ids and MaxResults exclude each other."""
 
 
 _KINDS = (
@@ -32,27 +46,41 @@ _KINDS = (
         "DescribeNatGateways",
         "NatGatewayIds",
         "NatGateways",
+        "nat",
+        "NatGatewayMalformed",
         "NatGatewayNotFound",
         "The Nat Gateway {id} was not found",
+        "nat-gateway-id state subnet-id vpc-id",
     ),
     Absent(
         "DescribeVpcPeeringConnections",
         "VpcPeeringConnectionIds",
         "VpcPeeringConnections",
+        "pcx",
+        "InvalidVpcPeeringConnectionId.Malformed",
         "InvalidVpcPeeringConnectionID.NotFound",
         "The vpcPeeringConnection ID '{id}' does not exist",
+        "accepter-vpc-info.cidr-block accepter-vpc-info.owner-id accepter-vpc-info.vpc-id expiration-time "
+        "requester-vpc-info.cidr-block requester-vpc-info.owner-id requester-vpc-info.vpc-id status-code "
+        "status-message vpc-peering-connection-id",
     ),
     Absent(
         "DescribeVpcEndpoints",
         "VpcEndpointIds",
         "VpcEndpoints",
+        "vpce",
+        "InvalidVpcEndpointId.Malformed",
         "InvalidVpcEndpointId.NotFound",
         "The Vpc Endpoint Id '{id}' does not exist",
+        "ip-address-type service-name service-region vpc-id vpc-endpoint-id vpc-endpoint-state vpc-endpoint-type",
+        shorter_pages_than_asked=True,
     ),
     Absent(
         "DescribeEgressOnlyInternetGateways",
         "EgressOnlyInternetGatewayIds",
         "EgressOnlyInternetGateways",
+        "eigw",
+        "InvalidEgressOnlyInternetGatewayId.Malformed",
         "InvalidGatewayID.NotFound",
         "The eigw ID '{id}' does not exist",
     ),
@@ -60,86 +88,151 @@ _KINDS = (
         "DescribeManagedPrefixLists",
         "PrefixListIds",
         "PrefixLists",
+        "pl",
+        "InvalidPrefixListId.Malformed",
         "InvalidPrefixListID.NotFound",
         "The prefix list ID '{id}' does not exist",
+        "owner-id prefix-list-id prefix-list-name",
+        tagged=False,
     ),
     Absent(
         "DescribePrefixLists",
         "PrefixListIds",
         "PrefixLists",
-        "InvalidPrefixListId.NotFound",
+        "pl",
+        "InvalidPrefixListId.Malformed",
+        "InvalidPrefixListID.NotFound",
         "The prefix list ID '{id}' does not exist",
+        "prefix-list-id prefix-list-name",
+        tagged=False,
     ),
     Absent(
         "DescribeVpnGateways",
         "VpnGatewayIds",
         "VpnGateways",
+        "vgw",
+        "InvalidVpnGatewayID.Malformed",
         "InvalidVpnGatewayID.NotFound",
         "The vpnGateway ID '{id}' does not exist",
+        "amazon-side-asn attachment.state attachment.vpc-id availability-zone state type vpn-gateway-id",
     ),
     Absent(
         "DescribeVpnConnections",
         "VpnConnectionIds",
         "VpnConnections",
+        "vpn",
+        "InvalidVpnConnectionID",
         "InvalidVpnConnectionID.NotFound",
         "The vpnConnection ID '{id}' does not exist",
+        "customer-gateway-configuration customer-gateway-id state option.static-routes-only "
+        "route.destination-cidr-block bgp-asn type vpn-connection-id vpn-gateway-id transit-gateway-id",
     ),
     Absent(
         "DescribeCustomerGateways",
         "CustomerGatewayIds",
         "CustomerGateways",
+        "cgw",
+        "InvalidCustomerGatewayId.Malformed",
         "InvalidCustomerGatewayID.NotFound",
         "The customerGateway ID '{id}' does not exist",
+        "bgp-asn customer-gateway-id ip-address state type",
     ),
     Absent(
         "DescribeTransitGateways",
         "TransitGatewayIds",
         "TransitGateways",
+        "tgw",
+        "InvalidTransitGatewayID.Malformed",
         "InvalidTransitGatewayID.NotFound",
         "Transit Gateway {id} was deleted or does not exist.",
+        "options.propagation-default-route-table-id options.amazon-side-asn "
+        "options.association-default-route-table-id options.auto-accept-shared-attachments "
+        "options.default-route-table-association options.default-route-table-propagation options.dns-support "
+        "options.vpn-ecmp-support owner-id state transit-gateway-id",
     ),
     Absent(
         "DescribeTransitGatewayVpcAttachments",
         "TransitGatewayAttachmentIds",
         "TransitGatewayVpcAttachments",
+        "tgw-attach",
+        "InvalidTransitGatewayAttachmentID.Malformed",
         "InvalidTransitGatewayAttachmentID.NotFound",
         "Transit Gateway Attachment {id} was deleted or does not exist.",
+        "state transit-gateway-attachment-id transit-gateway-id vpc-id",
+        tagged=False,
     ),
     Absent(
         "DescribeCarrierGateways",
         "CarrierGatewayIds",
         "CarrierGateways",
+        "cagw",
+        "InvalidCarrierGatewayID.Malformed",
         "InvalidCarrierGatewayID.NotFound",
         "The carrierGateway ID '{id}' does not exist",
+        "carrier-gateway-id state owner-id vpc-id",
     ),
     Absent(
         "DescribeLocalGateways",
         "LocalGatewayIds",
         "LocalGateways",
+        "lgw",
+        "InvalidLocalGatewayID.Malformed",
         "InvalidLocalGatewayID.NotFound",
         "The localGateway ID '{id}' does not exist",
+        "local-gateway-id outpost-arn owner-id state",
+        tagged=False,
     ),
     Absent(
         "DescribeFlowLogs",
         "FlowLogIds",
         "FlowLogs",
+        "fl",
+        "InvalidParameterValue",
         "InvalidFlowLogId.NotFound",
         "These flow log ids in the input list are not found: [TotalCount: 1] {id}",
+        "deliver-log-status log-destination-type flow-log-id log-group-name resource-id traffic-type",
     ),
-    Absent("DescribeHosts", "HostIds", "Hosts", "InvalidHostID.NotFound", "The host ID '{id}' does not exist"),
+    Absent(
+        "DescribeHosts",
+        "HostIds",
+        "Hosts",
+        "h",
+        "InvalidHostID.Malformed",
+        "InvalidHostID.NotFound",
+        "The host ID '{id}' does not exist",
+        "auto-placement availability-zone client-token host-reservation-id instance-type state",
+        longest_page=500,
+        never_together=True,
+    ),
     Absent(
         "DescribeReservedInstances",
         "ReservedInstancesIds",
         "ReservedInstances",
+        "",
+        "InvalidReservedInstancesId",
         "InvalidReservedInstancesId",
         "The Reserved Instances ID '{id}' does not exist",
+        "availability-zone availability-zone-id duration end fixed-price instance-type scope "
+        "product-description reserved-instances-id start state usage-price",
     ),
     Absent(
         "DescribeSpotInstanceRequests",
         "SpotInstanceRequestIds",
         "SpotInstanceRequests",
+        "sir",
+        "InvalidSpotInstanceRequestID.Malformed",
         "InvalidSpotInstanceRequestID.NotFound",
         "The spot instance request ID '{id}' does not exist",
+        "availability-zone-group create-time fault-code fault-message instance-id launch-group "
+        "launch.block-device-mapping.delete-on-termination launch.block-device-mapping.device-name "
+        "launch.block-device-mapping.snapshot-id launch.block-device-mapping.volume-size "
+        "launch.block-device-mapping.volume-type launch.group-id launch.group-name launch.image-id "
+        "launch.instance-type launch.kernel-id launch.key-name launch.monitoring-enabled launch.ramdisk-id "
+        "launched-availability-zone launched-availability-zone-id network-interface.addresses.primary "
+        "network-interface.delete-on-termination network-interface.description network-interface.device-index "
+        "network-interface.group-id network-interface.network-interface-id "
+        "network-interface.private-ip-address network-interface.subnet-id product-description "
+        "spot-instance-request-id spot-price state status-code status-message type valid-from valid-until",
     ),
 )
 
@@ -164,19 +257,35 @@ _BY_PARAMETER = {
 def refuse_absent(parameter: str, value: str) -> NoReturn:
     """Raise the NotFound error for what `parameter` names."""
     code, message = _BY_PARAMETER[parameter]
-    raise _not_found(code, message, value)
+    raise _error(code, message.format(id=value))
 
 
-def _not_found(code: str, message: str, value: str) -> ApiError:
-    made: type[ApiError] = type("NotFound", (ApiError,), {"code": code})
-    return made(message.format(id=value))
+def _error(code: str, message: str) -> ApiError:
+    made: type[ApiError] = type("Absence", (ApiError,), {"code": code})
+    return made(message)
 
 
 def _describe(kind: Absent) -> Callable[[Call, Mapping[str, Any]], Awaitable[dict[str, Any]]]:
+    names = dict.fromkeys(kind.filters.split(), filters.never)
+    if kind.tagged:
+        names["tag-key"] = filters.never
+    form = re.compile(f"{kind.prefix}-(?:[0-9a-f]{{8}}|[0-9a-f]{{17}})" if kind.prefix else _UUID)
+    shortest = {"DescribeManagedPrefixLists": 1}.get(kind.action, 5)
+
     async def describe(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-        for value in p.get(kind.member) or ():
-            raise _not_found(kind.code, kind.message, value)
-        paging.position(call, p.get("NextToken") or "")
+        if kind.shorter_pages_than_asked and (p.get("MaxResults") or 0) > kind.longest_page:
+            p = {**p, "MaxResults": kind.longest_page}
+        never_with = kind.member if kind.never_together else None
+        _, token = paging.bounds(p, never_with, low=shortest, high=kind.longest_page)
+        wanted = p.get(kind.member) or ()
+        for value in wanted:
+            if not form.fullmatch(value):
+                raise _error(kind.malformed, f'Invalid id: "{value}"')
+        tags = (lambda _key: filters.never) if kind.tagged else None
+        filters.where(names, p.get("Filters") or p.get("Filter"), tags=tags)
+        paging.position(call, token)
+        for value in wanted:
+            raise _error(kind.code, kind.message.format(id=value))
         return {kind.result: []}
 
     return describe

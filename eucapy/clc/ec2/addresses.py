@@ -159,10 +159,11 @@ async def describe_addresses(call: Call, p: Mapping[str, Any]) -> dict[str, Any]
 @ec2.action("DescribeAddressesAttribute")
 async def describe_addresses_attribute(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     """The addresses that have a reverse DNS name of the account's own: nobody can set one, so the set is empty."""
+    _, token = paging.bounds(p, low=1)
     for allocation_id in p.get("AllocationIds") or ():
         if await addresses.by_id(call.tx, call.account, ids.check("eipalloc", allocation_id)) is None:
             raise ids.missing("eipalloc", [allocation_id])
-    paging.bounds(p)
+    paging.position(call, token)
     return {"Addresses": []}
 
 

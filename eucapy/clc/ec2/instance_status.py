@@ -16,6 +16,7 @@ from eucapy.clc.ec2 import instance_views, paging
 from eucapy.clc.ec2.instances import must_exist, required
 from eucapy.clc.ec2.regions import zone_id
 from eucapy.clc.ec2.service import ec2
+from eucapy.clc.ec2.zones import zone_id_filter
 from eucapy.clc.store import filters, hosts, instances, vms
 from eucapy.clc.store.filters import never, pattern
 from eucapy.clc.store.tags import tag_filter, tag_filters
@@ -31,6 +32,7 @@ _CODES = {str(state.code): name for name, state in life.INSTANCE.states.items()}
 
 FILTERS: dict[str, filters.Filter] = {
     "availability-zone": filters.text(instances.table.c.zone),
+    "application-status.status": never,
     "attached-ebs-status.status": never,
     "event.code": never,
     "event.description": never,
@@ -50,6 +52,7 @@ _OBSERVED = {
     "system-status.reachability": ("SystemStatus", True),
     "system-status.status": ("SystemStatus", False),
 }
+_CHECKED_LATER = dict.fromkeys(_OBSERVED, filters.always)
 
 
 @ec2.action("DescribeInstanceStatus")
@@ -60,8 +63,8 @@ async def describe_instance_status(call: Call, p: Mapping[str, Any]) -> dict[str
     limit, token = paging.bounds(p, "InstanceIds")
     given = p.get("Filters") or ()
     observed = [entry for entry in given if entry.get("Name") in _OBSERVED]
-    stored = [entry for entry in given if entry.get("Name") not in _OBSERVED]
-    conditions = filters.where(FILTERS, stored, tags=tag_filter(table.c.id))
+    declared = {**FILTERS, **_CHECKED_LATER, "availability-zone-id": zone_id_filter(call, table.c.zone)}
+    conditions = filters.where(declared, given, tags=tag_filter(table.c.id))
     if not p.get("IncludeAllInstances"):
         conditions.append(table.c.state == life.RUNNING)
     if wanted:

@@ -14,7 +14,7 @@ from eucapy.clc.ec2 import regions
 from eucapy.clc.ec2.errors import InvalidInstanceType, InvalidParameterValue
 from eucapy.clc.ec2.service import ec2
 from eucapy.clc.instance_types import InstanceType
-from eucapy.clc.store.filters import InvalidFilter, pattern
+from eucapy.clc.store.filters import demanded, pattern
 
 MOST = 100
 
@@ -35,7 +35,8 @@ _FILTERS = frozenset(
         "network-info.efa-supported", "network-info.ena-support", "network-info.encryption-in-transit-supported",
         "network-info.ipv4-addresses-per-interface", "network-info.ipv6-addresses-per-interface",
         "network-info.ipv6-supported", "network-info.maximum-network-cards", "network-info.maximum-network-interfaces",
-        "network-info.network-performance", "nitro-enclaves-support", "nitro-tpm-info", "nitro-tpm-support",
+        "network-info.flexible-ena-queues-support", "network-info.network-performance", "nitro-enclaves-support",
+        "nitro-tpm-info.supported-versions", "nitro-tpm-support",
         "processor-info.supported-architecture", "processor-info.supported-features",
         "processor-info.sustained-clock-speed-in-ghz", "reboot-migration-support", "supported-boot-mode",
         "supported-root-device-type", "supported-usage-class", "supported-virtualization-type",
@@ -62,10 +63,7 @@ async def describe_instance_types(call: Call, p: Mapping[str, Any]) -> dict[str,
     if unknown:
         raise InvalidInstanceType(f"The following supplied instance types do not exist: [{', '.join(unknown)}]")
     shown = [view(kind) for kind in call.types.values() if not wanted or kind.name in wanted]
-    for entry in p.get("Filters") or ():
-        name, values = entry.get("Name") or "", entry.get("Values") or ()
-        if name not in _FILTERS:
-            raise InvalidFilter(f"The filter '{name}' is invalid")
+    for name, values in demanded(p.get("Filters"), lambda name: name if name in _FILTERS else None):
         shown = [one for one in shown if _matches(one, name, values)]
     return _paged(call, p, "InstanceTypes", sorted(shown, key=lambda one: str(one["InstanceType"])), "InstanceType")
 
@@ -87,11 +85,8 @@ async def describe_instance_type_offerings(call: Call, p: Mapping[str, Any]) -> 
         for place in places
         for name in sorted(call.types)
     ]
-    for entry in p.get("Filters") or ():
-        member = {"location": "Location", "instance-type": "InstanceType"}.get(entry.get("Name") or "")
-        if member is None:
-            raise InvalidFilter(f"The filter '{entry.get('Name')}' is invalid")
-        patterns = [pattern(value) for value in entry.get("Values") or ()]
+    for member, values in demanded(p.get("Filters"), {"location": "Location", "instance-type": "InstanceType"}.get):
+        patterns = [pattern(value) for value in values]
         shown = [one for one in shown if any(p.fullmatch(one[member]) for p in patterns)]
     return _paged(call, p, "InstanceTypeOfferings", shown, None)
 

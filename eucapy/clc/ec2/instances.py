@@ -22,6 +22,7 @@ from eucapy.clc.ec2.errors import (
     UnsupportedHibernationConfiguration,
 )
 from eucapy.clc.ec2.service import ec2
+from eucapy.clc.ec2.zones import zone_id_filter
 from eucapy.clc.store import addresses, filters, instances
 from eucapy.clc.store.advance import advance
 from eucapy.clc.store.instance_filters import FILTERS
@@ -36,7 +37,8 @@ async def describe_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]
     """Pages of 1,000 at most, also when no size is asked for."""
     wanted = p.get("InstanceIds") or []
     limit, token = paging.bounds(p, "InstanceIds")
-    conditions = filters.where(FILTERS, p.get("Filters"), tags=tag_filter(instances.table.c.id))
+    declared = {**FILTERS, "availability-zone-id": zone_id_filter(call, instances.table.c.zone)}
+    conditions = filters.where(declared, p.get("Filters"), tags=tag_filter(instances.table.c.id))
     if wanted:
         conditions.append(instances.table.c.id.in_([ids.check("i", value) for value in wanted]))
     conditions += await rare(call.tx, instances.table.c.id, p.get("Filters") or ())

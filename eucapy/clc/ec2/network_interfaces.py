@@ -109,6 +109,7 @@ async def describe_network_interfaces(call: Call, p: Mapping[str, Any]) -> dict[
         id_column=table.c.id,
         prefix="eni",
         member="NetworkInterfaceIds",
+        never_together=True,
     )
     return {"NetworkInterfaces": await views(call, rows), **more}
 

@@ -17,7 +17,8 @@ from eucapy.clc.store.tags import tag_filter
 from eucapy.database import Row, Tx
 
 T = TypeVar("T")
-MOST = 1000
+LEAST, MOST = 5, 1000
+"""Of MaxResults."""
 
 
 class Page(Protocol):
@@ -38,14 +39,16 @@ async def described(
     prefix: str,
     member: str,
     extra: Sequence[filters.Condition] = (),
+    never_together: bool = False,
 ) -> tuple[list[Row], dict[str, str]]:
     """The rows that the request asks for, and what to add to the answer for the next page.
 
     `member` holds the wanted ids; one that does not exist is the kind's NotFound error, whatever the filters say.
+    `never_together`: EC2 does not take ids and MaxResults in one request.
     """
     wanted = [ids.check(prefix, value) for value in dict.fromkeys(p.get(member) or ())]
     conditions = [*filters.where(declared, p.get("Filters"), tags=tag_filter(id_column)), *extra]
-    limit, token = bounds(p)
+    limit, token = bounds(p, member if never_together else None)
     if wanted:
         conditions.append(id_column.in_(wanted))
     rows = await page(call.tx, call.account, conditions, position(call, token), one_more(limit))
@@ -58,10 +61,12 @@ async def described(
     return rows, {"NextToken": call.token(rows[-1].id)} if more else {}
 
 
-def bounds(p: Mapping[str, Any], never_with: str | None = None) -> tuple[int | None, str]:
+def bounds(
+    p: Mapping[str, Any], never_with: str | None = None, *, low: int = LEAST, high: int = MOST
+) -> tuple[int | None, str]:
     """(how many to show, or None for all; the token, or ""). `never_with` names the member of ids that EC2 does not take
-    together with MaxResults."""
-    limit, token = max_results(dict(p), never_with=never_with), p.get("NextToken") or ""
+    together with MaxResults; `low` and `high` are its bounds where they are others than of most operations."""
+    limit, token = max_results(dict(p), low=low, high=high, never_with=never_with), p.get("NextToken") or ""
     return MOST if limit is None and token else limit, token
 
 

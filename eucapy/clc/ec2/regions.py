@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from eucapy.clc.context import Call
 from eucapy.clc.ec2.errors import InvalidParameterValue, InvalidZoneNotFound
 from eucapy.clc.ec2.service import ec2
-from eucapy.clc.store.filters import InvalidFilter
+from eucapy.clc.store.filters import demanded, pattern
 
 _REGION_FILTERS = {"endpoint": "Endpoint", "opt-in-status": "OptInStatus", "region-name": "RegionName"}
 _ZONE_FILTERS = {
+    "group-long-name": "GroupLongName",
     "group-name": "GroupName",
     "message": "Message",
     "opt-in-status": "OptInStatus",
@@ -93,10 +93,7 @@ def _filtered(
 ) -> list[Mapping[str, Any]]:
     """The entries that meet every filter. Zones and regions are configuration, not rows."""
     kept = list(entries)
-    for entry in filters or ():
-        member = names.get(entry.get("Name") or "")
-        if member is None:
-            raise InvalidFilter(f"The filter '{entry.get('Name')}' is invalid")
-        patterns = entry.get("Values") or []
-        kept = [zone for zone in kept if any(fnmatchcase(str(zone.get(member, "")), pattern) for pattern in patterns)]
+    for member, values in demanded(filters, names.get):
+        patterns = [pattern(value) for value in values]
+        kept = [one for one in kept if any(wanted.fullmatch(str(one.get(member, ""))) for wanted in patterns)]
     return kept

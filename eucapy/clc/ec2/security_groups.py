@@ -155,8 +155,10 @@ async def describe_security_group_references(call: Call, p: Mapping[str, Any]) -
 async def describe_stale_security_groups(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     """Groups with rules about a deleted group of a peered VPC: none, since there are no peerings."""
     vpc_id = ids.check("vpc", p["VpcId"])
+    _, token = paging.bounds(p, high=255)
     if await vpcs.by_id(call.tx, call.account, vpc_id) is None:
         raise ids.missing("vpc", [vpc_id])
+    paging.position(call, token)
     return {"StaleSecurityGroupSet": []}
 
 

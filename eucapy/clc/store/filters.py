@@ -9,13 +9,14 @@ reference, "Filtering your resources".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from eucapy.errors import ApiError
 
+T = TypeVar("T")
 Condition = sa.ColumnElement[bool]
 Filter = Callable[[Sequence[str]], Condition]
 
@@ -84,6 +85,11 @@ def never(values: Sequence[str]) -> Condition:
     return sa.false()
 
 
+def always(values: Sequence[str]) -> Condition:
+    """A filter that is not the database's to judge: the answer is looked at later."""
+    return sa.true()
+
+
 def timestamp(column: sa.ColumnElement[Any]) -> Filter:
     """Seconds in the column, `2026-01-31T12:00:00.000Z` in the filter; wildcards allowed (`2026-01-*`)."""
     from eucapy.clc.store import moments
@@ -113,25 +119,35 @@ def where(
     tags: Callable[[str], Filter] | None = None,
 ) -> list[Condition]:
     """The conditions of a request's `Filters`. `tags` builds the filter of `tag:<key>` where the resource has tags."""
-    conditions: list[Condition] = []
+
+    def known(name: str) -> Filter | None:
+        if tags is not None and name.startswith("tag:"):
+            return declared.get(name) or tags(name[4:])
+        return declared.get(name)
+
+    return [build(values) for build, values in demanded(filters, known)]
+
+
+def demanded(
+    filters: Iterable[Mapping[str, Any]] | None, known: Callable[[str], T | None]
+) -> Iterator[tuple[T, list[str]]]:
+    """What `known` has for the name of each filter of a request, and the filter's values; for answers that are not rows
+    too. Raises InvalidFilter for a name that is not known (None) and a filter without values, FilterLimitExceeded."""
     count = 0
     for entry in filters or ():
         name = entry.get("Name") or ""
         values = [str(value) for value in entry.get("Values") or ()]
         if not name:
             raise InvalidFilter("The filter name must not be empty.")
-        build = declared.get(name)
-        if build is None and tags is not None and name.startswith("tag:"):
-            build = tags(name[4:])
-        if build is None:
+        found = known(name)
+        if found is None:
             raise InvalidFilter(f"The filter '{name}' is invalid")
         if not values:
             raise InvalidFilter(f"The filter '{name}' must have at least one value")
         count += len(values)
         if count > MOST_VALUES:
             raise FilterLimitExceeded
-        conditions.append(build(values))
-    return conditions
+        yield found, values
 
 
 def has_wildcard(value: str) -> bool:

@@ -246,6 +246,16 @@ def _device(build: filters.Filter) -> filters.Filter:
     )
 
 
+_OF_NONE = (
+    *(f"image-watermark.source-image-{what}" for what in ("creation-time", "id", "region")),
+    *(f"image-watermark.watermark-{what}" for what in ("creation-time", "key")),
+    *(f"instance-type-specification.{what}-instance-type" for what in ("supported", "unsupported")),
+    *(f"scan-result.{level}-fix-available-since" for level in ("critical", "high", "informational", "low", "medium")),
+    *(f"scan-result.{what}" for what in ("finding-scan-date", "highest-finding-severity-label")),
+    "public-ssm-parameter-name",
+)
+"""Documented filters on what no image here has: watermarks, scan results, SSM parameters."""
+
 FILTERS: dict[str, filters.Filter] = {
     "architecture": filters.text(table.c.architecture),
     "block-device-mapping.delete-on-termination": _device(filters.boolean(devices.c.delete_on_termination)),
@@ -254,10 +264,13 @@ FILTERS: dict[str, filters.Filter] = {
     "block-device-mapping.snapshot-id": _device(filters.text(devices.c.snapshot_id)),
     "block-device-mapping.volume-size": _device(filters.number(devices.c.size_gib)),
     "block-device-mapping.volume-type": _device(filters.text(devices.c.volume_type)),
+    "boot-mode": filters.text(table.c.boot_mode),
     "creation-date": filters.timestamp(table.c.created_at),
     "description": filters.text(table.c.description),
     "ena-support": filters.boolean(table.c.ena),
+    "free-tier-eligible": filters.constant("false"),
     "hypervisor": filters.constant("xen"),
+    "image-allowed": filters.constant("true"),
     "image-id": filters.text(table.c.id),
     "image-type": filters.constant("machine"),
     "is-public": filters.boolean(table.c.public),
@@ -282,4 +295,5 @@ FILTERS: dict[str, filters.Filter] = {
     "tpm-support": filters.text(table.c.tpm),
     "virtualization-type": filters.text(table.c.virtualization),
     **tag_filters(table.c.id),
+    **dict.fromkeys(_OF_NONE, filters.never),
 }

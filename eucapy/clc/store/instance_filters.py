@@ -156,6 +156,7 @@ FILTERS: dict[str, Filter] = {
     "metadata-options.http-protocol-ipv6": _flag(table.c.metadata_ipv6, "enabled", "disabled"),
     "metadata-options.http-put-response-hop-limit": number(table.c.metadata_hops),
     "metadata-options.http-tokens": text(table.c.metadata_tokens),
+    "metadata-options.state": constant("applied"),
     "metadata-options.instance-metadata-tags": _flag(table.c.metadata_tags, "enabled", "disabled"),
     "monitoring-state": _flag(table.c.monitoring, "enabled", "disabled"),
     "network-interface.addresses.association.allocation-id": _public(

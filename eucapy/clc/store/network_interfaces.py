@@ -137,6 +137,8 @@ FILTERS: dict[str, filters.Filter] = {
     "interface-type": filters.constant("interface"),
     "ipv6-addresses.ipv6-address": filters.never,
     "mac-address": filters.text(network_interfaces.c.mac),
+    "operator.managed": filters.constant("false"),
+    "operator.principal": filters.never,
     "owner-id": filters.text(network_interfaces.c.account),
     "private-dns-name": lambda values: filters.matches(
         sa.literal("ip-") + sa.func.replace(network_interfaces.c.private_ip, ".", "-"),

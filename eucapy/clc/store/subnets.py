@@ -51,6 +51,7 @@ FILTERS: dict[str, filters.Filter] = {
     "map-public-ip-on-launch": filters.boolean(subnets.c.map_public_ip),
     "map-customer-owned-ip-on-launch": filters.constant("false"),
     "enable-dns64": filters.constant("false"),
+    "enable-lni-at-device-index": filters.never,
     "ipv6-native": filters.constant("false"),
     "ipv6-cidr-block-association.ipv6-cidr-block": filters.never,
     "ipv6-cidr-block-association.association-id": filters.never,
