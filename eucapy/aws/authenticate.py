@@ -108,10 +108,10 @@ class Authenticator:
         credential = await self.credential(signature.access_key_id, signature.token, incoming.now)
         sigv2.check_time(signature, incoming.now)
         if signature.scheme == "query":
-            text = sigv2.query_text(incoming, route.form)
+            texts = [sigv2.query_text(incoming, route.form)]
         else:
-            text = sigv2.s3_text(incoming, signature, claim.bucket)
-        sigv2.verify(signature, credential.secret, text)
+            texts = sigv2.s3_texts(incoming, signature, claim.bucket)
+        sigv2.verify(signature, credential.secret, *texts)
         return identity(credential, "v2-query" if signature.scheme == "s3-query" else "v2-header")
 
     def _check_scope(self, signature: sigv4.Signature, route: Route, s3: bool) -> None:

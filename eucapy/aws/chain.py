@@ -17,7 +17,7 @@ import base64
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -75,6 +75,22 @@ class AuditRecord(msgspec.Struct, frozen=True):
     params: dict[str, Any] | None
 
 
+class Exchange(msgspec.Struct, frozen=True):
+    """A request and the answer that it is about to get; `route` and `request` are None where it did not get so far."""
+
+    claim: Claim
+    route: Route | None
+    request: Request | None
+    identity: Identity
+    incoming: Incoming
+    outgoing: Outgoing
+    error: ApiError | None
+
+
+Finish = Callable[[Exchange], Awaitable[Outgoing]]
+"""Has the last word about an answer, an error too (cross-origin headers, access logs). Must not raise."""
+
+
 class Environment(Protocol):
     """What the chain needs of the program that it runs in."""
 
@@ -99,10 +115,17 @@ class Chain:
     """Answers requests for the services of a Router."""
 
     def __init__(
-        self, router: Router, environment: Environment, *, region: str, clock: Callable[[], float] = time.time
+        self,
+        router: Router,
+        environment: Environment,
+        *,
+        region: str,
+        clock: Callable[[], float] = time.time,
+        finish: Finish | None = None,
     ) -> None:
         self.router, self.region, self.clock = router, region, clock
         self._environment = environment
+        self._finish = finish
         scopes = {scope for service in router.services.values() for scope in (service.model.scope, *service.aliases)}
         self.authenticator = Authenticator(environment.credential, region, scopes | router.foreign)
 
@@ -115,7 +138,8 @@ class Chain:
         try:
             route = self.router.route(claim, incoming)
             handler = route.handler
-            identity, incoming = await self.authenticator.authenticate(incoming, route, claim)
+            if handler is None or not handler.unsigned:
+                identity, incoming = await self.authenticator.authenticate(incoming, route, claim)
             if handler is None:
                 raise route.service.no_such_action(route.action, route.protocol, route.version)
             if identity.anonymous and not handler.anonymous and route.service.family != "s3":
@@ -140,6 +164,9 @@ class Chain:
             protocol, family, service = _tongue(claim, route)
             error = InternalError()
             outgoing = self._refuse(error, protocol, family, service, incoming)
+        if self._finish is not None:
+            exchange = Exchange(claim, route, request, identity, incoming, outgoing, error)
+            outgoing = await self._finish(exchange)
         self._audit(claim, route, request, identity, incoming, outgoing, error)
         return outgoing
 

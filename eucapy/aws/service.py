@@ -37,12 +37,14 @@ _FAMILIES = {"ec2": "ec2", "s3": "s3", "cloudwatch": "query"}
 
 class Handler(msgspec.Struct, frozen=True):
     """A registered function. `unchecked`: top-level members whose enums, ranges and patterns the function checks itself,
-    with a code of its own. `anonymous`: the operation may come unsigned."""
+    with a code of its own. `anonymous`: the operation may come unsigned. `unsigned`: the chain looks for no signature, because
+    there is none (a preflight) or the function knows where it is (a form)."""
 
     name: str
     function: Function
     unchecked: frozenset[str] = frozenset()
     anonymous: bool = False
+    unsigned: bool = False
 
 
 class RawRoute(msgspec.Struct, frozen=True):
@@ -104,12 +106,18 @@ class Service:
         return register
 
     def raw(
-        self, name: str, method: str, matches: Callable[[Incoming, Mapping[str, str]], bool], anonymous: bool = True
+        self,
+        name: str,
+        method: str,
+        matches: Callable[[Incoming, Mapping[str, str]], bool],
+        *,
+        anonymous: bool = True,
+        unsigned: bool = False,
     ) -> Callable[[F], F]:
         """Register a handler for requests that no model describes; asked before the model's operations."""
 
         def register(function: F) -> F:
-            handler = Handler(name, function, anonymous=anonymous)
+            handler = Handler(name, function, anonymous=anonymous, unsigned=unsigned)
             self.raw_routes.append(RawRoute(name, method, matches, handler))
             return function
 

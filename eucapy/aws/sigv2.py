@@ -138,8 +138,19 @@ def query_text(incoming: Incoming, form: Mapping[str, str]) -> str:
     return f"{incoming.method}\n{incoming.host.lower()}\n{incoming.path or '/'}\n{canonical}"
 
 
-def s3_text(incoming: Incoming, signature: Signature, bucket: str | None) -> str:
-    """What S3's client signs. `bucket` is the one of a virtual host, which the path does not hold."""
+def s3_texts(incoming: Incoming, signature: Signature, bucket: str | None) -> list[str]:
+    """What S3's client may sign. `bucket` is the one of a virtual host, which the path does not hold.
+
+    Of a bucket named by the path, boto3 asks for `/bucket` and signs `/bucket/`; others sign what they ask for.
+    """
+    path = incoming.path or "/"
+    texts = [_s3_text(incoming, signature, (f"/{bucket}" if bucket else "") + path)]
+    if bucket is None and len(path) > 1 and path.count("/") == 1:
+        texts.append(_s3_text(incoming, signature, path + "/"))
+    return texts
+
+
+def _s3_text(incoming: Incoming, signature: Signature, resource: str) -> str:
     headers = incoming.headers
     if signature.scheme == "s3-query":
         date = str(int(signature.expires or 0))
@@ -147,7 +158,6 @@ def s3_text(incoming: Incoming, signature: Signature, bucket: str | None) -> str
         date = "" if "x-amz-date" in headers else headers.get("date", "")
     names = sorted({name.lower() for name in headers if name[:6].lower() == "x-amz-"})
     amz = "".join([f"{name}:{header_value(headers, name)}\n" for name in names])
-    resource = (f"/{bucket}" if bucket else "") + (incoming.path or "/")
     parts = []
     for part in incoming.query.split("&"):
         name, has_value, value = part.partition("=")
@@ -165,10 +175,11 @@ def sign(secret: str, text: str, algorithm: str = "HmacSHA1") -> str:
     return base64.b64encode(raw).decode("ascii")
 
 
-def verify(signature: Signature, secret: str, text: str) -> None:
-    """The signature is the secret's over `text`. Raises Refused."""
-    computed = sign(secret, text, signature.algorithm)
-    if not hmac.compare_digest(computed.encode(), signature.signature.encode("utf-8", "surrogateescape")):
+def verify(signature: Signature, secret: str, text: str, *others: str) -> None:
+    """The signature is the secret's over `text`, or over one of the others. Raises Refused."""
+    given = signature.signature.encode("utf-8", "surrogateescape")
+    computed = [sign(secret, each, signature.algorithm).encode() for each in (text, *others)]
+    if not any(hmac.compare_digest(each, given) for each in computed):
         raise Refused(
             "mismatch",
             AWSAccessKeyId=signature.access_key_id,

@@ -23,6 +23,7 @@ from eucapy.walrus.clc_keys import ClcKeys
 from eucapy.walrus.config import Config
 from eucapy.walrus.context import Walrus
 from eucapy.walrus.environment import Environment
+from eucapy.walrus.finishing import Finisher
 from eucapy.walrus.identity import Keys, StaticKeys
 from eucapy.walrus.s3.registry import s3
 from eucapy.walrus.store import engine, migrating
@@ -104,7 +105,8 @@ class App:
         config = self._config
         environment = Environment(walrus, keys, config.access_log)
         router = Router([s3], domains=config.domains)
-        chain = Chain(router, environment, region=config.region, clock=self._clock.time)
+        finisher = Finisher(walrus.db)
+        chain = Chain(router, environment, region=config.region, clock=self._clock.time, finish=finisher.finish)
         runner = web.ServerRunner(Edge(chain).server(read_bufsize=READ_BUFFER_BYTES), shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)

@@ -105,6 +105,15 @@ class VersionedBucketNotEmpty(ApiError):
     message = "The bucket you tried to delete is not empty. You must delete all versions in the bucket."
 
 
+class InvalidBucketState(ApiError):
+    status = 409
+    message = "The request is not valid for the current state of the bucket."
+
+
+class InvalidRetentionPeriod(ApiError):
+    message = "Default retention period must be a positive integer value."
+
+
 class TooManyBuckets(ApiError):
     message = "You have attempted to create more buckets than allowed"
 
@@ -213,6 +222,14 @@ class ForeignOwner(ApiError):
     status = 403
     code = "AccessDenied"
     message = "Access Denied"
+
+
+class BadRequest(ApiError):
+    pass
+
+
+class AccessForbidden(ApiError):
+    status = 403
 
 
 class UnexpectedContent(ApiError):

@@ -8,7 +8,7 @@ import pytest
 
 from eucapy.walrus.s3.buckets import is_valid_name
 from tests.walrus.conftest import Refused
-from tests.walrus.server import OTHER_ACCOUNT, Store
+from tests.walrus.server import OTHER_ACCOUNT, Store, client
 
 
 def test_a_bucket_is_made_listed_headed_and_deleted(s3: Any, bucket: str, refused: Refused) -> None:
@@ -165,7 +165,6 @@ def test_where_acls_are_allowed_public_ones_are_blocked(s3: Any, refused: Refuse
     [
         lambda s3, b: s3.put_object(Bucket=b, Key="k", Body=b"x", ServerSideEncryption="AES256"),
         lambda s3, b: s3.create_multipart_upload(Bucket=b, Key="k", SSEKMSKeyId="x", ServerSideEncryption="aws:kms"),
-        lambda s3, b: s3.create_bucket(Bucket="locked-bucket", ObjectLockEnabledForBucket=True),
     ],
 )
 def test_what_is_not_built_says_so_and_changes_nothing(s3: Any, bucket: str, refused: Refused, call: Any) -> None:
@@ -207,3 +206,11 @@ def test_us_east_1_is_no_constraint(s3: Any, refused: Refused) -> None:
     for constraint in ("us-east-1", "Not A Region"):
         with refused("InvalidLocationConstraint", 400):
             s3.create_bucket(Bucket="constrained", CreateBucketConfiguration={"LocationConstraint": constraint})
+
+
+def test_boto3_may_sign_with_version_2(store: Store, bucket: str) -> None:
+    old = client(store.port, signature_version="s3")
+    old.create_bucket(Bucket=f"{bucket}-v2")
+    old.put_object(Bucket=f"{bucket}-v2", Key="k", Body=b"v")
+    assert old.list_objects(Bucket=f"{bucket}-v2")["Contents"][0]["Key"] == "k"
+    old.close()

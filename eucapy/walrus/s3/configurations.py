@@ -1,4 +1,4 @@
-"""What a bucket can be asked for and, here, never has: CORS, lifecycle, website, replication, encryption, locks …
+"""What a bucket can be asked for and, here, never has: lifecycle, website, replication, encryption …
 
 Setting any of these answers 501. Reading one says, as AWS does for a bucket where it was not set, that it is not there, or
 what holds then: tools (Terraform, s3cmd) read them all of every bucket.
@@ -12,16 +12,13 @@ from typing import Any
 from eucapy.errors import ApiError
 from eucapy.walrus import errors
 from eucapy.walrus.context import Call
-from eucapy.walrus.s3 import reading
 from eucapy.walrus.s3.service import s3
 
 ABSENT: dict[str, type[ApiError]] = {
-    "GetBucketCors": errors.NoSuchCORSConfiguration,
     "GetBucketLifecycleConfiguration": errors.NoSuchLifecycleConfiguration,
     "GetBucketWebsite": errors.NoSuchWebsiteConfiguration,
     "GetBucketReplication": errors.ReplicationConfigurationNotFoundError,
     "GetBucketEncryption": errors.ServerSideEncryptionConfigurationNotFoundError,
-    "GetObjectLockConfiguration": errors.ObjectLockConfigurationNotFoundError,
     "GetBucketAnalyticsConfiguration": errors.NoSuchConfiguration,
     "GetBucketIntelligentTieringConfiguration": errors.NoSuchConfiguration,
     "GetBucketInventoryConfiguration": errors.NoSuchConfiguration,
@@ -51,12 +48,6 @@ def _holds(operation: str, answer: Mapping[str, Any]) -> None:
     async def read(call: Call, p: dict[str, Any]) -> Mapping[str, Any]:
         await call.read(lambda tx: call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner")))
         return answer
-
-
-@s3.action("GetObjectRetention", "GetObjectLegalHold")
-async def get_object_lock(call: Call, p: dict[str, Any]) -> None:
-    await call.read(lambda tx: reading.find(tx, call, p))
-    raise errors.NoSuchObjectLockConfiguration(fields={"Key": p["Key"]})
 
 
 for _operation, _error in ABSENT.items():

@@ -7,8 +7,10 @@ from eucapy.walrus.s3 import (
     buckets,
     configurations,
     copies,
+    cors,
     deletes,
     listings,
+    locks,
     objects,
     policies,
     reading,
@@ -19,6 +21,19 @@ from eucapy.walrus.s3 import (
 from eucapy.walrus.s3.service import s3
 
 __all__ = [
-    "acls", "buckets", "configurations", "copies", "deletes", "listings", "objects", "policies", "reading", "s3", "tagging",
-    "uploads", "versioning",
-]  # fmt: skip
+    "acls",
+    "buckets",
+    "configurations",
+    "copies",
+    "cors",
+    "deletes",
+    "listings",
+    "locks",
+    "objects",
+    "policies",
+    "reading",
+    "s3",
+    "tagging",
+    "uploads",
+    "versioning",
+]
