@@ -32,7 +32,6 @@ UNBUILT = (
     "ServerSideEncryption", "SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5", "SSEKMSKeyId",
     "SSEKMSEncryptionContext", "BucketKeyEnabled", "WriteOffsetBytes",
 )  # fmt: skip
-_LOCKS = ("ObjectLockMode", "ObjectLockRetainUntilDate", "ObjectLockLegalHoldStatus")
 _OVERRIDES = {
     f"Response{name}": name
     for name in (
@@ -77,12 +76,10 @@ def read_details(version: Version) -> Details:
 
 
 def refuse_unbuilt(p: Mapping[str, Any]) -> None:
-    """Raises NotImplemented for encryption, InvalidRequest for locks of a bucket that has none."""
+    """Raises NotImplemented for encryption."""
     for name in UNBUILT:
         if p.get(name):
             raise NotImplementedS3(fields={"Header": name})
-    if any(p.get(name) for name in _LOCKS):
-        raise InvalidRequest("Bucket is missing Object Lock Configuration")
 
 
 def storage_class(p: Mapping[str, Any]) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import ceil
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -26,6 +27,7 @@ _MEMBERS = {
     "s3:x-amz-server-side-encryption-aws-kms-key-id": "SSEKMSKeyId",
     "s3:x-amz-server-side-encryption-customer-algorithm": "SSECustomerAlgorithm",
     "s3:x-amz-website-redirect-location": "WebsiteRedirectLocation", "s3:x-amz-object-ownership": "ObjectOwnership",
+    "s3:object-lock-mode": "ObjectLockMode", "s3:object-lock-legal-hold": "ObjectLockLegalHoldStatus",
     "s3:if-match": "IfMatch", "s3:if-none-match": "IfNoneMatch",
 }  # fmt: skip
 _MECHANISMS = {"header": "REST-HEADER", "query": "REST-QUERY-STRING", "post": "POST"}
@@ -57,6 +59,7 @@ def of(call: Call, version: Version | None) -> Context:
     _add(context, "s3:x-amz-content-sha256", incoming.headers.get("x-amz-content-sha256"))
     for name, member in _MEMBERS.items():
         _add(context, name, call.params.get(member))
+    _add_lock(context, call)
     _add_tags(context, "requestobjecttag", _request_tags(call.params))
     if version is not None:
         _add_tags(context, "existingobjecttag", dict(headers.decode_tags(version.tags)))
@@ -66,6 +69,19 @@ def of(call: Call, version: Version | None) -> Context:
 def _add(context: dict[str, str | list[str]], name: str, value: Any) -> None:
     if value is not None:
         context[name] = str(value)
+
+
+def _add_lock(context: dict[str, str | list[str]], call: Call) -> None:
+    """The retention that a request asks for, in its headers or its body."""
+    params = call.params
+    retention = params.get("Retention") or {}
+    _add(context, "s3:object-lock-mode", retention.get("Mode"))
+    _add(context, "s3:object-lock-legal-hold", (params.get("LegalHold") or {}).get("Status"))
+    until = params.get("ObjectLockRetainUntilDate") or retention.get("RetainUntilDate")
+    if until is not None:
+        context["s3:object-lock-retain-until-date"] = until.strftime("%Y-%m-%dT%H:%M:%SZ")
+        days = (until.timestamp() - call.walrus.clock.time()) / 86400
+        context["s3:object-lock-remaining-retention-days"] = str(max(0, ceil(days)))
 
 
 def _request_tags(params: Mapping[str, Any]) -> dict[str, str]:

@@ -146,6 +146,16 @@ def expected(call: Call, p: Mapping[str, Any]) -> Expected:
     return Expected(algorithm, None, False, md5)
 
 
+def is_summed(call: Call) -> bool:
+    """Whether the head of a write gives a checksum of its body, or promises one behind it."""
+    given = call.incoming.headers
+    return (
+        "content-md5" in given
+        or given.get("x-amz-trailer", "").strip().lower() in checksums.HEADERS.values()
+        or any(header in given for header in checksums.HEADERS.values())
+    )
+
+
 def _same_algorithm(named: str | None, algorithm: str) -> None:
     if named and named.upper() != algorithm:
         raise InvalidRequest("Value for x-amz-sdk-checksum-algorithm header is invalid.")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from eucapy.clock import ManualClock, utc
 from tests.harness.postgres import PostgresServer
 from tests.walrus.server import Store, code
 
@@ -50,6 +52,15 @@ def bucket(s3: Any) -> str:
     name = f"bucket-{next(_numbers)}"
     s3.create_bucket(Bucket=name)
     return name
+
+
+@pytest.fixture
+def still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store of the test's own whose time stands still until `advance`; boto3 signs by its clock."""
+    clock = ManualClock()
+    monkeypatch.setattr("botocore.crt.auth.get_current_datetime", lambda remove_tzinfo=True: utc(clock.time()))
+    with Store(tmp_path, clock=clock) as running:
+        yield running
 
 
 @pytest.fixture

@@ -80,6 +80,16 @@ class Store:
         """Run `work` on the store's own loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
+    def now(self) -> float:
+        """The store's time, in seconds since the epoch."""
+        assert self.clock is not None
+        return self.clock.time()
+
+    def advance(self, seconds: float) -> None:
+        """Later: for the store, and for clients that sign by its clock (the fixture `still`)."""
+        assert self.clock is not None
+        self.clock.advance(seconds)
+
     def blobs(self) -> set[str]:
         """Ids of the blobs on disk, once those that are dead have been removed."""
         self.settle()

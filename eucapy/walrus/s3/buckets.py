@@ -12,13 +12,14 @@ import ipaddress
 import re
 from typing import Any
 
-from eucapy.aws.errors import InvalidArgument, NotImplementedS3
+from eucapy.aws.errors import InvalidArgument
 from eucapy.aws.message import Result
 from eucapy.database import Tx
 from eucapy.errors import ApiError
-from eucapy.walrus import errors, headers
+from eucapy.walrus import errors, headers, locks
 from eucapy.walrus.access import ENFORCED
 from eucapy.walrus.context import Call
+from eucapy.walrus.locks import Rule
 from eucapy.walrus.s3 import acls
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import buckets
@@ -101,8 +102,7 @@ async def create_bucket(call: Call, p: dict[str, Any]) -> Result:
         raise errors.InvalidBucketName(fields={"BucketName": name})
     configuration = p.get("CreateBucketConfiguration") or {}
     region = _location(configuration.get("LocationConstraint"), call.walrus.region)
-    if p.get("ObjectLockEnabledForBucket"):
-        raise NotImplementedS3(fields={"Header": "x-amz-bucket-object-lock-enabled"})
+    lock = locks.dump_rule(Rule()) if p.get("ObjectLockEnabledForBucket") else ""
     ownership = p.get("ObjectOwnership") or ("ObjectWriter" if call.walrus.old_defaults else ENFORCED)
     if ownership not in acls.OWNERSHIPS:
         raise InvalidArgument(
@@ -123,7 +123,9 @@ async def create_bucket(call: Call, p: dict[str, Any]) -> Result:
         if await buckets.count(tx, principal.canonical_id) >= call.walrus.most_buckets:
             raise errors.TooManyBuckets()
         now_ms = call.now_ms
-        await buckets.insert(tx, name, principal.canonical_id, principal.account, region, now_ms, ownership, access)
+        await buckets.insert(
+            tx, name, principal.canonical_id, principal.account, region, now_ms, ownership, access, lock=lock
+        )
         made = await buckets.by_name(tx, name)
         if made is not None and tags:
             await buckets.set_setting(tx, made, "tagging", tags)

@@ -16,10 +16,10 @@ from eucapy.aws.errors import InvalidArgument, InvalidRequest
 from eucapy.database import Tx
 from eucapy.drivers.blob.base import BlobMissing
 from eucapy.errors import InternalError
-from eucapy.walrus import checksums, conditions, errors, headers, ranges, receiving, sending
+from eucapy.walrus import checksums, conditions, errors, headers, locks, ranges, receiving, sending
 from eucapy.walrus.context import Call
 from eucapy.walrus.receiving import Expected, InMemory, Received
-from eucapy.walrus.s3 import acls, reading
+from eucapy.walrus.s3 import acls, lockheaders, reading
 from eucapy.walrus.s3.objects import MOST_PUT_BYTES
 from eucapy.walrus.s3.reading import TRIES, Found
 from eucapy.walrus.s3.service import s3
@@ -126,6 +126,7 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     tags = headers.parse_tagging_header(p.get("Tagging"))
     check = conditions.write_check(p)
     details = headers.details_of(p)
+    wanted = lockheaders.asked(call, p, with_body=False)
     itself = source["Bucket"] == p["Bucket"] and source["Key"] == p["Key"] and "VersionId" not in source
     if itself and not (replace or label or p.get("WebsiteRedirectLocation") or p.get("StorageClass")):
         raise InvalidRequest(
@@ -136,6 +137,8 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     async def look(tx: Tx) -> Found:
         target = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
         acls.of_new_object(call, target, p)
+        if wanted is not None:
+            lockheaders.may_lock(call, target, p["Key"], wanted)
         return await _load(tx, call, p, {**source, "ExpectedBucketOwner": p.get("ExpectedSourceBucketOwner")})
 
     found, received = await _read_and_take(
@@ -165,6 +168,7 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
             tags=tags if replace_tags else found.version.tags,
             owner=owner,
             acl=acl,
+            lock=locks.of_new_version(bucket, wanted, call.now_ms),
         )
         return bucket, await objects.put(tx, bucket, new, check)
 

@@ -11,8 +11,9 @@ from typing import Any
 from eucapy.aws.errors import InvalidRequest, MalformedXML
 from eucapy.database import Tx
 from eucapy.errors import ApiError
-from eucapy.walrus import errors, headers, receiving
+from eucapy.walrus import errors, headers, locks, receiving
 from eucapy.walrus.context import Call
+from eucapy.walrus.s3.lockheaders import bypasses
 from eucapy.walrus.s3.reading import check_version_id
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import buckets, objects
@@ -33,7 +34,7 @@ async def delete_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
 
     async def work(tx: Tx) -> Removed:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
-        return await _remove(tx, call, bucket, key, version_id, check)
+        return await _remove(tx, call, bucket, key, version_id, check, p)
 
     removed = await call.write(work)
     call.walrus.collector.wake()
@@ -58,7 +59,7 @@ async def delete_objects(call: Call, p: dict[str, Any]) -> dict[str, Any]:
 
     async def work(tx: Tx) -> list[tuple[Mapping[str, Any], Removed | ApiError]]:
         bucket = call.existing(await buckets.by_name(tx, p["Bucket"]), p["Bucket"], p.get("ExpectedBucketOwner"))
-        return [(entry, await _remove_entry(tx, call, bucket, entry)) for entry in entries]
+        return [(entry, await _remove_entry(tx, call, bucket, entry, p)) for entry in entries]
 
     results = await call.write(work)
     call.walrus.collector.wake()
@@ -71,7 +72,9 @@ async def delete_objects(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-async def _remove_entry(tx: Tx, call: Call, bucket: Bucket, entry: Mapping[str, Any]) -> Removed | ApiError:
+async def _remove_entry(
+    tx: Tx, call: Call, bucket: Bucket, entry: Mapping[str, Any], p: Mapping[str, Any]
+) -> Removed | ApiError:
     """Each key stands for itself: what is wrong with one of them is said beside it."""
     try:
         version_id = entry.get("VersionId")
@@ -79,17 +82,37 @@ async def _remove_entry(tx: Tx, call: Call, bucket: Bucket, entry: Mapping[str, 
             check_version_id(version_id)
         call.allow(bucket, key=entry["Key"], action="DeleteObject" if version_id is None else "DeleteObjectVersion")
         check = _check(entry.get("ETag"), entry.get("LastModifiedTime"), entry.get("Size"), entry["Key"])
-        return await _remove(tx, call, bucket, headers.key_bytes(entry), version_id, check)
+        return await _remove(tx, call, bucket, headers.key_bytes(entry), version_id, check, p)
     except ApiError as error:
         return error
 
 
 async def _remove(
-    tx: Tx, call: Call, bucket: Bucket, key: bytes, version_id: str | None, check: Check | None
+    tx: Tx,
+    call: Call,
+    bucket: Bucket,
+    key: bytes,
+    version_id: str | None,
+    check: Check | None,
+    p: Mapping[str, Any],
 ) -> Removed:
     if version_id is None:
         return await objects.remove(tx, bucket, key, call.now_ms, check)
+    if bucket.lock:
+        check = _unlocked(call, bucket, key, p, check)
     return await objects.remove_version(tx, bucket, key, version_id, check)
+
+
+def _unlocked(call: Call, bucket: Bucket, key: bytes, p: Mapping[str, Any], check: Check | None) -> Check:
+    """`check`, and that no lock holds the version: the check of a removal by version."""
+    bypass = bypasses(call, bucket, key.decode("utf-8", "surrogateescape"), p)
+
+    def both(version: Version | None) -> None:
+        if check is not None:
+            check(version)
+        locks.refuse_removal(version, call.now_ms, bypass=bypass)
+
+    return both
 
 
 def _check(etag: str | None, modified: Any, size: int | None, key: str) -> Check | None:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from eucapy.database import Tx
-from eucapy.walrus import checksums, conditions, headers, receiving
+from eucapy.walrus import checksums, conditions, headers, locks, receiving
 from eucapy.walrus.context import Call
-from eucapy.walrus.s3 import acls
+from eucapy.walrus.s3 import acls, lockheaders
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import objects
 from eucapy.walrus.store.buckets import Bucket
@@ -31,6 +31,7 @@ async def put_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     label = headers.storage_class(p)
     check = conditions.write_check(p)
     want = receiving.expected(call, p)
+    wanted = lockheaders.asked(call, p)
     owner: str | None = None
     acl: str | None = None
 
@@ -39,6 +40,8 @@ async def put_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
         bucket = call.check_bucket(found[0] if found else None, p["Bucket"], p.get("ExpectedBucketOwner"))
         nonlocal owner, acl
         owner, acl = acls.of_new_object(call, bucket, p)
+        if wanted is not None:
+            lockheaders.may_lock(call, bucket, p["Key"], wanted)
         replaced = found[1] if found else None
         if check is not None:
             check(replaced)
@@ -66,6 +69,7 @@ async def put_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
             tags=tags,
             owner=owner,
             acl=acl,
+            lock=locks.of_new_version(bucket, wanted, call.now_ms),
         )
         return bucket, await objects.replace(tx, bucket, replaced, new)
 

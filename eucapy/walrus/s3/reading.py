@@ -18,6 +18,7 @@ from eucapy.database import Tx
 from eucapy.errors import ApiError, InternalError
 from eucapy.walrus import checksums, conditions, errors, headers, ranges, sending
 from eucapy.walrus.context import Call
+from eucapy.walrus.s3 import lockheaders
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import buckets, content, objects
 from eucapy.walrus.store.buckets import Bucket
@@ -134,6 +135,8 @@ async def _answer(call: Call, found: Found, p: Mapping[str, Any]) -> Result | di
     span = choose_span(version, found.parts, p)
     with_checksum = p.get("ChecksumMode") == "ENABLED" and span is None
     answer = headers.response_headers(version, found.bucket, p, with_checksum=with_checksum)
+    if version.lock is not None:
+        answer |= lockheaders.members(call, found.bucket, version, p["Key"])
     start, length = span or (0, version.size)
     if found.data is not None:
         answer["Body"] = found.data[start : start + length]
@@ -193,6 +196,8 @@ async def head_object(call: Call, p: dict[str, Any]) -> Result | dict[str, Any]:
     span = choose_span(version, found.parts, p)
     with_checksum = p.get("ChecksumMode") == "ENABLED" and span is None
     answer = headers.response_headers(version, found.bucket, p, with_checksum=with_checksum)
+    if version.lock is not None:
+        answer |= lockheaders.members(call, found.bucket, version, p["Key"])
     return _partial(answer, version, found.parts, span, p)
 
 

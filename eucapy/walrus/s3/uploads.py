@@ -17,10 +17,10 @@ import msgspec
 
 from eucapy.aws.errors import InvalidRequest, MalformedXML
 from eucapy.database import Tx
-from eucapy.walrus import checksums, conditions, errors, headers, receiving
+from eucapy.walrus import checksums, conditions, errors, headers, locks, receiving
 from eucapy.walrus.context import Call
 from eucapy.walrus.receiving import Expected
-from eucapy.walrus.s3 import acls
+from eucapy.walrus.s3 import acls, lockheaders
 from eucapy.walrus.s3.copies import check_part_number
 from eucapy.walrus.s3.listings import as_bytes, encoder, most_of
 from eucapy.walrus.s3.objects import MOST_PUT_BYTES
@@ -41,6 +41,7 @@ MOST_UPLOADS = 1000
 async def create_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     headers.refuse_unbuilt(p)
     algorithm, kind = _checksum_of_upload(p)
+    wanted = lockheaders.asked(call, p, with_body=False)
     upload = Upload(
         key=headers.key_bytes(p),
         id=base64.urlsafe_b64encode(os.urandom(36)).decode("ascii"),
@@ -53,11 +54,14 @@ async def create_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, An
         details=headers.details_of(p),
         tags=headers.parse_tagging_header(p.get("Tagging")),
         acl=None,
+        lock=None if wanted is None else locks.dump(wanted),
     )
 
     async def work(tx: Tx) -> None:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
         acl = acls.of_new_upload(call, bucket, p)
+        if wanted is not None:
+            lockheaders.may_lock(call, bucket, p["Key"], wanted)
         await uploads.insert(tx, bucket.id, msgspec.structs.replace(upload, acl=acl))
 
     await call.write(work)
@@ -194,6 +198,7 @@ async def complete_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, 
             tags=upload.tags,
             owner=owner,
             acl=acl,
+            lock=locks.of_new_version(bucket, locks.load(upload.lock) if upload.lock else None, call.now_ms),
         )
         return bucket, await objects.put(tx, bucket, new, check)
 

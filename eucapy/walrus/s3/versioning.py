@@ -6,6 +6,7 @@ from typing import Any
 
 from eucapy.aws.errors import MalformedXML, NotImplementedS3
 from eucapy.database import Tx
+from eucapy.walrus import errors
 from eucapy.walrus.context import Call
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import buckets
@@ -22,6 +23,10 @@ async def put_bucket_versioning(call: Call, p: dict[str, Any]) -> None:
 
     async def work(tx: Tx) -> None:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
+        if bucket.lock and status != "Enabled":
+            raise errors.InvalidBucketState(
+                "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed."
+            )
         await buckets.set_versioning(tx, bucket, status)
 
     await call.write(work)
