@@ -94,3 +94,14 @@ def test_a_broad_handler_never_swallows_in_silence() -> None:
         and all(isinstance(statement, ast.Pass | ast.Continue) for statement in node.body)
     ]
     assert silent == []
+
+
+def test_time_limits_never_swallow_a_cancellation() -> None:
+    """Python 3.11's `asyncio.wait_for` returns the answer when cancelled in the moment it comes; `asyncio.timeout` obeys."""
+    swallowing = [
+        f"{module.path}:{line}"
+        for module in modules(*PRODUCT, "tests")
+        for line, name, _ in module.calls()
+        if name == "asyncio.wait_for"
+    ]
+    assert swallowing == []

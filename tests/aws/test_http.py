@@ -274,7 +274,8 @@ async def raw(url: str, text: str) -> bytes:
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(text.encode())
     try:
-        return await asyncio.wait_for(reader.read(), 20)
+        async with asyncio.timeout(20):
+            return await reader.read()
     except ConnectionError:
         return b""
     finally:

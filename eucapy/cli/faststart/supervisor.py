@@ -101,7 +101,8 @@ class Keeper:
             self.restarts += 1
             logger.warning("%s ended after %.0f s; it is started again in %.0f s", self.program.name, ran_s, wait_s)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._stopping.wait()
 
     def stop(self) -> None:
         """Ask the program to end; `keep` returns when it has."""

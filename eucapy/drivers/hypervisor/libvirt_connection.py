@@ -76,7 +76,8 @@ class Connection:
         threading.Thread(target=body, name="libvirt-call", daemon=True).start()
         limit = self._limit_s if limit_s is None else limit_s
         try:
-            return await asyncio.wait_for(answer, limit)
+            async with asyncio.timeout(limit):
+                return await answer
         except TimeoutError as error:
             self._drop(self._current)
             raise HypervisorUnavailable(f"{self.uri}: no answer within {limit:g} s") from error

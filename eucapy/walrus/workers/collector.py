@@ -108,5 +108,6 @@ class Collector:
             self._wake.clear()
             if not self._doubtful:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self._period_s)
+                    async with asyncio.timeout(self._period_s):
+                        await self._wake.wait()
             await asyncio.sleep(PAUSE_S)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -27,7 +28,7 @@ from eucapy.drivers.hypervisor.base import (
 )
 from eucapy.drivers.hypervisor.fake import FakeHypervisor
 from eucapy.drivers.hypervisor.libvirt import LibvirtDriver
-from eucapy.drivers.hypervisor.libvirtd import Libvirtd
+from eucapy.drivers.hypervisor.libvirtd import QEMU_USER, Libvirtd
 from eucapy.run import run, spawn
 
 GUEST_LIMIT_S = 180.0
@@ -175,9 +176,13 @@ class LibvirtBench(Bench):
         await run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(self._image), "-F", "qcow2", str(path), "256M")
         return path
 
+    def over_image(self, path: Path) -> FileSource:
+        """An `overlay` as a disk's source."""
+        return FileSource(str(path), backing=FileSource(str(self._image)))
+
     async def living(self, instance_id: str) -> DomainSpec:
         root = await self.overlay(instance_id)
-        spec = self.spec(instance_id, Disk(serial=f"{instance_id}-root", source=FileSource(str(root))))
+        spec = self.spec(instance_id, Disk(serial=f"{instance_id}-root", source=self.over_image(root)))
         await self.driver.ensure_defined(spec)
         await self.driver.start(instance_id)
         await self.until_console(instance_id, "READY")
@@ -222,6 +227,8 @@ class LibvirtBench(Bench):
             return socket.exists()
 
         await self.until("the exporter listens", listens)
+        shutil.chown(socket, group=QEMU_USER)
+        socket.chmod(0o660)
         return socket
 
     def kill_exporters(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from eucapy.drivers.hypervisor.libvirtd import Libvirtd
 from tests.drivers.hypervisor.benches import Bench, FakeBench, LibvirtBench
-from tests.harness.libvirtd import libvirtd
+from tests.harness.libvirtd import guest_folder, image_for_guests, libvirtd
 from tests.harness.starter import starter_image
 
 
@@ -20,15 +20,25 @@ def daemon() -> Iterator[Libvirtd]:
 
 
 @pytest.fixture(scope="session")
-def image() -> Path:
-    return starter_image().qcow2
+def image() -> Iterator[Path]:
+    with image_for_guests(starter_image()) as path:
+        yield path
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Where guests' disks are."""
+    with guest_folder() as made:
+        yield made
 
 
 @pytest.fixture(params=["fake", pytest.param("libvirt", marks=[pytest.mark.host, pytest.mark.guest])])
 def unopened(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     if request.param == "fake":
         return FakeBench(tmp_path)
-    return LibvirtBench(tmp_path, request.getfixturevalue("daemon"), request.getfixturevalue("image"))
+    return LibvirtBench(
+        request.getfixturevalue("folder"), request.getfixturevalue("daemon"), request.getfixturevalue("image")
+    )
 
 
 @pytest.fixture
@@ -38,7 +48,7 @@ async def bench(unopened: Bench) -> AsyncIterator[Bench]:
 
 
 @pytest.fixture
-async def libvirt_bench(daemon: Libvirtd, image: Path, tmp_path: Path) -> AsyncIterator[LibvirtBench]:
-    made = LibvirtBench(tmp_path, daemon, image)
+async def libvirt_bench(daemon: Libvirtd, image: Path, folder: Path) -> AsyncIterator[LibvirtBench]:
+    made = LibvirtBench(folder, daemon, image)
     yield made
     await made.close()

@@ -318,7 +318,8 @@ async def test_close_ends_the_events(bench: Bench) -> None:
         reading = asyncio.create_task(_drain(events))
         await asyncio.sleep(0)
         await bench.driver.close()
-        await asyncio.wait_for(reading, 30)
+        async with asyncio.timeout(30):
+            await reading
     await bench.restart()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import signal
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from eucapy.drivers.hypervisor.base import (
     Reason,
 )
 from eucapy.drivers.hypervisor.libvirt import LibvirtDriver
-from eucapy.drivers.hypervisor.libvirtd import Libvirtd
+from eucapy.drivers.hypervisor.libvirtd import QEMU_USER, Libvirtd
+from eucapy.run import run
 from tests.drivers.hypervisor.benches import LibvirtBench
 from tests.drivers.hypervisor.test_contract import heard
 from tests.harness.libvirtd import libvirtd
@@ -134,21 +136,52 @@ async def test_a_tap_may_live_in_another_namespace(libvirt_bench: LibvirtBench) 
         netns.remove(name)
 
 
-async def test_a_guests_process_cannot_start_programs_or_see_the_hosts_devices(libvirt_bench: LibvirtBench) -> None:
+async def test_a_guests_process_is_nobody_who_can_do_harm(libvirt_bench: LibvirtBench) -> None:
+    """It is not root, cannot become it or start programs, and sees none of the host's devices."""
     await libvirt_bench.blank("i-1")
     process = Path(f"/proc/{libvirt_bench.qemu_pid('i-1')}")
     status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines() if ":\t" in line)
+    user = pwd.getpwnam(QEMU_USER)
+    assert (status["Uid"].split(), status["Gid"].split()) == ([str(user.pw_uid)] * 4, [str(user.pw_gid)] * 4)
+    assert "0" not in status["Groups"].split()
+    assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
     assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
     assert (process / "ns" / "mnt").readlink() != Path("/proc/self/ns/mnt").readlink()
     assert {path.name for path in (process / "root" / "dev").iterdir()} <= DEVICES
 
 
-def test_two_daemons_are_two_hosts(daemon: Libvirtd, tmp_path: Path) -> None:
+async def test_a_guest_owns_its_disk_while_it_runs_and_never_what_others_read(
+    libvirt_bench: LibvirtBench, image: Path
+) -> None:
+    await libvirt_bench.living("i-1")
+    root = libvirt_bench.folder / "i-1.qcow2"
+    assert root.stat().st_uid == pwd.getpwnam(QEMU_USER).pw_uid
+    assert image.stat().st_uid == 0
+    await libvirt_bench.driver.destroy("i-1")
+    assert root.stat().st_uid == 0
+
+
+async def test_what_a_disks_own_header_names_is_never_opened(libvirt_bench: LibvirtBench) -> None:
+    """A guest that broke out of its machine writes another file's name into its disk: the next start does not read it."""
+    await libvirt_bench.living("i-1")
+    await libvirt_bench.driver.destroy("i-1")
+    secret = libvirt_bench.folder / "secret"
+    secret.write_bytes(b"secret" * 1000)
+    secret.chmod(0o600)
+    root = libvirt_bench.folder / "i-1.qcow2"
+    await run("qemu-img", "rebase", "-u", "-b", str(secret), "-F", "raw", str(root))
+    await libvirt_bench.driver.start("i-1")
+    await libvirt_bench.until_console("i-1", "READY", times=2)
+    assert secret.stat().st_uid == 0
+    assert str(secret).encode() not in Path(f"/proc/{libvirt_bench.qemu_pid('i-1')}/cmdline").read_bytes()
+
+
+def test_two_daemons_are_two_hosts(daemon: Libvirtd, folder: Path) -> None:
     name = f"eucapy-n{os.getpid()}"
     netns.create(name)
     try:
         with libvirtd(name) as other:
-            asyncio.run(_on_two_hosts(daemon, other, tmp_path, name))
+            asyncio.run(_on_two_hosts(daemon, other, folder, name))
     finally:
         netns.remove(name)
 
