@@ -14,6 +14,7 @@ import base64
 import binascii
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,9 @@ from eucapy.aws.timestamps import parse_compact, parse_iso
 
 # Fields that a policy need not cover: the signature's own, and the file.
 _EXEMPT = frozenset({"awsaccesskeyid", "signature", "policy", "file", "x-amz-signature"})
+# A checksum says something of the file, which nobody knows who signs the policy.
+_EXEMPT_STARTS = ("x-ignore-", "x-amz-checksum-")
+_EXPIRATION = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z\Z", re.ASCII)
 
 
 class InvalidPolicyDocument(ApiError):
@@ -104,7 +108,7 @@ async def _version4(authenticator: Authenticator, fields: Mapping[str, str], now
 async def _version2(authenticator: Authenticator, fields: Mapping[str, str], now: float) -> Identity:
     policy = _need(fields, "policy", "policy")
     access_key_id = _need(fields, "awsaccesskeyid", "AWSAccessKeyId")
-    signature = _need(fields, "signature", "signature")
+    signature = _need(fields, "signature", "Signature")
     credential = await authenticator.credential(access_key_id, fields.get("x-amz-security-token"), now)
     computed = sigv2.sign(credential.secret, policy)
     if not hmac.compare_digest(computed.encode(), signature.encode("utf-8", "surrogateescape")):
@@ -115,12 +119,12 @@ async def _version2(authenticator: Authenticator, fields: Mapping[str, str], now
 def check_policy(fields: Mapping[str, str], *, bucket: str, now: float) -> LengthRange:
     """The form obeys its policy; gives the range of the file's size. Raises AccessDenied, InvalidPolicyDocument."""
     document = _document(fields.get("policy", ""))
-    try:
-        expires = parse_iso(document["expiration"]).timestamp()
-        conditions = list(document["conditions"])
-    except (KeyError, TypeError, ValueError):
-        missing = "expiration" if "expiration" not in document else "conditions"
-        raise InvalidPolicyDocument(reason=f"Policy missing {missing} or it is malformed.") from None
+    for member in ("expiration", "conditions"):
+        if member not in document:
+            raise InvalidPolicyDocument(reason=f"Policy missing {member}.")
+    expires, conditions = _expiration(document["expiration"]), document["conditions"]
+    if not isinstance(conditions, list):
+        raise InvalidPolicyDocument(reason="Invalid 'conditions' value: it must be a list.")
     if now > expires:
         raise AccessDenied("Invalid according to Policy: Policy expired.")
     given = {**fields, "bucket": bucket}
@@ -129,7 +133,7 @@ def check_policy(fields: Mapping[str, str], *, bucket: str, now: float) -> Lengt
     for condition in conditions:
         operator, name, value = _condition(condition)
         if operator == "content-length-range":
-            lengths = LengthRange(int(name), int(value))
+            lengths = _range(condition)
             continue
         covered.add(name)
         actual = given.get(name, "")
@@ -137,11 +141,21 @@ def check_policy(fields: Mapping[str, str], *, bucket: str, now: float) -> Lengt
         if operator == "starts-with" and name == "content-type" and "," in actual:
             met = all(part.strip().startswith(value) for part in actual.split(","))
         if not met:
-            raise AccessDenied(f"Invalid according to Policy: Policy Condition failed: {_told(condition)}")
+            raise _failed(condition)
     for name in fields:
-        if name not in covered and name not in _EXEMPT and not name.startswith("x-ignore-"):
+        if name not in covered and name not in _EXEMPT and not name.startswith(_EXEMPT_STARTS):
             raise AccessDenied(f"Invalid according to Policy: Extra input fields: {name}")
     return lengths
+
+
+def _expiration(text: Any) -> float:
+    """Seconds since the epoch. Raises InvalidPolicyDocument."""
+    try:
+        if not isinstance(text, str) or _EXPIRATION.match(text) is None:
+            raise ValueError
+        return parse_iso(text).timestamp()
+    except ValueError:
+        raise InvalidPolicyDocument(reason=f"Invalid 'expiration' value: '{text!s:.100}'") from None
 
 
 def _document(policy: str) -> dict[str, Any]:
@@ -156,20 +170,38 @@ def _document(policy: str) -> dict[str, Any]:
 
 def _condition(condition: Any) -> tuple[str, str, str]:
     """(operator, field or lower bound, value or upper bound)."""
-    if isinstance(condition, dict) and len(condition) == 1:
+    if isinstance(condition, dict):
+        if len(condition) != 1:
+            raise InvalidPolicyDocument(
+                reason="Invalid Simple-Condition: Simple-Conditions must have exactly one property specified."
+            )
         ((name, value),) = condition.items()
         if isinstance(value, str):
             return "eq", name.lower(), value
     if isinstance(condition, list) and len(condition) == 3 and isinstance(condition[0], str):
         operator, name, value = condition[0].lower(), condition[1], condition[2]
         if operator == "content-length-range":
-            try:
-                return operator, str(int(name)), str(int(value))
-            except (TypeError, ValueError):
-                raise InvalidPolicyDocument(reason="Invalid content-length-range") from None
-        if operator in ("eq", "starts-with") and isinstance(name, str) and name[:1] == "$" and isinstance(value, str):
+            return operator, "", ""
+        if operator in ("eq", "starts-with") and isinstance(name, str) and isinstance(value, str):
+            if name[:1] != "$":
+                raise _failed(condition)
             return operator, name[1:].lower(), value
     raise InvalidPolicyDocument(reason=f"Invalid Condition: {_told(condition)}")
+
+
+def _range(condition: list[Any]) -> LengthRange:
+    """Numbers, or text that holds such. Raises AccessDenied, InvalidPolicyDocument."""
+    try:
+        low, high = (int(bound) for bound in condition[1:])
+    except (TypeError, ValueError):
+        raise _failed(condition) from None
+    if not 0 <= low <= high:
+        raise InvalidPolicyDocument(reason=f"Invalid content-length-range: {_told(condition)}")
+    return LengthRange(low, high)
+
+
+def _failed(condition: Any) -> AccessDenied:
+    return AccessDenied(f"Invalid according to Policy: Policy Condition failed: {_told(condition)}")
 
 
 def _told(condition: Any) -> str:

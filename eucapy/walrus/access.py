@@ -161,8 +161,8 @@ def may(
             return True
     if owner == principal.canonical_id:
         return True
-    if owns_bucket and (version is None or action.startswith("Delete")):
-        return True
+    if owns_bucket and (version is None or action.startswith("Delete") or action.endswith("Tagging")):
+        return True  # what a stranger put there the owner may remove and label, if not read
     if bucket.ownership == ENFORCED:
         return False
     who = None if principal.is_anonymous else principal.canonical_id

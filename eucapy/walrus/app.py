@@ -1,6 +1,6 @@
 """The object store, put together and running: metadata, blobs, collector, the S3 port and the port for components.
 
-start: blobs ready ─► schema current ─► collector ─► S3 port ─► components' port
+start: blobs ready ─► schema current ─► collector, workers ─► S3 port ─► components' port
 stop:  in reverse; requests under way end first
 """
 
@@ -28,6 +28,8 @@ from eucapy.walrus.identity import Keys, StaticKeys
 from eucapy.walrus.s3.registry import s3
 from eucapy.walrus.store import engine, migrating
 from eucapy.walrus.workers.collector import Collector
+from eucapy.walrus.workers.lifecycle import LifecycleWorker
+from eucapy.walrus.workers.periodic import Periodic
 from eucapy.wire.server import Listener
 
 log = logging.getLogger(__name__)
@@ -85,10 +87,22 @@ class App:
             config.inline_kib << 10,
             old_defaults=config.old_defaults,
             accounts=keys.accounts(),
+            day_ms=int(config.lifecycle_day_s * 1000),
+            keys=keys,
         )
+        await self._start_workers(self.walrus)
         await self._serve_s3(self.walrus, keys)
         if config.pki or self._given_keys is not None:
             await self._serve_components(self.walrus)
+
+    async def _start_workers(self, walrus: Walrus) -> None:
+        config = self._config
+        workers: list[Periodic] = [
+            LifecycleWorker(walrus.db, walrus.collector, walrus.clock, config.lifecycle_s, walrus.day_ms)
+        ]
+        for worker in workers:
+            worker.start()
+            self._stack.push_async_callback(worker.stop)
 
     def _keys(self) -> Keys:
         config = self._config

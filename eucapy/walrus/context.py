@@ -16,7 +16,8 @@ from eucapy.clock import Clock
 from eucapy.database import Database, Tx
 from eucapy.drivers.blob.base import BlobDriver
 from eucapy.walrus import access, errors, grants, policycontext
-from eucapy.walrus.identity import Principal
+from eucapy.walrus.identity import Keys, Principal
+from eucapy.walrus.lifecycle import DAY_MS
 from eucapy.walrus.store import buckets
 from eucapy.walrus.store.buckets import Bucket
 from eucapy.walrus.store.engine import StoreFull
@@ -29,7 +30,8 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Walrus:
     """The object store. `inline_bytes`: objects up to this size are kept beside their metadata. `old_defaults`: new buckets
-    have ACLs and no public access block. `accounts`: all there are by canonical id, where that is known."""
+    have ACLs and no public access block. `accounts`: all there are by canonical id, where that is known. `keys`: for
+    forms, whose signature is a field. `day_ms`: how long a day of a lifecycle rule is."""
 
     db: Database
     blobs: BlobDriver
@@ -40,6 +42,8 @@ class Walrus:
     most_buckets: int = 10_000
     old_defaults: bool = False
     accounts: Mapping[str, str] | None = None
+    keys: Keys | None = None
+    day_ms: int = DAY_MS
 
 
 @dataclass(frozen=True, slots=True)

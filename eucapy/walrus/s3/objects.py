@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from eucapy.database import Tx
-from eucapy.walrus import checksums, conditions, headers, locks, receiving
+from eucapy.walrus import checksums, conditions, headers, lifecycle, locks, receiving
 from eucapy.walrus.context import Call
+from eucapy.walrus.receiving import Source
 from eucapy.walrus.s3 import acls, lockheaders
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import objects
@@ -24,6 +25,11 @@ MOST_PUT_BYTES = 5 << 30
 
 @s3.action("PutObject", unchecked=("ACL", "StorageClass", "ChecksumAlgorithm"))
 async def put_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
+    return await put(call, p, receiving.as_source(p.get("Body")))
+
+
+async def put(call: Call, p: dict[str, Any], source: Source) -> dict[str, Any]:
+    """Store `source` as PutObject's parameters say, and answer as it does. A source of unknown length may come here too."""
     headers.refuse_unbuilt(p)
     key = headers.key_bytes(p)
     details = headers.details_of(p)
@@ -47,7 +53,6 @@ async def put_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
             check(replaced)
         return bucket, replaced
 
-    source = receiving.as_source(p.get("Body"))
     if receiving.is_worth_a_look(call, source):
         await call.read(look)
     received = await receiving.receive(call.walrus, source, want, MOST_PUT_BYTES)
@@ -78,4 +83,6 @@ async def put_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"ETag": f'"{version.etag}"', **headers.checksum_members(checksum)}
     if bucket.versioning:
         answer["VersionId"] = version.version_id
+    if bucket.lifecycle:
+        answer["Expiration"] = lifecycle.expiration(bucket.lifecycle, version, call.walrus.day_ms)
     return answer
