@@ -51,6 +51,7 @@ class App:
         self._given_keys = keys
         self._stack = AsyncExitStack()
         self.walrus: Walrus | None = None
+        self.workers: dict[str, Periodic] = {}
         self.port = 0
         self.internal_port = 0
 
@@ -97,10 +98,10 @@ class App:
 
     async def _start_workers(self, walrus: Walrus) -> None:
         config = self._config
-        workers: list[Periodic] = [
-            LifecycleWorker(walrus.db, walrus.collector, walrus.clock, config.lifecycle_s, walrus.day_ms)
-        ]
-        for worker in workers:
+        self.workers = {
+            "lifecycle": LifecycleWorker(walrus.db, walrus.collector, walrus.clock, config.lifecycle_s, walrus.day_ms)
+        }
+        for worker in self.workers.values():
             worker.start()
             self._stack.push_async_callback(worker.stop)
 

@@ -45,5 +45,14 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = False
     sweep_s: Annotated[float, doc("Pause between searches for blobs that a crash left behind, seconds.", gt=0)] = 3600.0
     sweep_grace_s: Annotated[float, doc("A blob without metadata is left alone for this long, seconds.", ge=0)] = 3600.0
+    lifecycle_s: Annotated[float, doc("Pause between passes over the buckets with lifecycle rules, seconds.", gt=0)] = (
+        3600.0
+    )
+    lifecycle_day_s: Annotated[
+        float,
+        doc(
+            "How long a day of a lifecycle rule is, seconds. Another than 86400 is for tests: ages then count exactly."
+        ),
+    ] = 86400.0
     access_log: Annotated[bool, doc("Write a line to the log for every request.")] = False
     log_level: Annotated[str, doc("debug, info, warning or error.")] = "info"

@@ -90,6 +90,10 @@ class Store:
         assert self.clock is not None
         self.clock.advance(seconds)
 
+    def work(self, worker: str) -> Any:
+        """One pass of a worker; what it did."""
+        return self.run(self.app.workers[worker].run_once())
+
     def blobs(self) -> set[str]:
         """Ids of the blobs on disk, once those that are dead have been removed."""
         self.settle()

@@ -16,7 +16,7 @@ from eucapy.aws.errors import InvalidArgument, InvalidRequest
 from eucapy.database import Tx
 from eucapy.drivers.blob.base import BlobMissing
 from eucapy.errors import InternalError
-from eucapy.walrus import checksums, conditions, errors, headers, locks, ranges, receiving, sending
+from eucapy.walrus import checksums, conditions, errors, headers, lifecycle, locks, ranges, receiving, sending
 from eucapy.walrus.context import Call
 from eucapy.walrus.receiving import Expected, InMemory, Received
 from eucapy.walrus.s3 import acls, lockheaders, reading
@@ -180,6 +180,8 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
         answer["VersionId"] = version.version_id
     if found.bucket.versioning:
         answer["CopySourceVersionId"] = found.version.version_id
+    if bucket.lifecycle:
+        answer["Expiration"] = lifecycle.expiration(bucket.lifecycle, version, call.walrus.day_ms)
     return answer
 
 

@@ -16,7 +16,7 @@ from eucapy.aws.message import Result
 from eucapy.aws.timestamps import http_date
 from eucapy.database import Tx
 from eucapy.errors import ApiError, InternalError
-from eucapy.walrus import checksums, conditions, errors, headers, ranges, sending
+from eucapy.walrus import checksums, conditions, errors, headers, lifecycle, ranges, sending
 from eucapy.walrus.context import Call
 from eucapy.walrus.s3 import lockheaders
 from eucapy.walrus.s3.service import s3
@@ -137,6 +137,8 @@ async def _answer(call: Call, found: Found, p: Mapping[str, Any]) -> Result | di
     answer = headers.response_headers(version, found.bucket, p, with_checksum=with_checksum)
     if version.lock is not None:
         answer |= lockheaders.members(call, found.bucket, version, p["Key"])
+    if found.bucket.lifecycle and version.current:
+        answer["Expiration"] = lifecycle.expiration(found.bucket.lifecycle, version, call.walrus.day_ms)
     start, length = span or (0, version.size)
     if found.data is not None:
         answer["Body"] = found.data[start : start + length]
@@ -198,6 +200,8 @@ async def head_object(call: Call, p: dict[str, Any]) -> Result | dict[str, Any]:
     answer = headers.response_headers(version, found.bucket, p, with_checksum=with_checksum)
     if version.lock is not None:
         answer |= lockheaders.members(call, found.bucket, version, p["Key"])
+    if found.bucket.lifecycle and version.current:
+        answer["Expiration"] = lifecycle.expiration(found.bucket.lifecycle, version, call.walrus.day_ms)
     return _partial(answer, version, found.parts, span, p)
 
 

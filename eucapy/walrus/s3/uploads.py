@@ -17,7 +17,7 @@ import msgspec
 
 from eucapy.aws.errors import InvalidRequest, MalformedXML
 from eucapy.database import Tx
-from eucapy.walrus import checksums, conditions, errors, headers, locks, receiving
+from eucapy.walrus import checksums, conditions, errors, headers, lifecycle, locks, receiving
 from eucapy.walrus.context import Call
 from eucapy.walrus.receiving import Expected
 from eucapy.walrus.s3 import acls, lockheaders
@@ -57,18 +57,25 @@ async def create_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, An
         lock=None if wanted is None else locks.dump(wanted),
     )
 
-    async def work(tx: Tx) -> None:
+    async def work(tx: Tx) -> Bucket:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
         acl = acls.of_new_upload(call, bucket, p)
         if wanted is not None:
             lockheaders.may_lock(call, bucket, p["Key"], wanted)
         await uploads.insert(tx, bucket.id, msgspec.structs.replace(upload, acl=acl))
+        return bucket
 
-    await call.write(work)
-    answer = {"Bucket": p["Bucket"], "Key": p["Key"], "UploadId": upload.id}
+    bucket = await call.write(work)
+    answer = {"Bucket": p["Bucket"], "Key": p["Key"], "UploadId": upload.id, **_abortion(call, bucket, upload)}
     if p.get("ChecksumAlgorithm"):
         answer |= {"ChecksumAlgorithm": algorithm, "ChecksumType": kind}
     return answer
+
+
+def _abortion(call: Call, bucket: Bucket, upload: Upload) -> dict[str, Any]:
+    """When, and by which lifecycle rule, the upload will be aborted."""
+    found = lifecycle.abortion(bucket.lifecycle, upload.key, upload.initiated_ms, call.walrus.day_ms)
+    return {} if found is None else {"AbortDate": found[0] // 1000, "AbortRuleId": found[1]}
 
 
 def _checksum_of_upload(p: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -214,6 +221,8 @@ async def complete_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, 
         answer |= headers.checksum_members(version.checksum)
     if bucket.versioning:
         answer["VersionId"] = version.version_id
+    if bucket.lifecycle:
+        answer["Expiration"] = lifecycle.expiration(bucket.lifecycle, version, call.walrus.day_ms)
     return answer
 
 
@@ -330,12 +339,20 @@ async def list_parts(call: Call, p: dict[str, Any]) -> dict[str, Any]:
             }
             for part in shown
         ],
-        "Initiator": {"ID": upload.initiator_arn},
-        "Owner": call.person(bucket.owner),
+        "Initiator": _initiator(call, upload),
+        "Owner": call.person(acls.of_upload(bucket, upload)[0] or bucket.owner),
         "StorageClass": upload.storage_class or "STANDARD",
         "ChecksumAlgorithm": upload.checksum_algorithm,
         "ChecksumType": upload.checksum_type,
+        **_abortion(call, bucket, upload),
     }
+
+
+def _initiator(call: Call, upload: Upload) -> dict[str, str]:
+    """Who began an upload: an account by its canonical id, a user of one by its ARN."""
+    if upload.initiator_arn.endswith(":root"):
+        return call.person(upload.initiator)
+    return {"ID": upload.initiator_arn, "DisplayName": upload.initiator_arn.rpartition("/")[2]}
 
 
 @s3.action("ListMultipartUploads", unchecked=("EncodingType", "MaxUploads"))
@@ -376,8 +393,8 @@ async def list_multipart_uploads(call: Call, p: dict[str, Any]) -> dict[str, Any
             "Key": encode(upload.key),
             "Initiated": upload.initiated_ms // 1000,
             "StorageClass": upload.storage_class or "STANDARD",
-            "Owner": call.person(bucket.owner),
-            "Initiator": {"ID": upload.initiator_arn},
+            "Owner": call.person(acls.of_upload(bucket, upload)[0] or bucket.owner),
+            "Initiator": _initiator(call, upload),
             "ChecksumAlgorithm": upload.checksum_algorithm,
             "ChecksumType": upload.checksum_type,
         }

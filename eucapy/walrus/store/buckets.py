@@ -51,6 +51,12 @@ _page = (
     .order_by(buckets.c.name)
     .limit(sa.bindparam("most"))
 )
+_with_lifecycle = (
+    sa.select(*columns)
+    .where(buckets.c.id > sa.bindparam("after_id"), buckets.c.lifecycle != sa.literal_column("''"))
+    .order_by(buckets.c.id)
+    .limit(sa.bindparam("most"))
+)
 _count = sa.select(sa.func.count()).select_from(buckets).where(buckets.c.owner == sa.bindparam("owner"))
 _set_ownership = sa.update(buckets).where(buckets.c.id == _id).values(ownership=sa.bindparam("rule"))
 _set_access = sa.update(buckets).where(buckets.c.id == _id).values(access=sa.bindparam("document"))
@@ -144,6 +150,11 @@ async def page(tx: Tx, owner: str, after: str, prefix: str, most: int) -> Sequen
     last = prefix + LAST_NAME if prefix else LAST_NAME
     found = await tx.all(_page, {"owner": owner, "after": after, "first": prefix, "last": last, "most": most})
     return [_bucket(row) for row in found]
+
+
+async def with_lifecycle(tx: Tx, after_id: int, most: int) -> Sequence[Bucket]:
+    """Up to `most` buckets that have lifecycle rules, behind the id `after_id`."""
+    return [_bucket(row) for row in await tx.all(_with_lifecycle, {"after_id": after_id, "most": most})]
 
 
 async def count(tx: Tx, owner: str) -> int:

@@ -146,6 +146,8 @@ _delete = sa.delete(versions).where(_this)
 _move = sa.update(versions).where(_this).values(current=sa.bindparam("becomes"))
 _set_tags = sa.update(versions).where(_this).values(tags=sa.bindparam("document"))
 _set_lock = sa.update(versions).where(_this).values(lock=sa.bindparam("document"))
+_set_label = sa.update(versions).where(_this).values(storage_class=sa.bindparam("label"))
+_old_behind = _old.where(versions.c.seq > _seq).limit(1)
 _set_acl = sa.update(versions).where(_this).values(acl=sa.bindparam("document"))
 
 
@@ -305,6 +307,26 @@ async def set_tags(tx: Tx, bucket: Bucket, version: Version, document: str | Non
 
 async def set_lock(tx: Tx, bucket: Bucket, version: Version, document: str | None) -> None:
     await tx.run(_set_lock, _address(bucket, version) | {"document": document})
+
+
+async def set_storage_class(tx: Tx, bucket: Bucket, version: Version, label: str) -> None:
+    await tx.run(_set_label, _address(bucket, version) | {"label": label})
+
+
+async def is_newest(tx: Tx, bucket: Bucket, version: Version) -> bool:
+    """Whether no version or marker of the key is newer."""
+    if version.current:
+        return True
+    if await current(tx, bucket.id, version.key) is not None:
+        return False
+    newest = await newest_old(tx, bucket.id, version.key)
+    return newest is not None and newest.seq == version.seq
+
+
+async def has_older(tx: Tx, bucket: Bucket, version: Version) -> bool:
+    """Whether a version or marker of the key is older."""
+    values = {"bucket_id": bucket.id, "object_key": version.key, "at_seq": version.seq}
+    return await tx.first(_old_behind, values) is not None
 
 
 async def set_acl(tx: Tx, bucket: Bucket, version: Version, document: str | None) -> None:
