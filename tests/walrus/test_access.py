@@ -230,3 +230,28 @@ def test_a_policy_that_is_none_is_refused_in_aws_words(
     assert caught.value.response["Error"]["Message"] == message
     with refused("NoSuchBucketPolicy", 404):
         s3.get_bucket_policy(Bucket=bucket)
+
+
+def test_an_upload_shows_who_began_it_and_whose_its_object_will_be(s3: Any, store: Store, open_bucket: str) -> None:
+    s3.put_bucket_acl(Bucket=open_bucket, ACL="public-read-write")
+    upload = store.other.create_multipart_upload(Bucket=open_bucket, Key="k")["UploadId"]
+    listed = s3.list_multipart_uploads(Bucket=open_bucket)["Uploads"][0]
+    parts = store.other.list_parts(Bucket=open_bucket, Key="k", UploadId=upload)
+    for answer in (listed, parts):
+        assert (answer["Owner"]["ID"], answer["Initiator"]["ID"]) == (OTHER_ID, OTHER_ID)
+    s3.put_bucket_acl(Bucket=open_bucket, ACL="private")
+    s3.put_bucket_ownership_controls(
+        Bucket=open_bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    )
+    assert s3.list_multipart_uploads(Bucket=open_bucket)["Uploads"][0]["Owner"]["ID"] == canonical_id(ACCOUNT)
+
+
+def test_a_buckets_status_is_public_by_policy_or_list(s3: Any, open_bucket: str) -> None:
+    def is_public(name: str) -> bool:
+        return bool(s3.get_bucket_policy_status(Bucket=name)["PolicyStatus"]["IsPublic"])
+
+    assert not is_public(open_bucket)
+    s3.put_bucket_acl(Bucket=open_bucket, ACL="authenticated-read")
+    assert is_public(open_bucket)
+    s3.put_public_access_block(Bucket=open_bucket, PublicAccessBlockConfiguration={"IgnorePublicAcls": True})
+    assert not is_public(open_bucket)

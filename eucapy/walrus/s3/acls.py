@@ -1,7 +1,7 @@
 """Access control lists and what bounds them: ACLs of buckets and objects, ownership controls, public access block.
 
 What a list means: `walrus/access.py`; how one is read and kept: `walrus/grants.py`. Where the bucket enforces its owner, as
-new buckets do, there are no lists: reading one shows the owner's full control, and setting another is refused.
+new buckets do, there are no lists: reading one shows the owner's full control, and setting one is refused.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from eucapy.walrus.store.uploads import Upload
 
 OWNERSHIPS = (ENFORCED, "BucketOwnerPreferred", "ObjectWriter")
 _HANDED_OVER = "bucket-owner-full-control"
-_UNSUPPORTED_HARMLESS = ("private", _HANDED_OVER)
 
 
 def _refuse_public(bucket_access: Access, granted: Grants) -> None:
@@ -38,7 +37,7 @@ def of_new_object(call: Call, bucket: Bucket, p: Mapping[str, Any]) -> tuple[str
     """(owner, ACL) columns of an object that this request writes. Raises what a bad or forbidden ACL raises."""
     writer = call.principal.canonical_id
     if bucket.ownership == ENFORCED:
-        if grants.asks_for_acl(p) and p.get("ACL") not in _UNSUPPORTED_HARMLESS:
+        if grants.asks_for_acl(p) and p.get("ACL") != _HANDED_OVER:
             grants.of_headers(p, bucket.owner, None, call.is_account)  # what is no ACL at all is told first
             raise errors.AccessControlListNotSupported()
         return None, None
@@ -91,14 +90,11 @@ def _asked(call: Call, p: Mapping[str, Any], owner: str, bucket_owner: str | Non
     return grants.of_document(policy, owner, call.is_account)
 
 
-def _check(bucket: Bucket, p: Mapping[str, Any], granted: Grants) -> bool:
-    """Whether the list is to be kept. Raises AccessControlListNotSupported, AccessDenied."""
+def _check(bucket: Bucket, granted: Grants) -> None:
+    """The list may be set. Raises AccessControlListNotSupported, AccessDenied."""
     if bucket.ownership == ENFORCED:
-        if granted != grants.default(bucket.owner):
-            raise errors.AccessControlListNotSupported()
-        return False
+        raise errors.AccessControlListNotSupported()  # even for what holds anyway, as AWS does
     _refuse_public(access.load(bucket.access), granted)
-    return True
 
 
 @s3.action("GetBucketAcl")
@@ -117,9 +113,9 @@ async def put_bucket_acl(call: Call, p: dict[str, Any]) -> None:
     async def work(tx: Tx) -> None:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
         granted = _asked(call, p, bucket.owner, None)
-        if _check(bucket, p, granted):
-            changed = msgspec.structs.replace(access.load(bucket.access), acl=grants.dump(granted, bucket.owner))
-            await buckets.set_access(tx, bucket, access.dump(changed))
+        _check(bucket, granted)
+        changed = msgspec.structs.replace(access.load(bucket.access), acl=grants.dump(granted, bucket.owner))
+        await buckets.set_access(tx, bucket, access.dump(changed))
 
     await call.write(work)
 
@@ -139,8 +135,8 @@ async def put_object_acl(call: Call, p: dict[str, Any]) -> None:
         bucket, version = await find(tx, call, p)
         owner = (version.owner if bucket.ownership != ENFORCED else None) or bucket.owner
         granted = _asked(call, p, owner, bucket.owner)
-        if _check(bucket, p, granted):
-            await objects.set_acl(tx, bucket, version, grants.dump(granted, owner))
+        _check(bucket, granted)
+        await objects.set_acl(tx, bucket, version, grants.dump(granted, owner))
 
     await call.write(work)
 

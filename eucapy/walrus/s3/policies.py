@@ -10,8 +10,8 @@ from eucapy.aws import policy as policies
 from eucapy.aws.errors import AccessDenied
 from eucapy.aws.message import Result
 from eucapy.aws.policy import MalformedPolicy
-from eucapy.walrus import access, errors
-from eucapy.walrus.access import NO_BLOCK, Access
+from eucapy.walrus import access, errors, grants
+from eucapy.walrus.access import ENFORCED, NO_BLOCK, Access
 from eucapy.walrus.context import Call
 from eucapy.walrus.s3.acls import change_access
 from eucapy.walrus.s3.service import s3
@@ -69,4 +69,10 @@ async def get_bucket_policy(call: Call, p: dict[str, Any]) -> dict[str, Any]:
 
 @s3.action("GetBucketPolicyStatus")
 async def get_bucket_policy_status(call: Call, p: dict[str, Any]) -> dict[str, Any]:
-    return {"PolicyStatus": {"IsPublic": policies.is_public(access.parsed(await _policy(call, p)))}}
+    """Public by its policy, or by the list of a bucket that has one; a bucket without a policy has a status too."""
+    bucket = await call.read(lambda tx: call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner")))
+    found = access.load(bucket.access)
+    public = found.policy is not None and policies.is_public(access.parsed(found.policy))
+    if bucket.ownership != ENFORCED and not (found.block or NO_BLOCK).ignore_acls:
+        public = public or grants.is_public(grants.load(found.acl, bucket.owner))
+    return {"PolicyStatus": {"IsPublic": public}}
