@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eucapy import pki
+from eucapy import heap, pki
 from eucapy.aws.http import serving
 from eucapy.clc.agents import RegisteredAgents
 from eucapy.clc.app import CloudController, api_tls
@@ -34,6 +34,7 @@ async def serve(config: Config) -> None:
         await internal.start()
         async with serving(clc.edge, config.host, config.port, tls=api_tls(config)):
             clc.start()
+            heap.settled()
             await forever()
     finally:
         await internal.stop()

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from eucapy import ledger, logs
+from eucapy import heap, ledger, logs
 from eucapy.clc.store import accounts
 from eucapy.database import Tx
 
@@ -84,6 +84,7 @@ async def serve(options: argparse.Namespace) -> int:
         print(
             f"eucapy dev: {cloud.endpoint} is up; keys: {options.env_file or options.data / 'admin.json'}", flush=True
         )
+        heap.settled()
         await end.wait()
     return 0
 

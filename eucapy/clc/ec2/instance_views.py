@@ -1,43 +1,48 @@
 """An instance's rows as EC2's Instance, with every field that DescribeInstances shows by default.
 
-`shown` reads what belongs to a list of instances in a few statements, never one an instance. `rendered` does so only for
-those that changed: the finished XML of an instance is kept under its revision (`store/revisions.py`).
+`shown` reads what belongs to a list of instances in a few statements, never one an instance. DescribeInstances itself
+answers with finished XML, made of the same `view`: `instance_xml.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
-from eucapy.aws import xml
 from eucapy.clc import host_names
 from eucapy.clc.context import Call
 from eucapy.clc.ec2.regions import zone_id
-from eucapy.clc.store import attachments, instances, network_interfaces, public_ips, tags, vpcs
+from eucapy.clc.store import attachments, network_interfaces, public_ips, tags, vpcs
 from eucapy.database import Row
 from eucapy.lifecycle import instance as life
 
-KEPT = 12_000
-"""Most instances whose XML is kept; some 5 KiB each."""
 
-Rows = tuple[Row, tuple[Row, ...], tuple[Row, ...], tuple[tuple[str, str], ...], Any]
-"""The instance, its interfaces, its attachments, its tags, and what else the view depends on."""
+@dataclass(frozen=True, slots=True)
+class HostNames:
+    """The names that a VPC's addresses have; `public` is false where it gives none to public ones."""
+
+    region: str
+    public: bool
+
+    def inside(self, private_ip: str) -> str:
+        return host_names.private_name(private_ip, self.region)
+
+    def outside(self, public_ip: str) -> str:
+        return host_names.public_name(public_ip, self.region) if self.public else ""
 
 
-async def rendered(call: Call, listed: Sequence[Row]) -> list[xml.Rendered]:
-    """The instances as finished XML, in the order of `listed` (rows of `instances.page`)."""
-    keys = [(row[0], row[-1]) for row in listed]  # id and revision: by place, which costs a tenth of by name
-    found = [_SHELF.get(key) for key in keys]
-    missing = [instance_id for (instance_id, _), held in zip(keys, found, strict=True) if held is None]
-    if not missing:
-        return cast("list[xml.Rendered]", found)
-    rows = await instances.by_ids(call.tx, missing)
-    new: dict[str, xml.Rendered] = {}
-    for row, one in zip(rows.values(), await shown(call, list(rows.values())), strict=True):
-        new[row.id] = _render()(one)
-        _SHELF.put((row.id, row.revision), new[row.id])
-    return [held or new[key[0]] for key, held in zip(keys, found, strict=True)]
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a view is made of: rows, or what looks like them. `secondary` are (interface, private, public, owner) of the
+    public addresses that stand for secondary private ones; `zone_id` is the zone's, "" for one that is no more."""
+
+    instance: Any
+    interfaces: Sequence[Any]
+    volumes: Sequence[Any]
+    tags: Sequence[Mapping[str, str]]
+    secondary: Sequence[tuple[str, str, str, str]]
+    zone_id: str
 
 
 async def shown(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -46,22 +51,27 @@ async def shown(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:
     interfaces = await network_interfaces.of_instances(call.tx, wanted)
     volumes = await attachments.of_instances(call.tx, wanted)
     tagged = await tags.of(call.tx, wanted)
-    named = await _vpcs_with_names(call, rows)
+    named = await vpcs_with_names(call, {row.vpc_id for row in rows})
     secondary = await _secondary_public_ips(call, interfaces)
-    zones = {zone: zone_id(call.region, index) for index, zone in enumerate(call.config.zones)}
+    short = zone_ids(call)
     out: list[dict[str, Any]] = []
     for row in rows:
-        nics = tuple(interfaces.get(row.id, ()))
-        around = (row.vpc_id in named, tuple(x for nic in nics for x in secondary.get(nic.id, ())))
-        parts: Rows = (
-            row,
-            nics,
-            tuple(volumes.get(row.id, ())),
-            tuple((tag["Key"], tag["Value"]) for tag in tagged.get(row.id, ())),
-            around,
+        nics = interfaces.get(row.id, ())
+        parts = Parts(
+            instance=row,
+            interfaces=nics,
+            volumes=volumes.get(row.id, ()),
+            tags=tagged.get(row.id, ()),
+            secondary=[one for nic in nics for one in secondary.get(nic.id, ())],
+            zone_id=short.get(row.zone, ""),
         )
-        out.append(view(parts, call.region, zones.get(row.zone, "")))
+        out.append(view(parts, HostNames(call.region, row.vpc_id in named)))
     return out
+
+
+def zone_ids(call: Call) -> dict[str, str]:
+    """The zones' ids (`use1-az1`), by name."""
+    return {zone: zone_id(call.region, index) for index, zone in enumerate(call.config.zones)}
 
 
 def reservations(rows: Sequence[Row], views: Sequence[Any]) -> list[dict[str, Any]]:
@@ -80,13 +90,13 @@ def reservations(rows: Sequence[Row], views: Sequence[Any]) -> list[dict[str, An
     return list(found.values())
 
 
-def view(parts: Rows, region: str, short_zone: str = "") -> dict[str, Any]:
+def view(parts: Parts, names: HostNames) -> dict[str, Any]:
     """An Instance."""
-    row, nics, volumes, tag_set, (public_names, secondary) = parts
+    row, nics = parts.instance, parts.interfaces
     out: dict[str, Any] = {
         "AmiLaunchIndex": row.launch_index,
         "Architecture": row.architecture,
-        "BlockDeviceMappings": [_mapping(volume) for volume in volumes],
+        "BlockDeviceMappings": [_mapping(volume) for volume in parts.volumes],
         "CapacityReservationSpecification": {"CapacityReservationPreference": row.capacity_reservation},
         "ClientToken": row.client_token,
         "CpuOptions": {"CoreCount": row.cores, "ThreadsPerCore": row.threads},
@@ -104,12 +114,12 @@ def view(parts: Rows, region: str, short_zone: str = "") -> dict[str, Any]:
         "MaintenanceOptions": {"AutoRecovery": row.auto_recovery, "RebootMigration": "default"},
         "MetadataOptions": metadata_options(row),
         "Monitoring": {"State": "enabled" if row.monitoring else "disabled"},
-        "NetworkInterfaces": [_interface(nic, region, public_names, secondary) for nic in nics],
+        "NetworkInterfaces": [_interface(nic, names, parts.secondary) for nic in nics],
         "NetworkPerformanceOptions": {"BandwidthWeighting": "default"},
         "Operator": {"Managed": False},
         "Placement": {
             "AvailabilityZone": row.zone,
-            "AvailabilityZoneId": short_zone or None,
+            "AvailabilityZoneId": parts.zone_id or None,
             "GroupName": "",
             "Tenancy": "default",
         },
@@ -122,7 +132,7 @@ def view(parts: Rows, region: str, short_zone: str = "") -> dict[str, Any]:
         "SecurityGroups": [],
         "State": state(row.state),
         "StateTransitionReason": row.transition,
-        "Tags": [{"Key": key, "Value": value} for key, value in tag_set],
+        "Tags": list(parts.tags),
         "UsageOperation": "RunInstances",
         "UsageOperationUpdateTime": row.created_at,
         "VirtualizationType": "hvm",
@@ -136,7 +146,7 @@ def view(parts: Rows, region: str, short_zone: str = "") -> dict[str, Any]:
             "EnableResourceNameDnsAAAARecord": False,
         }
     if nics:
-        _primary(out, row, nics[0], region, public_names)
+        _primary(out, row, nics[0], names)
     return out
 
 
@@ -145,7 +155,7 @@ def state(name: str) -> dict[str, Any]:
     return {"Code": life.INSTANCE.code(name), "Name": name}
 
 
-def metadata_options(row: Row) -> dict[str, Any]:
+def metadata_options(row: Any) -> dict[str, Any]:
     """An InstanceMetadataOptionsResponse."""
     return {
         "State": "applied",
@@ -157,15 +167,9 @@ def metadata_options(row: Row) -> dict[str, Any]:
     }
 
 
-def private_name(row: Row, ip: str, region: str) -> str:
-    """The instance's own host name: of its address, or of its id when it asked for that."""
-    if row.hostname_type == "resource-name":
-        return f"{row.id}.{host_names.domain(region)}"
-    return host_names.private_name(ip, region)
-
-
-def _primary(out: dict[str, Any], row: Row, nic: Row, region: str, public_names: bool) -> None:
-    out["PrivateDnsName"] = private_name(row, nic.private_ip, region)
+def _primary(out: dict[str, Any], row: Any, nic: Any, names: HostNames) -> None:
+    by_id = row.hostname_type == "resource-name"
+    out["PrivateDnsName"] = f"{row.id}.{host_names.domain(names.region)}" if by_id else names.inside(nic.private_ip)
     out["PrivateIpAddress"] = nic.private_ip
     out["SecurityGroups"] = network_interfaces.group_set(nic)
     out["SourceDestCheck"] = nic.source_dest_check
@@ -173,10 +177,10 @@ def _primary(out: dict[str, Any], row: Row, nic: Row, region: str, public_names:
     out["VpcId"] = nic.vpc_id
     if nic.public_ip:
         out["PublicIpAddress"] = nic.public_ip
-        out["PublicDnsName"] = host_names.public_name(nic.public_ip, region) if public_names else ""
+        out["PublicDnsName"] = names.outside(nic.public_ip)
 
 
-def _mapping(volume: Row) -> dict[str, Any]:
+def _mapping(volume: Any) -> dict[str, Any]:
     return {
         "DeviceName": volume.device,
         "Ebs": {
@@ -188,7 +192,7 @@ def _mapping(volume: Row) -> dict[str, Any]:
     }
 
 
-def _interface(nic: Row, region: str, public_names: bool, secondary: Iterable[Any]) -> dict[str, Any]:
+def _interface(nic: Any, names: HostNames, secondary: Iterable[Any]) -> dict[str, Any]:
     outside = {ip: (public, owner) for interface_id, ip, public, owner in secondary if interface_id == nic.id}
     if nic.public_ip:
         outside[nic.private_ip] = (nic.public_ip, nic.account if nic.elastic else "amazon")
@@ -209,13 +213,13 @@ def _interface(nic: Row, region: str, public_names: bool, secondary: Iterable[An
         "NetworkInterfaceId": nic.id,
         "Operator": {"Managed": False},
         "OwnerId": nic.account,
-        "PrivateDnsName": host_names.private_name(nic.private_ip, region),
+        "PrivateDnsName": names.inside(nic.private_ip),
         "PrivateIpAddress": nic.private_ip,
         "PrivateIpAddresses": [
             {
-                "Association": _association(outside, ip, region, public_names),
+                "Association": _association(outside, ip, names),
                 "Primary": ip == nic.private_ip,
-                "PrivateDnsName": host_names.private_name(ip, region),
+                "PrivateDnsName": names.inside(ip),
                 "PrivateIpAddress": ip,
             }
             for ip in (nic.private_ip, *nic.secondary_ips)
@@ -225,24 +229,21 @@ def _interface(nic: Row, region: str, public_names: bool, secondary: Iterable[An
         "SubnetId": nic.subnet_id,
         "VpcId": nic.vpc_id,
     }
-    out["Association"] = _association(outside, nic.private_ip, region, public_names)
+    out["Association"] = _association(outside, nic.private_ip, names)
     return out
 
 
-def _association(
-    outside: Mapping[str, tuple[str, str]], ip: str, region: str, public_names: bool
-) -> dict[str, str] | None:
+def _association(outside: Mapping[str, tuple[str, str]], ip: str, names: HostNames) -> dict[str, str] | None:
     found = outside.get(ip)
     if found is None:
         return None
     public, owner = found
-    name = host_names.public_name(public, region) if public_names else ""
-    return {"IpOwnerId": owner, "PublicDnsName": name, "PublicIp": public}
+    return {"IpOwnerId": owner, "PublicDnsName": names.outside(public), "PublicIp": public}
 
 
-async def _vpcs_with_names(call: Call, rows: Sequence[Row]) -> set[str]:
-    """The VPCs that give public host names."""
-    wanted = sorted({row.vpc_id for row in rows if row.vpc_id})
+async def vpcs_with_names(call: Call, vpc_ids: Iterable[str]) -> set[str]:
+    """Those of the VPCs that give public host names."""
+    wanted = sorted({vpc_id for vpc_id in vpc_ids if vpc_id})
     return {vpc.id for vpc in await vpcs.by_ids(call.tx, wanted) if vpc.dns_hostnames} if wanted else set()
 
 
@@ -258,20 +259,3 @@ async def _secondary_public_ips(
                 (interface_id, one.private_ip, one.ip, one.account if one.elastic else "amazon") for one in addresses
             ]
     return found
-
-
-class _Shelf(dict[tuple[str, int], xml.Rendered]):
-    """Finished XML by instance and revision; when it is full, what was put in first goes first."""
-
-    def put(self, key: tuple[str, int], made: xml.Rendered) -> None:
-        if len(self) >= KEPT:
-            del self[next(iter(self))]
-        self[key] = made
-
-
-@lru_cache(maxsize=1)
-def _render() -> Any:
-    return xml.fragment("ec2", "Instance")
-
-
-_SHELF = _Shelf()

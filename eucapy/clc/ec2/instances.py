@@ -2,7 +2,7 @@
 
 Each call names what shall be (`run`, `starts`, `reboots`, the state's next edge) for all its instances or for none: an
 instance that may not is found before anything is written. States: `eucapy/lifecycle/instance.py`; what the nodes make of
-it: `reconcilers/observe.py`. Filters: `store/instance_filters.py`; how an instance looks: `instance_views.py`.
+it: `reconcilers/observe.py`. Filters: `store/instance_filters.py`; how it looks: `instance_views.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from eucapy import ids
 from eucapy.clc import transitions
 from eucapy.clc.capacity import demand_of, how_many_fit
 from eucapy.clc.context import Call
-from eucapy.clc.ec2 import instance_views, paging
+from eucapy.clc.ec2 import instance_views, instance_xml, paging
 from eucapy.clc.ec2.errors import (
     IncorrectInstanceState,
     InsufficientInstanceCapacity,
@@ -49,7 +49,7 @@ async def describe_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]
     if len(rows) < len(set(wanted)):
         await must_exist(call, wanted)
     rows, more = paging.cut(rows, most)
-    shown = await instance_views.rendered(call, rows)
+    shown = await instance_xml.rendered(call, rows)
     out: dict[str, Any] = {"Reservations": instance_views.reservations(rows, shown)}
     if more:
         out["NextToken"] = call.token(f"{rows[-1].reservation_id}/{rows[-1].launch_index}")
