@@ -84,7 +84,7 @@ class Edge:
             self._chain.clock(), request_id,
         )  # fmt: skip
         outgoing = await self._chain.answer(claim, incoming)
-        return await self._send(request, claim, outgoing, request_id)
+        return await send(request, claim.service, outgoing, request_id)
 
     def _limit(self, claim: Claim) -> int:
         services = self._chain.router.services
@@ -112,48 +112,59 @@ class Edge:
             protocol = "ec2"
         service = self._chain.router.services.get(claim.service or "")
         outgoing = errors.render(error, protocol, family, service.model if service is not None else None, request_id)
-        return await self._send(request, claim, outgoing, request_id)
+        return await send(request, claim.service, outgoing, request_id)
 
-    async def _send(
-        self, request: web.BaseRequest, claim: Claim, outgoing: Outgoing, request_id: str
-    ) -> web.StreamResponse:
-        headers = dict(outgoing.headers)
-        if claim.service == "s3":
-            headers["x-amz-request-id"] = request_id
-            headers["x-amz-id-2"] = host_id(request_id)
-        else:
-            headers["x-amzn-RequestId"] = request_id
-        headers.setdefault("Server", _SERVER.get(claim.service or "ec2", "eucapy"))
-        body = outgoing.body
-        if isinstance(body, bytes | bytearray):
-            response: web.StreamResponse = web.Response(body=body, status=outgoing.status, headers=headers)
-            self._close_unread(request, response)
-            return response
-        response = web.StreamResponse(status=outgoing.status, headers=headers)
-        if body.length is not None:
-            response.content_length = body.length
-        elif request.version >= (1, 1):
-            response.enable_chunked_encoding()
-        self._close_unread(request, response)
-        await response.prepare(request)
-        if request.method == "HEAD":
-            return response
-        try:
-            await body.send(response.write)
-            await response.write_eof()
-        except ConnectionError:
-            log.debug("request %s: the client went away", request_id)
-        except Exception:
-            log.exception("request %s: the body broke off", request_id)
-            if request.transport is not None:
-                request.transport.abort()
+
+def incoming_of(request: web.BaseRequest, now: float) -> Incoming:
+    """The head of an S3 request that the chain does not see, with a new request id."""
+    path, _, query = request.raw_path.partition("?")
+    return Incoming(
+        request.method, path, query, request.headers, host=request.headers.get("host", ""), scheme=request.scheme,
+        remote=request.remote or "", now=now, request_id=_short_id(),
+    )  # fmt: skip
+
+
+async def send(
+    request: web.BaseRequest, service: str | None, outgoing: Outgoing, request_id: str
+) -> web.StreamResponse:
+    """The answer on its way, with the request id headers of `service`. A body that breaks off cuts the connection."""
+    headers = dict(outgoing.headers)
+    if service == "s3":
+        headers["x-amz-request-id"] = request_id
+        headers["x-amz-id-2"] = host_id(request_id)
+    else:
+        headers["x-amzn-RequestId"] = request_id
+    headers.setdefault("Server", _SERVER.get(service or "ec2", "eucapy"))
+    body = outgoing.body
+    if isinstance(body, bytes | bytearray):
+        response: web.StreamResponse = web.Response(body=body, status=outgoing.status, headers=headers)
+        _close_unread(request, response)
         return response
+    response = web.StreamResponse(status=outgoing.status, headers=headers)
+    if body.length is not None:
+        response.content_length = body.length
+    elif request.version >= (1, 1):
+        response.enable_chunked_encoding()
+    _close_unread(request, response)
+    await response.prepare(request)
+    if request.method == "HEAD":
+        return response
+    try:
+        await body.send(response.write)
+        await response.write_eof()
+    except ConnectionError:
+        log.debug("request %s: the client went away", request_id)
+    except Exception:
+        log.exception("request %s: the body broke off", request_id)
+        if request.transport is not None:
+            request.transport.abort()
+    return response
 
-    @staticmethod
-    def _close_unread(request: web.BaseRequest, response: web.StreamResponse) -> None:
-        """A body that nobody read would be taken for the next request: such a connection ends with this answer."""
-        if request.body_exists and not request.content.is_eof():
-            response.force_close()
+
+def _close_unread(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """A body that nobody read would be taken for the next request: such a connection ends with this answer."""
+    if request.body_exists and not request.content.is_eof():
+        response.force_close()
 
 
 def _pieces(request: web.BaseRequest) -> Callable[[], Awaitable[bytes]]:

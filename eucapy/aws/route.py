@@ -96,14 +96,21 @@ class Router:
     """Routes among `services`; `foreign` names services that are claimed here and answered elsewhere (S3 passed on).
 
     `domains` are the host names under which S3's virtual hosts live: `bucket.s3.<domain>`, and, on a request that is S3's
-    for another reason, `bucket.<domain>`.
+    for another reason, `bucket.<domain>`. `websites` are names under which buckets are websites, `bucket.<name>`: claimed for
+    the foreign service `s3-website`.
     """
 
     def __init__(
-        self, services: Iterable[Service], *, foreign: Collection[str] = (), domains: Iterable[str] = ("localhost",)
+        self,
+        services: Iterable[Service],
+        *,
+        foreign: Collection[str] = (),
+        domains: Iterable[str] = ("localhost",),
+        websites: Iterable[str] = (),
     ) -> None:
         self.services = {service.name: service for service in services}
         self.foreign = frozenset(foreign)
+        self._websites = tuple(f".{name.lower().strip('.')}" for name in websites)
         self._domains = tuple(sorted((d.lower().strip(".") for d in domains), key=len, reverse=True))
         self._paths: dict[str, PathIndex] = {}
         self._prefixes: dict[str, Service] = {}
@@ -132,6 +139,11 @@ class Router:
 
     def claim(self, method: str, path: str, query: str, headers: Mapping[str, str], host: str) -> Claim:
         """See the module's docstring. Raises Unrouted for a target that nobody serves."""
+        if self._websites:
+            name = host.partition(":")[0].lower()
+            for suffix in self._websites:
+                if name.endswith(suffix):
+                    return Claim("s3-website", "rest-xml", path, name.removesuffix(suffix))
         scope = signature_scope(headers, query)
         target = headers.get("x-amz-target")
         if target is not None:

@@ -18,7 +18,7 @@ from eucapy.aws.http import Edge
 from eucapy.aws.route import Router
 from eucapy.clock import Clock
 from eucapy.drivers.blob import loader
-from eucapy.walrus import internal
+from eucapy.walrus import internal, webserver
 from eucapy.walrus.clc_keys import ClcKeys
 from eucapy.walrus.config import Config
 from eucapy.walrus.context import Walrus
@@ -119,10 +119,12 @@ class App:
     async def _serve_s3(self, walrus: Walrus, keys: Keys) -> None:
         config = self._config
         environment = Environment(walrus, keys, config.access_log)
-        router = Router([s3], domains=config.domains)
+        websites = [*webserver.hosts(config.domains, config.region), *config.website_domains]
+        router = Router([s3], foreign=[webserver.SERVICE], domains=config.domains, websites=websites)
         finisher = Finisher(walrus.db)
         chain = Chain(router, environment, region=config.region, clock=self._clock.time, finish=finisher.finish)
-        runner = web.ServerRunner(Edge(chain).server(read_bufsize=READ_BUFFER_BYTES), shutdown_timeout=SHUTDOWN_S)
+        edge = Edge(chain, foreign={webserver.SERVICE: webserver.WebServer(walrus, finisher).handle})
+        runner = web.ServerRunner(edge.server(read_bufsize=READ_BUFFER_BYTES), shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, config.host, config.port, backlog=1024)

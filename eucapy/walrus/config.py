@@ -19,6 +19,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     domains: Annotated[list[str], doc("Host names under which buckets are hosts of their own: bucket.s3.<domain>.")] = (
         msgspec.field(default_factory=lambda: ["localhost"])
     )
+    website_domains: Annotated[
+        list[str],
+        doc(
+            "More names under which buckets are websites, bucket.<name>, beside s3-website.<domain>, "
+            "s3-website-<region>.<domain> and s3-website.<region>.<domain> of every domain."
+        ),
+    ] = []
     pki: Annotated[
         str, doc("Folder with ca.pem, walrus-cert.pem and walrus-key.pem; empty: plain HTTP, for tests only.")
     ] = "/var/lib/eucapy/pki"

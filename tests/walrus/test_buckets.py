@@ -184,7 +184,6 @@ def test_what_is_not_built_says_so_and_changes_nothing(s3: Any, bucket: str, ref
     [
         ("get_bucket_policy", "NoSuchBucketPolicy"),
         ("get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration"),
-        ("get_bucket_website", "NoSuchWebsiteConfiguration"),
         ("get_bucket_replication", "ReplicationConfigurationNotFoundError"),
         ("get_bucket_encryption", "ServerSideEncryptionConfigurationNotFoundError"),
         ("get_object_lock_configuration", "ObjectLockConfigurationNotFoundError"),

@@ -1,4 +1,4 @@
-"""What a bucket can be asked for and, here, never has: website, replication, encryption …
+"""What a bucket can be asked for and, here, never has: replication, encryption …
 
 Setting any of these answers 501. Reading one says, as AWS does for a bucket where it was not set, that it is not there, or
 what holds then: tools (Terraform, s3cmd) read them all of every bucket.
@@ -15,7 +15,6 @@ from eucapy.walrus.context import Call
 from eucapy.walrus.s3.service import s3
 
 ABSENT: dict[str, type[ApiError]] = {
-    "GetBucketWebsite": errors.NoSuchWebsiteConfiguration,
     "GetBucketReplication": errors.ReplicationConfigurationNotFoundError,
     "GetBucketEncryption": errors.ServerSideEncryptionConfigurationNotFoundError,
     "GetBucketAnalyticsConfiguration": errors.NoSuchConfiguration,

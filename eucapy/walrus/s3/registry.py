@@ -19,6 +19,7 @@ from eucapy.walrus.s3 import (
     tagging,
     uploads,
     versioning,
+    websites,
 )
 from eucapy.walrus.s3.service import s3
 
@@ -40,4 +41,5 @@ __all__ = [
     "tagging",
     "uploads",
     "versioning",
+    "websites",
 ]
