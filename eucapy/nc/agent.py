@@ -26,6 +26,7 @@ from eucapy.drivers.hypervisor.base import (
     Unsupported,
 )
 from eucapy.drivers.imaging.base import ImagingDriver, ImagingError, NoSpace
+from eucapy.folders import ensure_folder, group_id
 from eucapy.nc import disks, observe, planner
 from eucapy.nc.config import Config
 from eucapy.nc.executor import Executor, StillFetching
@@ -71,7 +72,8 @@ class NodeController:
         clock: Clock,
     ) -> None:
         data = Path(config.data)
-        data.mkdir(parents=True, exist_ok=True)
+        through = group_id(config.qemu_group)
+        ensure_folder(data, through)
         self._config = config
         self._hypervisor = hypervisor
         self._clock = clock
@@ -80,8 +82,8 @@ class NodeController:
         self.consoles = Loop("console logs", self._trim_consoles, period_s=CONSOLES_PERIOD_S)
         self._keeper = SpecKeeper(data / "spec.json", NodeSpec, self.loop.wake)
         self._board = StatusBoard(NodeStatus(boot="", revision=0, generation=0, node=config.node))
-        self._records = Records(data / "instances")
-        self._cache = ImageCache(data / "images", fetcher, config.image_cache_gib, self.loop.wake)
+        self._records = Records(data / "instances", through)
+        self._cache = ImageCache(data / "images", fetcher, config.image_cache_gib, self.loop.wake, through)
         self._executor = Executor(hypervisor, imaging, self._cache, self._records, clock, config.mtu)
         self._backoff = Backoff(clock)
         self._faults: dict[str, Fault] = {}

@@ -24,6 +24,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     walrus_internal_url: Annotated[str, doc("The object store's port for components.")] = "https://127.0.0.1:8781"
     hypervisor: Annotated[str, doc("Hypervisor driver: libvirt or fake.")] = "libvirt"
     libvirt_uri: Annotated[str, doc("Connection of the libvirt driver.")] = "qemu:///system"
+    qemu_group: Annotated[
+        str, doc("Group of guests' QEMU processes, which may pass through the folders of disks; empty: root alone.")
+    ] = ""
     acceleration: Annotated[str, doc("kvm, emulation, or auto: KVM where the processor really offers it.")] = "auto"
     namespace_prefix: Annotated[str, doc("Prefix of the VPCs' network namespaces; the same as in eucanetd.toml.")] = (
         "euca-"

@@ -38,11 +38,13 @@ def occupied_bytes(path: Path) -> int:
         return 0
 
 
-def domain(spec: InstanceSpec, folder: Path, mtu: int | None = None) -> DomainSpec:
-    """The domain of an instance: its root first, then its other disks, in the order of the spec."""
+def domain(spec: InstanceSpec, folder: Path, base: Path | None, mtu: int | None = None) -> DomainSpec:
+    """The domain of an instance: its root first, then its other disks, in the order of the spec. `base` is the cached
+    image that a root disk of its own stands on; its suffix is its format."""
     disks: list[Disk] = []
     if isinstance(spec.root, ImageRoot):
-        disks.append(Disk(serial=ROOT_SERIAL, source=FileSource(str(root_path(folder)))))
+        backing = FileSource(str(base), base.suffix[1:]) if base is not None else None
+        disks.append(Disk(serial=ROOT_SERIAL, source=FileSource(str(root_path(folder)), backing=backing)))
     else:
         disks += [volume_disk(disk) for disk in spec.disks if disk.volume_id == spec.root.volume_id]
     root = spec.root.volume_id if isinstance(spec.root, VolumeRoot) else ""

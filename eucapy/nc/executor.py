@@ -90,7 +90,9 @@ class Executor:
             ended="",
             started_at=self._clock.time() if fresh or not record.started_at else record.started_at,
         )
-        await self._hypervisor.ensure_defined(disks.domain(spec, self._records.folder(spec.instance_id), self._mtu))
+        base = self._cache.path(record.base) if record.base else None
+        folder = self._records.folder(spec.instance_id)
+        await self._hypervisor.ensure_defined(disks.domain(spec, folder, base, self._mtu))
         await self._hypervisor.start(spec.instance_id)
         self._note(spec, starting=False)
 

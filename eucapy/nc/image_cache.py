@@ -17,6 +17,7 @@ from pathlib import Path
 
 from eucapy import ledger
 from eucapy.diskimage import HEADER_BYTES, BadImage, ImageFacts, inspect
+from eucapy.folders import ensure_folder
 from eucapy.wire.node import ObjectSource
 from eucapy.wire.objects import ObjectFetcher
 
@@ -34,7 +35,15 @@ class Cached:
 class ImageCache:
     """The folder and the fetches under way."""
 
-    def __init__(self, folder: Path, fetcher: ObjectFetcher, most_gib: int, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        fetcher: ObjectFetcher,
+        most_gib: int,
+        wake: Callable[[], None],
+        group_id: int | None = None,
+    ) -> None:
+        """Members of the group may read the images: guests' QEMU processes."""
         self._folder = folder
         self._fetcher = fetcher
         self._most_bytes = most_gib << 30
@@ -43,9 +52,13 @@ class ImageCache:
         self._failures: dict[str, Exception] = {}
         self._progress: dict[str, int] = {}
         self._held: dict[str, Cached] = {}
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ensure_folder(folder, group_id)
         for leftover in folder.glob(".*.part"):
             leftover.unlink()
+
+    def path(self, name: str) -> Path:
+        """The file of a cached image, by the name that a root disk's record has it under."""
+        return self._folder / name
 
     def find(self, source: ObjectSource) -> Cached | None:
         """The image of that object, if it is here and whole."""

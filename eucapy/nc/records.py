@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from eucapy import ledger
+from eucapy.folders import ensure_folder
 from eucapy.ledger import Ledger
 
 
@@ -41,13 +42,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 class Records:
     """The instances' folders under one root: `<root>/<instance id>/` with `record.json`, disks and the console log."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, group_id: int | None = None) -> None:
+        """Members of the group may pass through the folders: guests' QEMU processes."""
         self.root = root
+        self._group_id = group_id
         self._held: dict[str, Record] = {}
         self._folders: dict[str, Path] = {}
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ensure_folder(root, group_id)
         for folder in root.iterdir():
             if folder.is_dir():
+                ensure_folder(folder, group_id)
                 record = Ledger(folder / "record.json", Record).read()
                 self._held[folder.name] = record or Record(instance_id=folder.name)
 
@@ -69,7 +73,7 @@ class Records:
         if self._held.get(record.instance_id) == record:
             return
         folder = self.folder(record.instance_id)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        ensure_folder(folder, self._group_id)
         Ledger(folder / "record.json", Record).write(record)
         self._held[record.instance_id] = record
 

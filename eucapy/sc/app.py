@@ -8,6 +8,7 @@ from eucapy import pki
 from eucapy.clock import SystemClock
 from eucapy.drivers.block import loader
 from eucapy.drivers.block.base import GIB
+from eucapy.folders import ensure_folder, group_id
 from eucapy.sc.agent import StorageController
 from eucapy.sc.config import Config
 from eucapy.sc.executor import Executor
@@ -32,6 +33,7 @@ class StorageControllerApp:
             export_group=config.export_group,
             reserve_gib=config.reserve_gib,
         )
+        ensure_folder(config.data_folder, group_id(config.export_group))
         store = WalrusFetcher(
             config.walrus_internal_url, pki.client_context(certificates, "sc") if certificates is not None else None
         )

@@ -22,6 +22,7 @@ GOOD = Machine(
     memory_mib=16000,
     available_memory_mib=12000,
     disk_free_gib=200.0,
+    closed_folder="",
     resolves=("deb.debian.org", True),
     ports_taken=(),
     tun=True,
@@ -47,6 +48,7 @@ def test_a_good_machine_has_nothing_to_be_told() -> None:
         ("system", {"architecture": "aarch64"}),
         ("memory", {"memory_mib": 1024}),
         ("disk", {"disk_free_gib": 1.0}),
+        ("folder", {"closed_folder": "/root"}),
         ("ports", {"ports_taken": (8773, 8774)}),
         ("network", {"tun": False}),
     ],
@@ -90,6 +92,14 @@ def test_the_facts_of_this_machine_can_be_gathered() -> None:
     assert found.memory_mib > 100
     assert found.resolves == ("localhost", True)
     assert judge(found)
+
+
+def test_a_folder_that_guests_processes_cannot_enter_is_named(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    tmp_path.chmod(0o711)
+    assert gather(closed / "a" / "cloud", [], "localhost").closed_folder == str(closed)
+    assert gather(Path("/var/lib/cloud"), [], "localhost").closed_folder == ""
 
 
 @pytest.mark.parametrize(

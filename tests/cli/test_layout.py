@@ -49,6 +49,14 @@ def test_programs_find_each_other(installation: Installation, record: Record) ->
     assert all(urls[kind].endswith(f":{chosen[kind]['port']}") for kind in ("cc", "sc", "nc"))
 
 
+def test_a_second_run_leaves_the_way_to_guests_disks_open(installation: Installation, record: Record) -> None:
+    for name in ("nc", "sc"):
+        installation.folder(name).chmod(0o710)
+    layout.ensure_folders(installation)
+    assert {installation.folder(name).stat().st_mode & 0o777 for name in ("nc", "sc")} == {0o710}
+    assert installation.folder("clc").stat().st_mode & 0o777 == 0o700
+
+
 def test_an_operators_own_options_survive_a_second_run(installation: Installation, record: Record) -> None:
     layout.ensure_configuration(installation, record)
     path = installation.folder("etc") / "clc.toml"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from eucapy.run import run
 from eucapy.wire.contract import Cursor
 from tests.eucanetd.cloud import Node, network_cloud
 from tests.eucanetd.specs import port, vpc
-from tests.harness.libvirtd import skip_without_host
+from tests.harness.libvirtd import guest_folder, skip_without_host
 from tests.harness.starter import starter_image
 from tests.harness.topology import Netns
 
@@ -52,16 +54,23 @@ async def until_ssh(where: Netns, target: str) -> bytes:
         return said
 
 
-async def test_a_real_guest_boots_into_its_vpc_and_again_after_it_was_powered_off(tmp_path: Path) -> None:
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with guest_folder() as made:
+        yield made
+
+
+async def test_a_real_guest_boots_into_its_vpc_and_again_after_it_was_powered_off(folder: Path) -> None:
     skip_without_host()
     image = await asyncio.to_thread(starter_image)
+    base = shutil.copy(image.qcow2, folder / "image.qcow2")
     async with network_cloud() as cloud:
         node = cloud.node
         await node.give([vpc()], [ONE, TWO])
         node.agent.open()
         neighbour = await asyncio.to_thread(node.guest, TWO)
-        root = tmp_path / "root.qcow2"
-        await run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(image.qcow2), str(root))
+        root = folder / "root.qcow2"
+        await run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(base), str(root))
         daemon = Libvirtd(node.folder / "lv", netns=node.host.name)
         await daemon.start()
         driver = LibvirtDriver(daemon.uri, acceleration="emulation")
@@ -72,9 +81,9 @@ async def test_a_real_guest_boots_into_its_vpc_and_again_after_it_was_powered_of
                     uuid=ec2_uuid("00000000-0000-4000-8000-000000000001"),
                     vcpus=1,
                     memory_mib=image.memory_mib,
-                    disks=(Disk(serial="vol-1", source=FileSource(str(root), "qcow2")),),
+                    disks=(Disk(serial="vol-1", source=FileSource(str(root), backing=FileSource(str(base)))),),
                     nics=(Nic(mac=ONE.mac, tap=ONE.tap),),
-                    console_log=str(tmp_path / "console.log"),
+                    console_log=str(folder / "console.log"),
                 )
             )
             for _ in range(2):

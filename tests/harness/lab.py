@@ -29,7 +29,7 @@ from eucapy import config, pki
 from eucapy.cli.faststart import clean
 from eucapy.cli.installation import Record
 from eucapy.cli.operator import Operator
-from eucapy.drivers.hypervisor.libvirtd import Libvirtd
+from eucapy.drivers.hypervisor.libvirtd import QEMU_USER, Libvirtd
 from eucapy.drivers.network import netns
 from eucapy.guests.image import GuestImage
 from eucapy.run import Child, Result, RunError, in_netns, run_now, spawn
@@ -317,7 +317,9 @@ class Lab:
                 "zones": [ZONE], "region": REGION, "walrus_url": f"http://{here}:{PORTS['s3']}",
                 "walrus_internal_url": store, "public_ranges": [PUBLIC], "node_lost_after_s": 8.0,
             },
-            "sc": {"host": here, "port": PORTS["sc"], "zone": ZONE, "walrus_internal_url": store},
+            "sc": {
+                "host": here, "port": PORTS["sc"], "zone": ZONE, "walrus_internal_url": store, "export_group": QEMU_USER,
+            },
             "cc": {"host": here, "port": PORTS["cc"], "zone": ZONE, "lost_after_s": 2.0},
         }  # fmt: skip
 
@@ -325,7 +327,7 @@ class Lab:
         prefix = self.prefix(node)
         return {
             "nc": {
-                "node": node, "host": host.underlay, "port": PORTS["nc"], "libvirt_uri": daemon.uri,
+                "node": node, "host": host.underlay, "port": PORTS["nc"], "libvirt_uri": daemon.uri, "qemu_group": QEMU_USER,
                 "namespace_prefix": prefix,
                 "walrus_internal_url": f"https://{self.controller.underlay}:{PORTS['store']}",
             },

@@ -16,6 +16,7 @@ import pytest
 from eucapy.drivers.hypervisor.base import HypervisorError
 from eucapy.drivers.hypervisor.libvirt import LibvirtDriver
 from eucapy.drivers.hypervisor.libvirtd import Libvirtd
+from eucapy.guests.image import GuestImage
 from tests.harness.starter import cache_folder
 
 NEEDED = ("libvirtd", "qemu-system-x86_64", "qemu-img", "qemu-storage-daemon")
@@ -31,17 +32,34 @@ def skip_without_host() -> None:
 
 
 @contextmanager
+def guest_folder(prefix: str = "eucapy-g-") -> Iterator[Path]:
+    """A temporary folder that guests' QEMU processes may pass through, as they may not through pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))  # a socket's path must be short, too
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def image_for_guests(image: GuestImage) -> Iterator[Path]:
+    """The qcow2 file of an image, at a place where guests may read it."""
+    with guest_folder() as folder:
+        yield Path(shutil.copy(image.qcow2, folder))
+
+
+@contextmanager
 def libvirtd(netns: str | None = None) -> Iterator[Libvirtd]:
     """A running daemon, in the network namespace `netns` if given; on leaving, its domains end first, then it."""
     skip_without_host()
-    root = Path(tempfile.mkdtemp(prefix="eucapy-lv-"))  # a socket's path must be short; pytest's folders are long
-    daemon = Libvirtd(root, netns=netns, cache=cache_folder() / "libvirt")
-    try:
-        asyncio.run(daemon.start())
-        yield daemon
-    finally:
-        asyncio.run(_end(daemon))
-        shutil.rmtree(root, ignore_errors=True)
+    with guest_folder("eucapy-lv-") as root:
+        daemon = Libvirtd(root, netns=netns, cache=cache_folder() / "libvirt")
+        try:
+            asyncio.run(daemon.start())
+            yield daemon
+        finally:
+            asyncio.run(_end(daemon))
 
 
 async def _end(daemon: Libvirtd) -> None:

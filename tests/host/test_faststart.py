@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import secrets
 import signal
 import socket
@@ -20,8 +21,10 @@ from eucapy.cli.faststart.first_instance import ssh_command
 from eucapy.cli.faststart.programs import programs_of
 from eucapy.cli.images import client
 from eucapy.cli.installation import Installation, Ports
+from eucapy.drivers.hypervisor.libvirtd import QEMU_USER
 from eucapy.drivers.network import netns
 from eucapy.run import Result, RunError, run_now
+from tests.harness.libvirtd import guest_folder
 from tests.harness.waiting import wait_until
 
 pytestmark = [
@@ -84,14 +87,15 @@ def free_base() -> int:
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    cloud = Cloud(tmp_path_factory.mktemp("faststart"))
-    cloud.home.mkdir()
-    try:
-        yield cloud
-    finally:
-        if cloud.installation.exists():
-            cloud.faststart("clean")
+def cloud() -> Iterator[Cloud]:
+    with guest_folder("faststart-") as folder:
+        cloud = Cloud(folder)
+        cloud.home.mkdir()
+        try:
+            yield cloud
+        finally:
+            if cloud.installation.exists():
+                cloud.faststart("clean")
 
 
 def test_it_ends_with_a_cloud_and_a_guest_that_lets_us_in(cloud: Cloud) -> None:
@@ -100,6 +104,17 @@ def test_it_ends_with_a_cloud_and_a_guest_that_lets_us_in(cloud: Cloud) -> None:
     assert cloud.installation.admin().secret_access_key in said
     assert f"root@{cloud.address}" in said
     assert "Linux" in cloud.ssh(cloud.address, "uname -a")
+
+
+def test_the_guest_is_no_process_of_roots(cloud: Cloud) -> None:
+    pid_file = (
+        cloud.installation.folder("nc")
+        / "libvirt"
+        / "run"
+        / "qemu"
+        / f"{cloud.installation.record().first_instance}.pid"
+    )
+    assert Path(f"/proc/{int(pid_file.read_text())}").stat().st_uid == pwd.getpwnam(QEMU_USER).pw_uid
 
 
 def test_what_it_wrote_down_holds_no_secret(cloud: Cloud) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -14,9 +12,10 @@ import pytest
 
 from eucapy.drivers.block.files import FilesDriver
 from eucapy.drivers.hypervisor.base import Disk, NbdSource, Power, Reason, disk_serial
-from eucapy.drivers.hypervisor.libvirtd import Libvirtd
+from eucapy.drivers.hypervisor.libvirtd import QEMU_USER, Libvirtd
+from eucapy.folders import group_id
 from tests.drivers.hypervisor.benches import LibvirtBench
-from tests.harness.libvirtd import libvirtd
+from tests.harness.libvirtd import guest_folder, libvirtd
 from tests.harness.starter import starter_image
 
 pytestmark = [pytest.mark.host, pytest.mark.guest]
@@ -36,23 +35,26 @@ def image() -> Path:
 
 
 @pytest.fixture
-async def guests(daemon: Libvirtd, tmp_path: Path, image: Path) -> AsyncIterator[LibvirtBench]:
-    bench = LibvirtBench(tmp_path, daemon, image)
+async def guests(daemon: Libvirtd, folder: Path, image: Path) -> AsyncIterator[LibvirtBench]:
+    bench = LibvirtBench(folder, daemon, image)
     yield bench
     await bench.close()
 
 
 @pytest.fixture
-def run_folder() -> Iterator[Path]:
-    """Short enough for the paths of sockets."""
-    folder = Path(tempfile.mkdtemp(prefix="sc-", dir="/tmp"))
-    yield folder
-    shutil.rmtree(folder)
+def folder() -> Iterator[Path]:
+    with guest_folder("sc-") as made:
+        yield made
+
+
+@pytest.fixture
+def run_folder(folder: Path) -> Path:
+    return folder / "run"
 
 
 @pytest.fixture
 async def pool(tmp_path: Path, run_folder: Path) -> AsyncIterator[FilesDriver]:
-    driver = FilesDriver(tmp_path / "pool", run_folder)
+    driver = FilesDriver(tmp_path / "pool", run_folder, export_group_id=group_id(QEMU_USER))
     await driver.open(lambda: None)
     yield driver
     for volume in (await driver.observe()).volumes.values():

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, ClassVar
 
+import msgspec
 import pytest
 
 from eucapy.clock import ManualClock
@@ -24,6 +26,8 @@ ONE = "i-00000000000000001"
 class Host:
     """One fake host; its controller can be killed and started again."""
 
+    options: ClassVar[dict[str, Any]] = {}
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.clock = ManualClock()
@@ -34,6 +38,7 @@ class Host:
     def start(self) -> None:
         self.hypervisor = FakeHypervisor(self.folder / "host")
         config = Config(data=str(self.folder / "nc"), pki="", hypervisor="fake", stop_grace_s=60, terminate_grace_s=10)
+        config = msgspec.structs.replace(config, **self.options)
         self.nc = NodeController(config, self.hypervisor, FakeImaging(), self.shelf, self.clock)
 
     async def wants(self, *instances: InstanceSpec) -> None:

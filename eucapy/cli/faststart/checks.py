@@ -39,6 +39,7 @@ def judge(machine: Machine) -> list[Finding]:
         _processor(machine),
         _memory(machine),
         _disk(machine),
+        _folder(machine),
         _names(machine),
         _ports(machine),
         _network(machine),
@@ -98,6 +99,18 @@ def _disk(machine: Machine) -> Finding:
     if machine.disk_free_gib < GOOD_DISK_GIB:
         return Finding("disk", Level.WARNING, found, "Enough to start; images, volumes and objects will want more.")
     return Finding("disk", Level.GOOD, found)
+
+
+def _folder(machine: Machine) -> Finding:
+    if not machine.closed_folder:
+        return Finding("folder", Level.GOOD, "guests' processes can reach it")
+    return Finding(
+        "folder",
+        Level.MISSING,
+        f"{machine.closed_folder} may be entered by its owner alone",
+        "Guests' processes run as a user of their own and reach their disks through it: choose another place with --data, "
+        f"or chmod o+x {machine.closed_folder}.",
+    )
 
 
 def _names(machine: Machine) -> Finding:

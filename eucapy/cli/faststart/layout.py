@@ -18,6 +18,7 @@ from eucapy.cli.configuration import check_file
 from eucapy.cli.faststart.programs import hypervisor_of
 from eucapy.cli.installation import FOLDERS, Installation, Record
 from eucapy.cli.programs import DAEMONS
+from eucapy.drivers.hypervisor.libvirtd import QEMU_USER
 from eucapy.ledger import write_file
 
 
@@ -26,8 +27,11 @@ def ensure_folders(installation: Installation) -> None:
     installation.data.mkdir(parents=True, exist_ok=True)
     installation.data.chmod(0o711)
     for name in FOLDERS:
-        installation.folder(name).mkdir(exist_ok=True)
-        installation.folder(name).chmod(0o711 if name == "run" else 0o700)  # name servers run as somebody else
+        folder = installation.folder(name)
+        if name in ("nc", "sc") and folder.exists():
+            continue  # these open a way for guests' QEMU processes themselves
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o711 if name == "run" else 0o700)  # name servers run as somebody else
 
 
 def ensure_certificates(installation: Installation, record: Record) -> list[str]:
@@ -88,6 +92,7 @@ def choices(installation: Installation, record: Record) -> dict[str, dict[str, A
             "zone": record.zone,
             "port": ports.sc,
             "walrus_internal_url": walrus_internal,
+            "export_group": QEMU_USER,
         },
         "nc": {
             **shared,
@@ -96,6 +101,7 @@ def choices(installation: Installation, record: Record) -> dict[str, dict[str, A
             "port": ports.nc,
             "walrus_internal_url": walrus_internal,
             "libvirt_uri": hypervisor_of(installation.data).uri,
+            "qemu_group": QEMU_USER,
             "acceleration": record.acceleration,
             "namespace_prefix": record.prefix,
         },

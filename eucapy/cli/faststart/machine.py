@@ -34,6 +34,8 @@ class Machine:
     memory_mib: int
     available_memory_mib: int
     disk_free_gib: float
+    closed_folder: str
+    """A folder above the data folder that only its owner may enter; "" when there is none."""
     resolves: tuple[str, bool]
     """A name that this machine needs, and whether it resolves."""
     ports_taken: tuple[int, ...]
@@ -59,6 +61,7 @@ def gather(data: Path, ports: Iterable[int], name: str) -> Machine:
         memory_mib=memory.get("MemTotal", 0),
         available_memory_mib=memory.get("MemAvailable", 0),
         disk_free_gib=shutil.disk_usage(_existing(data)).free / 2**30,
+        closed_folder=next((str(folder) for folder in data.absolute().parents if _closed(folder)), ""),
         resolves=(name, _resolves(name)),
         ports_taken=tuple(port for port in ports if _taken(port)),
         tun=Path("/dev/net/tun").exists(),
@@ -116,6 +119,10 @@ def _memory_mib() -> dict[str, int]:
 
 def _existing(path: Path) -> Path:
     return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def _closed(folder: Path) -> bool:
+    return folder.exists() and not folder.stat().st_mode & 0o001
 
 
 def _resolves(name: str) -> bool:

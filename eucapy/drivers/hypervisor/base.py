@@ -66,6 +66,9 @@ class FileSource(msgspec.Struct, frozen=True, tag="file"):
     path: str
     format: str = "qcow2"
     """`raw` or `qcow2`; never guessed from the bytes, which the guest can write."""
+    backing: FileSource | None = None
+    """What the file stands on, which many guests may read and none may own; None for nothing. What the file's own header
+    names is never looked at: a guest that broke out of its machine could have written it."""
 
 
 class NbdSource(msgspec.Struct, frozen=True, tag="nbd"):

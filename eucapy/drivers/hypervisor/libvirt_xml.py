@@ -7,6 +7,8 @@ Everything libvirt-specific about how our machines look is here. The choices, an
   x86-64-v2, which the current enterprise distributions insist on.
 - SMBIOS says what AWS's own machines say (vendor "Amazon EC2", the type as product name, uuid equal to serial and
   starting with ec2): cloud-init, ds-identify, systemd-detect-virt and the AWS agents look there.
+- A file disk's whole chain stands in the document, so nobody follows what is written in the file itself; libvirt gives
+  the head to QEMU's user for as long as the guest runs, and leaves what it stands on alone, for other guests read it too.
 - A file disk uses the host's page cache (copy-on-write chains profit); an NBD disk does not, and an error *stops* the
   guest instead of reaching it, so that a restart of the exporter costs time, never data.
 - The tap is made and removed by libvirt. It may be moved to another network namespace while the domain runs.
@@ -95,6 +97,8 @@ def disk_element(item: Disk, target: str, *, boot: bool = False) -> ET.Element:
         source = ET.Element("source", {"file": item.source.path})
     ET.SubElement(root, "driver", driver)
     root.append(source)
+    if isinstance(item.source, FileSource):
+        root.append(_backing(item.source.backing))
     ET.SubElement(root, "target", {"dev": target, "bus": "virtio"})
     ET.SubElement(root, "alias", {"name": alias(item.serial)})
     _text(root, "serial", item.serial)
@@ -102,6 +106,18 @@ def disk_element(item: Disk, target: str, *, boot: bool = False) -> ET.Element:
         ET.SubElement(root, "readonly")
     if boot:
         ET.SubElement(root, "boot", {"order": "1"})
+    return root
+
+
+def _backing(source: FileSource | None) -> ET.Element:
+    """`<backingStore>` for what a file stands on; the empty one ends the chain, where libvirt would else look itself."""
+    if source is None:
+        return ET.Element("backingStore")
+    root = ET.Element("backingStore", {"type": "file"})
+    ET.SubElement(root, "format", {"type": source.format})
+    file = ET.SubElement(root, "source", {"file": source.path})
+    ET.SubElement(file, "seclabel", {"model": "dac", "relabel": "no"})
+    root.append(_backing(source.backing))
     return root
 
 
@@ -168,12 +184,22 @@ def _read_disk(element: ET.Element) -> Disk | None:
     read_only = element.find("readonly") is not None
     if element.get("type") == "file":
         kind = _need(element.find("driver"), "disk driver").get("type", "raw")
-        return Disk(serial=serial, source=FileSource(source.get("file", ""), kind), read_only=read_only)
+        file = FileSource(source.get("file", ""), kind, _read_backing(element))
+        return Disk(serial=serial, source=file, read_only=read_only)
     host = source.find("host")
     if source.get("protocol") == "nbd" and host is not None and host.get("transport") == "unix":
         nbd = NbdSource(host.get("socket", ""), source.get("name", ""))
         return Disk(serial=serial, source=nbd, read_only=read_only)
     return None
+
+
+def _read_backing(element: ET.Element) -> FileSource | None:
+    backing = element.find("backingStore")
+    source = None if backing is None else backing.find("source")
+    if backing is None or source is None:
+        return None
+    kind = _need(backing.find("format"), "format of a backing file").get("type", "raw")
+    return FileSource(source.get("file", ""), kind, _read_backing(backing))
 
 
 def _read_nic(element: ET.Element) -> Nic:

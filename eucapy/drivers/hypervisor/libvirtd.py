@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import grp
 import os
 import pwd
 import shutil
@@ -35,6 +36,9 @@ from eucapy.run import Child, StillRunning, in_netns, run_now, spawn
 PACKAGES = ("libvirt-daemon", "libvirt-daemon-driver-qemu", "qemu-system-x86", "qemu-utils", "qemu-block-extra")
 """What a host needs of Debian's packages; recommended ones are not."""
 
+QEMU_USER = "libvirt-qemu"
+"""The user and the group of guests' QEMU processes; libvirt's driver does not load without it, whatever qemu.conf says."""
+
 _PLACES = {
     "run": "/run/libvirt",
     "lib": "/var/lib/libvirt",
@@ -42,7 +46,7 @@ _PLACES = {
     "log": "/var/log/libvirt",
     "cache": "/var/cache/libvirt",
 }
-_QEMU_USER = "libvirt-qemu"  # libvirt's driver does not load without it, whatever qemu.conf says
+_KVM = Path("/dev/kvm")
 _SOCKET_PATH_BYTES = 107  # sockaddr_un
 _SCRIPT = """set -e
 pid_file=$1
@@ -65,11 +69,13 @@ class Libvirtd:
     """The daemon over the folder `root`, which is made when it is not there.
 
     Guests' QEMU processes belong to `user`, always with seccomp and a /dev of their own. For a user other than root
-    (`libvirt-qemu` is there after `prepare()`) libvirt hands over each disk's file for as long as the guest runs, and
-    that user must be able to reach the files' folders and to connect to the sockets of NBD disks.
+    (`QEMU_USER` is there after `prepare()`) libvirt hands over each disk's file for as long as the guest runs, and
+    that user must be able to pass through the files' folders and to connect to the sockets of NBD disks.
     """
 
-    def __init__(self, root: Path, *, netns: str | None = None, user: str = "root", cache: Path | None = None) -> None:
+    def __init__(
+        self, root: Path, *, netns: str | None = None, user: str = QEMU_USER, cache: Path | None = None
+    ) -> None:
         self.root = root.absolute()
         self.netns = netns
         self.user = user
@@ -104,7 +110,7 @@ class Libvirtd:
         for program in ("libvirtd", "qemu-system-x86_64"):
             if shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin") is None:
                 raise HypervisorError(f"{program} is not installed; a host needs: {' '.join(PACKAGES)}")
-        _ensure_qemu_user()
+        ensure_qemu_user()
         for name, place in _PLACES.items():
             self._folders[name].mkdir(parents=True, exist_ok=True)
             Path(place).mkdir(parents=True, exist_ok=True)
@@ -186,8 +192,34 @@ class Libvirtd:
         )
 
 
-def _ensure_qemu_user() -> None:
+def ensure_qemu_user() -> None:
+    """Make the user that guests' QEMU processes run as, with a group of its own name, and let it use KVM. Safe to repeat."""
     try:
-        pwd.getpwnam(_QEMU_USER)
+        group_id = grp.getgrnam(QEMU_USER).gr_gid
     except KeyError:
-        run_now("useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", _QEMU_USER)
+        run_now("groupadd", "--system", QEMU_USER)
+        group_id = grp.getgrnam(QEMU_USER).gr_gid
+    try:
+        pwd.getpwnam(QEMU_USER)
+    except KeyError:
+        nologin = ("--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin")
+        run_now("useradd", "--system", "--gid", QEMU_USER, *nologin, QEMU_USER)
+    _let_use(_KVM, group_id)
+
+
+def _let_use(device: Path, group_id: int) -> None:
+    """Let QEMU's user open the device as its owner means it to be opened: by everybody, by a group, or, where only root
+    may (no udev looks after it), by our group. libvirt asks QEMU anew before every start while the two disagree."""
+    try:
+        found = device.stat()
+    except FileNotFoundError:
+        return
+    user = pwd.getpwnam(QEMU_USER)
+    if found.st_mode & 0o006 == 0o006:
+        return
+    if found.st_gid != 0 and found.st_mode & 0o060 == 0o060:
+        if found.st_gid not in os.getgrouplist(QEMU_USER, user.pw_gid):
+            run_now("usermod", "--append", "--groups", grp.getgrgid(found.st_gid).gr_name, QEMU_USER)
+        return
+    os.chown(device, -1, group_id)
+    device.chmod(0o660)

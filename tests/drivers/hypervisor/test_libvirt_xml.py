@@ -18,7 +18,13 @@ SPEC = DomainSpec(
     vcpus=2,
     memory_mib=1024,
     disks=(
-        Disk(serial="root", source=FileSource("/var/lib/eucapy/i-0123456789abcdef0/root.qcow2")),
+        Disk(
+            serial="root",
+            source=FileSource(
+                "/var/lib/eucapy/i-0123456789abcdef0/root.qcow2",
+                backing=FileSource("/var/lib/eucapy/images/0123.raw", "raw"),
+            ),
+        ),
         Disk(serial="vol0a1b2c3d4e5f60718", source=NbdSource("/run/eucapy/vol.sock", "vol-0a1b2c3d4e5f60718")),
     ),
     nics=(Nic(mac="02:aa:bb:cc:dd:ee", tap="veni0123456789a", mtu=1450),),
