@@ -113,6 +113,21 @@ def client_context(folder: Path, role: str) -> ssl.SSLContext:
     return context
 
 
+def qemu_credentials(folder: Path, role: str, target: Path) -> Path:
+    """A folder with the role's certificate under the names that QEMU's `tls-creds-x509` wants, for a server as for a
+    client; the files themselves stay where they are, so that a new certificate is used by the next program started."""
+    target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    names = {"ca-cert.pem": "ca.pem"}
+    for end in ("server", "client"):
+        names |= {f"{end}-cert.pem": f"{role}-cert.pem", f"{end}-key.pem": f"{role}-key.pem"}
+    for name, source in names.items():
+        link, aside = target / name, target / f".{name}.new"
+        aside.unlink(missing_ok=True)
+        aside.symlink_to((folder / source).absolute())
+        aside.replace(link)
+    return target
+
+
 def role_of(peer_certificate: dict[str, object] | None) -> str:
     """The role in the certificate that `ssl.SSLObject.getpeercert()` gave; "" when there is none."""
     if not peer_certificate:

@@ -26,6 +26,7 @@ from eucapy.drivers.hypervisor.base import (
     Unsupported,
 )
 from eucapy.drivers.imaging.base import ImagingDriver, ImagingError, NoSpace
+from eucapy.drivers.proxies.base import ProxyDriver, ProxyError
 from eucapy.folders import ensure_folder, group_id
 from eucapy.nc import disks, observe, planner
 from eucapy.nc.config import Config
@@ -70,6 +71,7 @@ class NodeController:
         imaging: ImagingDriver,
         fetcher: ObjectFetcher,
         clock: Clock,
+        proxies: ProxyDriver,
     ) -> None:
         data = Path(config.data)
         through = group_id(config.qemu_group)
@@ -84,7 +86,9 @@ class NodeController:
         self._board = StatusBoard(NodeStatus(boot="", revision=0, generation=0, node=config.node))
         self._records = Records(data / "instances", through)
         self._cache = ImageCache(data / "images", fetcher, config.image_cache_gib, self.loop.wake, through)
-        self._executor = Executor(hypervisor, imaging, self._cache, self._records, clock, config.mtu)
+        self._proxies = proxies
+        self._proxies.open(self.loop.wake)
+        self._executor = Executor(hypervisor, imaging, self._cache, self._records, clock, config.mtu, proxies)
         self._backoff = Backoff(clock)
         self._faults: dict[str, Fault] = {}
         self._phases: dict[str, str] = {}
@@ -143,6 +147,7 @@ class NodeController:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._cache.stop()
+        self._proxies.close()
         await self._hypervisor.close()
 
     async def _listen(self) -> None:
@@ -202,8 +207,12 @@ class NodeController:
             log.error("worker failed", exc_info=task.exception(), extra={"data": {"instance": name}})
         self.loop.wake()
 
+    def _seen(self, instance: InstanceSpec, domains: dict[str, DomainStatus]) -> planner.Seen:
+        proxies = observe.proxies_by_instance(self._proxies.observe())
+        return observe.seen(instance, self._clock.time(), self._records, domains, self._cache, proxies)
+
     def _steps(self, instance: InstanceSpec, domains: dict[str, DomainStatus]) -> list[planner.Step]:
-        view = observe.seen(instance, self._clock.time(), self._records, domains, self._cache)
+        view = self._seen(instance, domains)
         steps = planner.plan(instance, view, self._graces)
         if not steps:
             self._phases.pop(instance.instance_id, None)
@@ -237,6 +246,7 @@ class NodeController:
                     except (
                         HypervisorError,
                         ImagingError,
+                        ProxyError,
                         Changed,
                         BadImage,
                         OSError,
@@ -315,7 +325,7 @@ class NodeController:
 
     def _status(self, instance: InstanceSpec, domains: dict[str, DomainStatus]) -> InstanceStatus:
         name = instance.instance_id
-        view = observe.seen(instance, self._clock.time(), self._records, domains, self._cache)
+        view = self._seen(instance, domains)
         phase = self._phases.get(name, "")
         if isinstance(instance.root, ImageRoot):
             percent = self._cache.percent(instance.root.source)

@@ -27,6 +27,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     qemu_group: Annotated[
         str, doc("Group of guests' QEMU processes, which may pass through the folders of disks; empty: root alone.")
     ] = ""
+    run: Annotated[
+        str,
+        doc(
+            "Folder for the sockets of volumes from other hosts, at most 72 bytes long; empty: `run` in the data folder."
+        ),
+    ] = ""
     acceleration: Annotated[str, doc("kvm, emulation, or auto: KVM where the processor really offers it.")] = "auto"
     namespace_prefix: Annotated[str, doc("Prefix of the VPCs' network namespaces; the same as in eucanetd.toml.")] = (
         "euca-"

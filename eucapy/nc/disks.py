@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from eucapy.drivers.hypervisor.base import Disk, DomainSpec, FileSource, NbdSource, Nic, disk_serial
+from eucapy.drivers.proxies.base import BadExport, is_elsewhere, parse
 from eucapy.nc.planner import ROOT_SERIAL
 from eucapy.wire.node import DiskSpec, ImageRoot, InstanceSpec, VolumeRoot
 
 GIB = 1 << 30
 
-
-class BadExport(ValueError):
-    """An export's address that this node cannot use."""
+Sockets = Callable[[str], Path]
 
 
 @lru_cache(1 << 14)
@@ -38,17 +38,17 @@ def occupied_bytes(path: Path) -> int:
         return 0
 
 
-def domain(spec: InstanceSpec, folder: Path, base: Path | None, mtu: int | None = None) -> DomainSpec:
+def domain(spec: InstanceSpec, folder: Path, base: Path | None, socket: Sockets, mtu: int | None = None) -> DomainSpec:
     """The domain of an instance: its root first, then its other disks, in the order of the spec. `base` is the cached
-    image that a root disk of its own stands on; its suffix is its format."""
+    image that a root disk of its own stands on; its suffix is its format. `socket`: `volume_disk`."""
     disks: list[Disk] = []
     if isinstance(spec.root, ImageRoot):
         backing = FileSource(str(base), base.suffix[1:]) if base is not None else None
         disks.append(Disk(serial=ROOT_SERIAL, source=FileSource(str(root_path(folder)), backing=backing)))
     else:
-        disks += [volume_disk(disk) for disk in spec.disks if disk.volume_id == spec.root.volume_id]
+        disks += [volume_disk(disk, socket) for disk in spec.disks if disk.volume_id == spec.root.volume_id]
     root = spec.root.volume_id if isinstance(spec.root, VolumeRoot) else ""
-    disks += [volume_disk(disk) for disk in spec.disks if disk.volume_id != root]
+    disks += [volume_disk(disk, socket) for disk in spec.disks if disk.volume_id != root]
     disks += [Disk(serial=e.name, source=FileSource(str(ephemeral_path(folder, e.name)))) for e in spec.ephemerals]
     return DomainSpec(
         instance_id=spec.instance_id,
@@ -62,9 +62,14 @@ def domain(spec: InstanceSpec, folder: Path, base: Path | None, mtu: int | None 
     )
 
 
-def volume_disk(disk: DiskSpec) -> Disk:
-    """A volume as the domain's disk. Raises BadExport."""
-    return Disk(serial=disk_serial(disk.volume_id), source=nbd_source(disk.export))
+def volume_disk(disk: DiskSpec, socket: Sockets) -> Disk:
+    """A volume as the domain's disk; one of another host by the socket of its proxy, which `socket` tells for an
+    attachment. Raises BadExport."""
+    if is_elsewhere(disk.export):
+        source = NbdSource(socket=str(socket(disk.attachment_id)), export=parse(disk.export).name)
+    else:
+        source = nbd_source(disk.export)
+    return Disk(serial=disk_serial(disk.volume_id), source=source)
 
 
 def nbd_source(address: str) -> NbdSource:

@@ -8,12 +8,13 @@ from functools import singledispatchmethod
 import msgspec
 
 from eucapy.clock import Clock
-from eucapy.drivers.hypervisor.base import HypervisorDriver
+from eucapy.drivers.hypervisor.base import HypervisorDriver, disk_serial
 from eucapy.drivers.imaging.base import ImagingDriver
+from eucapy.drivers.proxies.base import ProxyDriver, is_elsewhere
 from eucapy.nc import disks, planner
 from eucapy.nc.image_cache import ImageCache
 from eucapy.nc.records import Records
-from eucapy.wire.node import InstanceSpec
+from eucapy.wire.node import DiskSpec, InstanceSpec
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +36,14 @@ class Executor:
         records: Records,
         clock: Clock,
         mtu: int,
+        proxies: ProxyDriver,
     ) -> None:
         self._hypervisor = hypervisor
         self._imaging = imaging
         self._cache = cache
         self._records = records
         self._clock = clock
+        self._proxies = proxies
         self._mtu = mtu or None
 
     async def apply(self, spec: InstanceSpec, step: planner.Step) -> None:
@@ -88,11 +91,12 @@ class Executor:
             reboots=spec.reboots,
             asked_at=0.0,
             ended="",
+            disk_gib={disk.attachment_id: disk.size_gib for disk in spec.disks},
             started_at=self._clock.time() if fresh or not record.started_at else record.started_at,
         )
         base = self._cache.path(record.base) if record.base else None
         folder = self._records.folder(spec.instance_id)
-        await self._hypervisor.ensure_defined(disks.domain(spec, folder, base, self._mtu))
+        await self._hypervisor.ensure_defined(disks.domain(spec, folder, base, self._proxies.socket, self._mtu))
         await self._hypervisor.start(spec.instance_id)
         self._note(spec, starting=False)
 
@@ -128,7 +132,24 @@ class Executor:
 
     @_apply.register
     async def _(self, step: planner.Attach, spec: InstanceSpec) -> None:
-        await self._hypervisor.attach_disk(spec.instance_id, disks.volume_disk(step.disk))
+        await self._hypervisor.attach_disk(spec.instance_id, disks.volume_disk(step.disk, self._proxies.socket))
+        self._note_size(spec, step.disk)
+
+    @_apply.register
+    async def _(self, step: planner.Resize, spec: InstanceSpec) -> None:
+        if is_elsewhere(step.disk.export):
+            await self._proxies.refresh(step.disk.attachment_id)
+        serial = disk_serial(step.disk.volume_id)
+        await self._hypervisor.resize_disk(spec.instance_id, serial, step.disk.size_gib)
+        self._note_size(spec, step.disk)
+
+    @_apply.register
+    async def _(self, step: planner.OpenProxy, spec: InstanceSpec) -> None:
+        await self._proxies.ensure(step.disk.attachment_id, spec.instance_id, step.disk.export)
+
+    @_apply.register
+    async def _(self, step: planner.CloseProxy, spec: InstanceSpec) -> None:
+        await self._proxies.remove(step.attachment_id)
 
     @_apply.register
     async def _(self, step: planner.Detach, spec: InstanceSpec) -> None:
@@ -141,6 +162,10 @@ class Executor:
     @_apply.register
     async def _(self, step: planner.RemoveFiles, spec: InstanceSpec) -> None:
         self._records.remove(spec.instance_id)
+
+    def _note_size(self, spec: InstanceSpec, disk: DiskSpec) -> None:
+        known = self._records.get(spec.instance_id).disk_gib
+        self._note(spec, disk_gib={**known, disk.attachment_id: disk.size_gib})
 
     def _note(self, spec: InstanceSpec, **changes: object) -> None:
         record = self._records.get(spec.instance_id)

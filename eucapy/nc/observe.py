@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from eucapy.drivers.hypervisor.base import Capabilities, DomainStatus, Power
+from eucapy.drivers.proxies.base import ProxySeen
 from eucapy.nc import disks
 from eucapy.nc.config import Config
 from eucapy.nc.image_cache import ImageCache
@@ -16,9 +17,24 @@ from eucapy.wire import node as wire
 from eucapy.wire.contract import Fault
 from eucapy.wire.node import HostFacts, ImageRoot, InstanceSpec, InstanceStatus
 
+Proxies = Mapping[str, Mapping[str, ProxySeen]]
+"""Of each instance, by attachment."""
+
+
+def proxies_by_instance(seen: Mapping[str, ProxySeen]) -> Proxies:
+    found: dict[str, dict[str, ProxySeen]] = {}
+    for attachment_id, proxy in seen.items():
+        found.setdefault(proxy.instance_id, {})[attachment_id] = proxy
+    return found
+
 
 def seen(
-    spec: InstanceSpec, now: float, records: Records, domains: Mapping[str, DomainStatus], cache: ImageCache
+    spec: InstanceSpec,
+    now: float,
+    records: Records,
+    domains: Mapping[str, DomainStatus],
+    cache: ImageCache,
+    proxies: Proxies,
 ) -> Seen:
     """One instance, for the planner."""
     folder = records.folder(spec.instance_id)
@@ -30,6 +46,7 @@ def seen(
         folder=here,
         image_cached=isinstance(spec.root, ImageRoot) and cache.find(spec.root.source) is not None,
         root_made=here and _there(disks.root_path(folder)),
+        proxies=proxies.get(spec.instance_id, {}),
         ephemerals=frozenset(e.name for e in spec.ephemerals if _there(disks.ephemeral_path(folder, e.name))),
     )
 
@@ -43,13 +60,16 @@ def instance_status(spec: InstanceSpec, view: Seen, fault: Fault | None, phase: 
     """One instance, for the status that goes up."""
     power, end = _power(spec, view)
     plugged = {disk.serial for disk in view.domain.disks} if view.domain is not None else set()
+    inside = sorted(disk.attachment_id for serial, disk in volumes(spec).items() if serial in plugged)
+    known_gib = view.record.disk_gib
     return InstanceStatus(
         instance_id=spec.instance_id,
         power=power,
         end=end,
         starts=view.record.starts,
         reboots=view.record.reboots,
-        disks=tuple(sorted(disk.attachment_id for serial, disk in volumes(spec).items() if serial in plugged)),
+        disks=tuple(inside),
+        disk_gib={name: known_gib[name] for name in inside if name in known_gib},
         started_at=view.record.started_at if power is wire.Power.RUNNING else 0.0,
         responsive=view.domain is None or view.domain.power is not Power.PAUSED,
         phase=phase,
@@ -60,7 +80,7 @@ def instance_status(spec: InstanceSpec, view: Seen, fault: Fault | None, phase: 
 def _power(spec: InstanceSpec, view: Seen) -> tuple[wire.Power, wire.End]:
     on = view.domain is not None and view.domain.power is not Power.OFF
     if spec.gone:
-        if view.domain is None and not view.folder:
+        if view.domain is None and not view.folder and not view.proxies:
             return wire.Power.GONE, wire.End.ASKED
         return wire.Power.STOPPING, wire.End.NONE
     if not spec.run:

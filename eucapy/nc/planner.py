@@ -4,7 +4,8 @@
     desired             │ none / off            │ running                 │ paused
     ────────────────────┼───────────────────────┼─────────────────────────┼──────────────────
     run                 │ fetch image, make     │ reboot if behind,       │ resume (its disk is
-                        │ disks, define, start  │ attach, detach disks    │ back, or will be)
+                        │ disks, define, start  │ attach, detach disks,   │ back, or will be)
+                        │                       │ tell of grown ones      │
     run, guest ended it │ nothing: reported     │ –                       │ –
     stop                │ nothing               │ ask it; cut the power   │ cut the power
                         │                       │ when its grace is over  │
@@ -14,14 +15,19 @@ A guest that is off although it shall run is judged by why it is off. It powered
 current `starts`: it stays off and is reported, and the cloud decides (EC2's instance-initiated shutdown behaviour). It
 crashed, or nobody knows why (the host was rebooted): it is started again.
 
+A volume whose storage is on another host comes through a proxy of its own: it is there before the guest has the disk and
+until the guest has let go of it. One that died is brought back first of all: the guest waits for it.
+
 Property, tested: `plan(spec, apply(plan(spec, seen), seen))` comes to `[]`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
 
 from eucapy.drivers.hypervisor.base import DomainStatus, Power, Reason, disk_serial
+from eucapy.drivers.proxies.base import ProxySeen, is_elsewhere, parse
 from eucapy.nc.records import Record
 from eucapy.wire.node import DiskSpec, ImageRoot, InstanceSpec, ObjectSource, VolumeRoot
 
@@ -106,6 +112,27 @@ class Detach:
 
 
 @dataclass(frozen=True)
+class OpenProxy:
+    """Make a volume of another host reachable here."""
+
+    disk: DiskSpec
+
+
+@dataclass(frozen=True)
+class CloseProxy:
+    """End the proxy of an attachment that the guest has let go of."""
+
+    attachment_id: str
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Tell the running guest that a disk has grown, then note its size."""
+
+    disk: DiskSpec
+
+
+@dataclass(frozen=True)
 class Undefine:
     """Forget the domain."""
 
@@ -137,6 +164,9 @@ Step = (
     | Resume
     | Attach
     | Detach
+    | OpenProxy
+    | CloseProxy
+    | Resize
     | Undefine
     | RemoveFiles
     | Wait
@@ -155,6 +185,8 @@ class Seen:
     image_cached: bool = False
     root_made: bool = False
     ephemerals: frozenset[str] = frozenset()
+    proxies: Mapping[str, ProxySeen] = field(default_factory=dict)
+    """The instance's, by attachment."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +226,7 @@ def _run(spec: InstanceSpec, seen: Seen) -> list[Step]:
         return _power_on(spec, seen)
     assert domain is not None
     if domain.power is Power.PAUSED:
-        return [Resume()]
+        return [*_open_proxies(spec, seen), Resume()]
     if seen.record.asked_at:
         # A stop was asked for and then taken back: the guest goes down by itself and is started again, or has to be cut.
         return [Wait(5.0, "the guest is shutting down")]
@@ -203,10 +235,39 @@ def _run(spec: InstanceSpec, seen: Seen) -> list[Step]:
         steps.append(Reboot(spec.reboots))
     wanted = volumes(spec)
     plugged = {disk.serial for disk in domain.disks}
-    steps += [Attach(disk) for serial, disk in wanted.items() if serial not in plugged]
     local = _local_serials(spec)
+    # What ends comes first: a storage that is away must not keep the guest from letting go of its volume.
     steps += [Detach(serial) for serial in sorted(plugged) if serial not in wanted and serial not in local]
+    steps += _close_proxies(spec, seen, plugged)
+    steps += _open_proxies(spec, seen)
+    steps += [Attach(disk) for serial, disk in wanted.items() if serial not in plugged]
+    told = seen.record.disk_gib
+    steps += [
+        Resize(disk)
+        for serial, disk in wanted.items()
+        if serial in plugged and disk.size_gib > told.get(disk.attachment_id, 0)
+    ]
     return steps
+
+
+def _open_proxies(spec: InstanceSpec, seen: Seen) -> list[Step]:
+    """Proxies that the spec's disks need and that are not there, do not run, or lead to where the volume was before."""
+
+    def leads_there(disk: DiskSpec) -> bool:
+        proxy = seen.proxies.get(disk.attachment_id)
+        return proxy is not None and proxy.running and proxy.address == disk.export
+
+    return [OpenProxy(disk) for disk in spec.disks if is_elsewhere(disk.export) and not leads_there(disk)]
+
+
+def _close_proxies(spec: InstanceSpec, seen: Seen, plugged: Container[str]) -> list[Step]:
+    """Proxies of disks that neither the spec nor the guest has any more."""
+    wanted = {disk.attachment_id for disk in spec.disks}
+    return [
+        CloseProxy(attachment_id)
+        for attachment_id, proxy in seen.proxies.items()
+        if attachment_id not in wanted and disk_serial(parse(proxy.address).name) not in plugged
+    ]
 
 
 def _power_on(spec: InstanceSpec, seen: Seen) -> list[Step]:
@@ -224,13 +285,18 @@ def _power_on(spec: InstanceSpec, seen: Seen) -> list[Step]:
     steps += [MakeEphemeral(e.name, e.size_gib) for e in spec.ephemerals if e.name not in seen.ephemerals]
     if isinstance(spec.root, VolumeRoot) and spec.root.volume_id not in {disk.volume_id for disk in spec.disks}:
         return [*steps, Wait(30.0, "the root volume is not reachable yet")]
-    return [*steps, Start()]
+    return [*steps, *_close_proxies(spec, seen, ()), *_open_proxies(spec, seen), Start()]
 
 
 def _stop(seen: Seen, grace_s: float) -> list[Step]:
-    if _off(seen.domain):
-        return [NoteStopped()] if seen.record.asked_at else []
-    return _power_off(seen, grace_s)
+    if not _off(seen.domain):
+        return _power_off(seen, grace_s)
+    steps: list[Step] = [NoteStopped()] if seen.record.asked_at else []
+    return steps + _end_proxies(seen)
+
+
+def _end_proxies(seen: Seen) -> list[Step]:
+    return [CloseProxy(attachment_id) for attachment_id in seen.proxies]
 
 
 def _power_off(seen: Seen, grace_s: float) -> list[Step]:
@@ -246,10 +312,10 @@ def _power_off(seen: Seen, grace_s: float) -> list[Step]:
 def _remove(seen: Seen, grace_s: float) -> list[Step]:
     if not _off(seen.domain):
         steps = _power_off(seen, grace_s)
-        return [Cut(), Undefine(), RemoveFiles()] if steps == [Cut()] else steps
+        return [Cut(), Undefine(), *_end_proxies(seen), RemoveFiles()] if steps == [Cut()] else steps
     if seen.domain is not None:
-        return [Undefine(), RemoveFiles()]
-    return [RemoveFiles()] if seen.folder else []
+        return [Undefine(), *_end_proxies(seen), RemoveFiles()]
+    return [*_end_proxies(seen), *([RemoveFiles()] if seen.folder else [])]
 
 
 def _local_serials(spec: InstanceSpec) -> set[str]:

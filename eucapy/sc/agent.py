@@ -58,9 +58,18 @@ class StorageController:
     """`Agent[StorageSpec, StorageStatus]` over a block driver."""
 
     def __init__(
-        self, zone: str, state: Path, driver: BlockDriver, executor: Executor, clock: Clock, resync_s: float = 30.0
+        self,
+        zone: str,
+        state: Path,
+        driver: BlockDriver,
+        executor: Executor,
+        clock: Clock,
+        resync_s: float = 30.0,
+        is_here: Callable[[str], bool] = lambda address: True,
     ) -> None:
+        """`is_here` tells whether a node's address is this host's own (`hosts.py`)."""
         self._zone = zone
+        self._is_here = is_here
         self._driver = driver
         self._executor = executor
         self._home: Ledger[Home] = Ledger(state / "pool.json", Home)
@@ -101,16 +110,23 @@ class StorageController:
         if fault is not None:
             self._board.publish(msgspec.structs.replace(self._board.status, fault=fault))
             return False
-        todo = plan(spec, seen, self._driver.capabilities) if spec is not None else Plan()
+        elsewhere = self._elsewhere(spec)
+        todo = plan(spec, seen, self._driver.capabilities, elsewhere) if spec is not None else Plan()
         self._forget_past(todo)
         begun = [self._begin(item, steps) for item, steps in todo.steps.items() if self._may_begin(item, steps)]
         if begun:
             await asyncio.wait(begun, timeout=PATIENCE_S)
             seen = await self._driver.observe()
         faults = {**todo.faults, **{item: failure.fault for item, failure in self._failures.items()}}
-        self._board.publish(observe.status(self._zone, spec, seen, faults, self._progress))
+        self._board.publish(observe.status(self._zone, spec, seen, faults, self._progress, elsewhere))
         self._plan_retries()
         return bool(begun)
+
+    def _elsewhere(self, spec: StorageSpec | None) -> frozenset[str]:
+        """The nodes of the spec's exports that are on other hosts."""
+        exports = [export for item in spec.volumes.values() for export in item.exports] if spec is not None else []
+        addresses = {export.node: export.node_address for export in exports}
+        return frozenset(node for node, address in addresses.items() if not self._is_here(address))
 
     def _foreign_pool(self, spec: StorageSpec | None, seen: PoolSeen) -> Fault | None:
         """Why nothing may be done in this pool; None when it is ours, or becomes ours now."""

@@ -7,11 +7,13 @@ from pathlib import Path
 from eucapy import pki
 from eucapy.clock import SystemClock
 from eucapy.drivers.block import loader
-from eucapy.drivers.block.base import GIB
+from eucapy.drivers.block.base import GIB, BadRequest
+from eucapy.drivers.block.exporter import Remote
 from eucapy.folders import ensure_folder, group_id
 from eucapy.sc.agent import StorageController
 from eucapy.sc.config import Config
 from eucapy.sc.executor import Executor
+from eucapy.sc.hosts import own_address
 from eucapy.sc.transfer import Transfer
 from eucapy.wire.objects import WalrusFetcher
 from eucapy.wire.server import Listener, application
@@ -32,6 +34,7 @@ class StorageControllerApp:
             config.run_folder,
             export_group=config.export_group,
             reserve_gib=config.reserve_gib,
+            remote=_remote(config, certificates),
         )
         ensure_folder(config.data_folder, group_id(config.export_group))
         store = WalrusFetcher(
@@ -40,7 +43,7 @@ class StorageControllerApp:
         transfer = Transfer(store, config.largest_image_gib * GIB)
         executor = Executor(driver, transfer, config.data_folder / "downloads")
         self.agent = StorageController(
-            config.zone, config.data_folder, driver, executor, SystemClock(), config.resync_s
+            config.zone, config.data_folder, driver, executor, SystemClock(), config.resync_s, is_here=own_address
         )
         self._listener = Listener(
             application(self.agent, StorageSpec, CALLERS),
@@ -58,3 +61,15 @@ class StorageControllerApp:
     async def stop(self) -> None:
         await self._listener.stop()
         await self.agent.close()
+
+
+def _remote(config: Config, certificates: Path | None) -> Remote | None:
+    """How nodes on other hosts reach volumes; None without certificates. Raises BadRequest."""
+    try:
+        ports = config.exports
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+    if certificates is None:
+        return None
+    credentials = pki.qemu_credentials(certificates, "sc", config.data_folder / "tls")
+    return Remote(config.export_host or config.host, ports, credentials)

@@ -31,12 +31,27 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     export_group: Annotated[
         str, doc("Group that may connect to exported volumes, which QEMU runs under; empty: root alone.")
     ] = ""
+    export_host: Annotated[
+        str, doc("Address that nodes on other hosts reach exported volumes at, with TLS; empty: the same as `host`.")
+    ] = ""
+    export_ports: Annotated[
+        str, doc("TCP ports for volumes exported to other hosts, FIRST-LAST; each such volume takes one.")
+    ] = "20000-24095"
     reserve_gib: Annotated[
         int, doc("Nothing new is made while less than this is free on the pool's file system, GiB.", ge=0)
     ] = 1
     largest_image_gib: Annotated[int, doc("Images larger than this are refused, GiB.", ge=1)] = 256
     resync_s: Annotated[float, doc("Seconds after which the loop looks at everything if nothing woke it.", gt=0)] = 30.0
     log_level: Annotated[str, doc("debug, info, warning or error.")] = "info"
+
+    @property
+    def exports(self) -> range:
+        """The ports of `export_ports`. Raises ValueError."""
+        first, _, last = self.export_ports.partition("-")
+        ports = range(int(first), int(last or first) + 1)
+        if not ports or ports[0] < 1 or ports[-1] > 65535:
+            raise ValueError(f"export_ports: {self.export_ports!r} is not FIRST-LAST of TCP ports")
+        return ports
 
     @property
     def data_folder(self) -> Path:

@@ -46,8 +46,8 @@ class Executor:
                 await driver.grow(volume_id, size_gib)
             case RemoveVolume(volume_id):
                 await driver.remove_volume(volume_id)
-            case Export(volume_id, attachment_id):
-                await driver.ensure_export(volume_id, attachment_id)
+            case Export(volume_id, attachment_id, node):
+                await driver.ensure_export(volume_id, attachment_id, node)
             case Unexport(volume_id, attachment_id):
                 await driver.remove_export(volume_id, attachment_id)
             case TakeSnapshot(snapshot_id, volume_id):

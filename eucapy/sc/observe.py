@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from eucapy.drivers.block.base import PoolSeen
+from eucapy.sc.planner import reached_as
 from eucapy.wire.contract import Fault
 from eucapy.wire.storage import (
     Capacity,
@@ -25,8 +26,10 @@ def status(
     seen: PoolSeen,
     faults: Mapping[str, Fault],
     progress: Mapping[str, int],
+    elsewhere: Container[str] = frozenset(),
 ) -> StorageStatus:
-    """`faults` by item; `progress` in percent by snapshot that is being made. Boot and revision are the board's."""
+    """`faults` by item; `progress` in percent by snapshot that is being made; `elsewhere`: nodes on other hosts. Boot and
+    revision are the board's."""
     volumes = spec.volumes if spec is not None else {}
     snapshots = spec.snapshots if spec is not None else {}
     named = {*volumes, *snapshots}
@@ -35,7 +38,9 @@ def status(
         revision=0,
         generation=spec.generation if spec is not None else 0,
         zone=zone,
-        volumes={item.volume_id: _volume(item, seen, faults.get(item.volume_id)) for item in volumes.values()},
+        volumes={
+            item.volume_id: _volume(item, seen, faults.get(item.volume_id), elsewhere) for item in volumes.values()
+        },
         snapshots={
             item.snapshot_id: _snapshot(item, seen, faults.get(item.snapshot_id), progress.get(item.snapshot_id, 0))
             for item in snapshots.values()
@@ -45,7 +50,7 @@ def status(
     )
 
 
-def _volume(item: VolumeSpec, seen: PoolSeen, fault: Fault | None) -> VolumeStatus:
+def _volume(item: VolumeSpec, seen: PoolSeen, fault: Fault | None, elsewhere: Container[str]) -> VolumeStatus:
     there = seen.volumes.get(item.volume_id)
     if there is None:
         return VolumeStatus(
@@ -53,15 +58,18 @@ def _volume(item: VolumeSpec, seen: PoolSeen, fault: Fault | None) -> VolumeStat
             presence=_absent(item.gone, fault),
             fault=None if item.gone else fault,
         )
-    addresses = {**{wish.attachment_id: "" for wish in item.exports}, **there.exports}
+    exports = {name: ExportStatus(attachment_id=name) for name in there.exports}
+    for wish in item.exports:
+        held = there.exports.get(wish.attachment_id)
+        address = held.address if held is not None and held.node == reached_as(wish, elsewhere) else ""
+        exports[wish.attachment_id] = ExportStatus(
+            attachment_id=wish.attachment_id, node=wish.node, address=address, fault=None if address else fault
+        )
     return VolumeStatus(
         volume_id=item.volume_id,
         presence=Presence.READY,
         size_gib=there.size_gib,
-        exports={
-            attachment_id: ExportStatus(attachment_id=attachment_id, address=address, fault=None if address else fault)
-            for attachment_id, address in addresses.items()
-        },
+        exports=exports,
         fault=fault,
     )
 

@@ -8,18 +8,19 @@ in order. An item waits, without a step, for what it needs of another:
     tombstone of a volume       its exports end first; snapshots that are still to be taken of it go before
     tombstone of a snapshot     volumes that are still to be made of it go before
 
-What no spec names is left alone: absence never destroys. An export that the spec of its volume does not name is ended,
-because the volume's spec is the whole truth about the volume.
+What no spec names is left alone: absence never destroys. An export that the spec of its volume does not name, or names for
+another node, is ended, because the volume's spec is the whole truth about the volume.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from eucapy.drivers.block.base import Capabilities, PoolSeen, VolumeSeen
 from eucapy.wire.contract import Fault
 from eucapy.wire.node import ObjectSource
-from eucapy.wire.storage import SnapshotSpec, StorageSpec, VolumeSpec
+from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, VolumeSpec
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,11 @@ class RemoveVolume:
 
 @dataclass(frozen=True)
 class Export:
+    """`node`: the node of another host that it is for; "" on this host's socket."""
+
     volume_id: str
     attachment_id: str
+    node: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,16 @@ class Plan:
     faults: dict[str, Fault] = field(default_factory=dict)
 
 
-def plan(spec: StorageSpec, seen: PoolSeen, capabilities: Capabilities) -> Plan:
-    """What to do now. Steps of different items may be done in any order, or at once."""
+def plan(
+    spec: StorageSpec, seen: PoolSeen, capabilities: Capabilities, elsewhere: Container[str] = frozenset()
+) -> Plan:
+    """What to do now. Steps of different items may be done in any order, or at once. `elsewhere`: the nodes that are on
+    other hosts."""
     result = Plan()
     for snapshot in spec.snapshots.values():
         _plan_snapshot(result, snapshot, spec, seen)
     for volume in spec.volumes.values():
-        _plan_volume(result, volume, spec, seen, capabilities)
+        _plan_volume(result, volume, spec, seen, capabilities, elsewhere)
     return result
 
 
@@ -114,7 +121,12 @@ def _plan_snapshot(result: Plan, snapshot: SnapshotSpec, spec: StorageSpec, seen
 
 
 def _plan_volume(
-    result: Plan, volume: VolumeSpec, spec: StorageSpec, seen: PoolSeen, capabilities: Capabilities
+    result: Plan,
+    volume: VolumeSpec,
+    spec: StorageSpec,
+    seen: PoolSeen,
+    capabilities: Capabilities,
+    elsewhere: Container[str],
 ) -> None:
     volume_id = volume.volume_id
     there = seen.volumes.get(volume_id)
@@ -137,7 +149,7 @@ def _plan_volume(
     if there is None:
         _plan_creation(result, volume, spec, seen)
         return
-    _plan_changes(result, volume, there, capabilities)
+    _plan_changes(result, volume, there, capabilities, elsewhere)
 
 
 def _plan_creation(result: Plan, volume: VolumeSpec, spec: StorageSpec, seen: PoolSeen) -> None:
@@ -150,11 +162,13 @@ def _plan_creation(result: Plan, volume: VolumeSpec, spec: StorageSpec, seen: Po
         )
 
 
-def _plan_changes(result: Plan, volume: VolumeSpec, there: VolumeSeen, capabilities: Capabilities) -> None:
+def _plan_changes(
+    result: Plan, volume: VolumeSpec, there: VolumeSeen, capabilities: Capabilities, elsewhere: Container[str]
+) -> None:
     volume_id = volume.volume_id
-    wanted = [export.attachment_id for export in volume.exports]
-    steps: list[Step] = [Unexport(volume_id, held) for held in there.exports if held not in wanted]
-    kept = [held for held in there.exports if held in wanted]
+    wanted = {export.attachment_id: reached_as(export, elsewhere) for export in volume.exports}
+    kept = [name for name, held in there.exports.items() if wanted.get(name) == held.node]
+    steps: list[Step] = [Unexport(volume_id, name) for name in there.exports if name not in kept]
     if volume.size_gib > there.size_gib:
         if capabilities.grows_exported or not kept:
             steps.append(GrowVolume(volume_id, volume.size_gib))
@@ -162,9 +176,18 @@ def _plan_changes(result: Plan, volume: VolumeSpec, there: VolumeSeen, capabilit
             result.faults[volume_id] = Fault(
                 code="VolumeInUse", message=f"{volume_id} grows to {volume.size_gib} GiB once it is detached"
             )
-    steps += [Export(volume_id, wish) for wish in wanted if not there.exports.get(wish)]
+    steps += [
+        Export(volume_id, name, node)
+        for name, node in wanted.items()
+        if name not in kept or not there.exports[name].address
+    ]
     if steps:
         result.steps[volume_id] = tuple(steps)
+
+
+def reached_as(export: ExportSpec, elsewhere: Container[str]) -> str:
+    """How the driver shall make the export: for the node of that name on another host, or for this one ("")."""
+    return export.node if export.node in elsewhere else ""
 
 
 def _will_be_made(item: VolumeSpec | SnapshotSpec | None) -> bool:

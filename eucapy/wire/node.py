@@ -45,7 +45,9 @@ class DiskSpec(Message, frozen=True, kw_only=True):
     device: str
     """The name that EC2 shows, for example `/dev/sdf`."""
     export: str
-    """An NBD address: `nbd+unix:///<export name>?socket=<path>`."""
+    """An NBD address: `nbd+unix:///<export name>?socket=<path>`, or `nbds://<host>:<port>/<export name>` of another host."""
+    size_gib: int = 0
+    """The volume's size as its storage reported it; a guest that runs is told when it grows. 0: not known."""
 
 
 class EphemeralSpec(Message, frozen=True, kw_only=True):
@@ -173,6 +175,8 @@ class InstanceStatus(Message, frozen=True, kw_only=True):
     reboots: int = 0
     disks: tuple[str, ...] = ()
     """Attachment ids of the volumes that are in the domain now."""
+    disk_gib: dict[str, int] = {}
+    """By attachment id: how large the guest knows these to be."""
     started_at: float = 0.0
     responsive: bool = True
     """False while the hypervisor says paused or blocked: the instance's status check fails."""

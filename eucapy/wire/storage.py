@@ -15,7 +15,8 @@ class ExportSpec(Message, frozen=True, kw_only=True):
     instance_id: str
     node: str
     node_address: str
-    """The node's underlay address; the same host gets a unix socket."""
+    """The node's underlay address. When it is the storage's own host, a unix socket leads to the volume; else TCP with
+    TLS, which lets in the node's certificate alone."""
 
 
 class VolumeSpec(Message, frozen=True, kw_only=True):
@@ -57,9 +58,11 @@ class Presence(StrEnum):
 
 
 class ExportStatus(Message, frozen=True, kw_only=True):
-    """`address` is an NBD address (`nbd+unix:///name?socket=/path`); "" while it is not reachable yet."""
+    """`address` is the NBD address at which `node` reaches the volume (`nbd+unix:///name?socket=/path` on the same host,
+    `nbds://host:port/name` from another); "" while it is not reachable. `node` is "" for an export that no spec names."""
 
     attachment_id: str
+    node: str = ""
     address: str = ""
     fault: Fault | None = None
 

@@ -27,6 +27,7 @@ from eucapy.drivers.block.fake import FakeDriver as FakeBlock
 from eucapy.drivers.hypervisor.fake import FakeHypervisor
 from eucapy.drivers.imaging.fake import FakeImaging
 from eucapy.drivers.network.fake import FakeNetwork
+from eucapy.drivers.proxies.fake import FakeProxies
 from eucapy.eucanetd.agent import NetworkController
 from eucapy.eucanetd.app import layout_of
 from eucapy.eucanetd.config import Config as NetworkConfig
@@ -49,6 +50,8 @@ from .store_keys import StoreKeys
 GIB = 1 << 30
 LARGEST_IMAGE_GIB = 64
 MIB_PER_CPU = 4096
+FIRST_NODES = frozenset(f"192.0.2.{number}" for number in range(1, 255, 2))
+"""Addresses of the nodes that share a host with their zone's storage; the volumes of the others come through proxies."""
 POOL_GIB = 64 << 10
 """Of each zone's storage."""
 
@@ -60,6 +63,7 @@ class Node:
     name: str
     hypervisor: FakeHypervisor
     network: FakeNetwork
+    proxies: FakeProxies
     nc: NodeController
     eucanetd: NetworkController
 
@@ -187,7 +191,9 @@ class DevCloud:
         block = FakeBlock(folder / "sc" / "pool", POOL_GIB)
         executor = Executor(block, Transfer(fetcher, LARGEST_IMAGE_GIB * GIB), folder / "sc" / "downloads")
         (folder / "sc").mkdir(parents=True, exist_ok=True)
-        storage = StorageController(name, folder / "sc", block, executor, self.clock)
+        storage = StorageController(
+            name, folder / "sc", block, executor, self.clock, is_here=lambda address: address in FIRST_NODES
+        )
         nodes = [self._node(f"node-{name[-1]}{n}", folder, fetcher) for n in range(1, self._nodes_per_zone + 1)]
         by_name = {node.name: node for node in nodes}
 
@@ -205,17 +211,19 @@ class DevCloud:
             folder / "hypervisor", cpus=self._node_cpus, memory_mib=self._node_cpus * MIB_PER_CPU
         )
         network = FakeNetwork()
+        proxies = FakeProxies(folder / "proxies")
         nc = NodeController(
             NodeConfig(node=name, data=str(folder / "nc"), pki="", hypervisor="fake", terminate_grace_s=0.0),
             hypervisor,
             FakeImaging(),
             fetcher,
             self.clock,
+            proxies,
         )
         layout = layout_of(NetworkConfig(node=name, data=str(folder / "eucanetd"), pki="", driver="fake"))
         (folder / "eucanetd").mkdir(parents=True, exist_ok=True)
         eucanetd = NetworkController(name, folder / "eucanetd", network, layout, self.clock)
-        return Node(name, hypervisor, network, nc, eucanetd)
+        return Node(name, hypervisor, network, proxies, nc, eucanetd)
 
     async def _register(self) -> None:
         async def work(tx: Tx) -> None:

@@ -11,6 +11,10 @@ from eucapy.drivers.imaging.base import ImagingDriver
 from eucapy.drivers.imaging.fake import FakeImaging
 from eucapy.drivers.imaging.qemu_img import QemuImg
 from eucapy.drivers.network.netns import listen_in, vpc_namespace
+from eucapy.drivers.proxies.base import ProxyDriver
+from eucapy.drivers.proxies.fake import FakeProxies
+from eucapy.drivers.proxies.storage_daemon import StorageDaemonProxies
+from eucapy.folders import group_id
 from eucapy.nc.agent import NodeController
 from eucapy.nc.app import app
 from eucapy.nc.config import Config
@@ -30,7 +34,7 @@ async def serve(config: Config) -> None:
     imaging: ImagingDriver = FakeImaging() if config.hypervisor == "fake" else QemuImg()
     client_tls = pki.client_context(folder, "nc") if config.pki else None
     fetcher = WalrusFetcher(config.walrus_internal_url, client_tls)
-    controller = NodeController(config, hypervisor, imaging, fetcher, SystemClock())
+    controller = NodeController(config, hypervisor, imaging, fetcher, SystemClock(), _proxies(config))
     metadata = MetadataService(
         listen_in,
         lambda vpc_id: vpc_namespace(config.namespace_prefix, vpc_id),
@@ -50,6 +54,16 @@ async def serve(config: Config) -> None:
         await listener.stop()
         await metadata.stop()
         await controller.stop()
+
+
+def _proxies(config: Config) -> ProxyDriver:
+    """As real as the hypervisor."""
+    data = Path(config.data)
+    run = Path(config.run) if config.run else data / "run"
+    if config.hypervisor == "fake":
+        return FakeProxies(run)
+    credentials = pki.qemu_credentials(Path(config.pki), "nc", data / "tls") if config.pki else None
+    return StorageDaemonProxies(run, credentials, group_id(config.qemu_group))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class Blocks:
 def row(**given: Any) -> Any:
     values: dict[str, Any] = {
         "id": "i-1", "uuid": "ec2u", "account": "111122223333", "vcpus": 1, "memory_mib": 512, "state": "running",
-        "leaving": False, "run": True, "starts": 2, "reboots": 1, "force_stop": False, "root": OBJECT,
+        "leaving": False, "node": "n1", "run": True, "starts": 2, "reboots": 1, "force_stop": False, "root": OBJECT,
         "root_device": "/dev/sda1", "image_id": "ami-1", "ephemerals": [], "architecture": "x86_64",
         "boot_mode": "legacy-bios", "zone": "z", "instance_type": "t2.nano", "reservation_id": "r-1", "launch_index": 0,
         "launched_at": 5.0, "key_name": "k", "public_key": "ssh-ed25519 AAAA", "user_data": "aGk=",
@@ -42,7 +42,12 @@ NIC = SimpleNamespace(
 
 def disk(device: str, export: str = "nbd+unix:///v?socket=/s", state: str = "attached") -> Any:
     return SimpleNamespace(
-        id=f"vatt-{device[-1]}", volume_id=f"vol-{device[-1]}", device=device, export=export, state=state
+        id=f"vatt-{device[-1]}",
+        volume_id=f"vol-{device[-1]}",
+        device=device,
+        export=export,
+        export_node="n1",
+        state=state,
     )
 
 

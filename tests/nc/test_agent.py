@@ -14,6 +14,7 @@ from eucapy.clock import ManualClock
 from eucapy.drivers.hypervisor.base import Power as DomainPower
 from eucapy.drivers.hypervisor.fake import FakeHypervisor
 from eucapy.drivers.imaging.fake import FakeImaging
+from eucapy.drivers.proxies.fake import FakeProxies
 from eucapy.nc.agent import NodeController
 from eucapy.nc.config import Config
 from eucapy.wire.contract import Cursor, Refused, Unreachable
@@ -37,9 +38,10 @@ class Host:
 
     def start(self) -> None:
         self.hypervisor = FakeHypervisor(self.folder / "host")
+        self.proxies = FakeProxies(self.folder / "proxies")
         config = Config(data=str(self.folder / "nc"), pki="", hypervisor="fake", stop_grace_s=60, terminate_grace_s=10)
         config = msgspec.structs.replace(config, **self.options)
-        self.nc = NodeController(config, self.hypervisor, FakeImaging(), self.shelf, self.clock)
+        self.nc = NodeController(config, self.hypervisor, FakeImaging(), self.shelf, self.clock, self.proxies)
 
     async def wants(self, *instances: InstanceSpec) -> None:
         self.generation += 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eucapy.drivers.hypervisor.base import DomainStatus, Power, Reason
+from eucapy.drivers.proxies.base import ProxySeen
 from eucapy.nc import planner
 from eucapy.nc.planner import Graces, Seen, plan
 from eucapy.nc.records import Record
@@ -65,6 +68,10 @@ DISK = DiskSpec(
     volume_id="vol-0123456789abcdef0", attachment_id="a", device="/dev/sdf", export="nbd+unix:///v?socket=/v"
 )
 
+FAR = msgspec.structs.replace(DISK, export="nbds://10.0.0.9:20000/vol-0123456789abcdef0")
+GROWN = msgspec.structs.replace(FAR, size_gib=5)
+PROXY = ProxySeen(ONE, FAR.export, running=True)
+
 SPECS = st.builds(
     lambda run, starts, reboots, gone, force, disks: instance(
         run=run, starts=starts, reboots=reboots, gone=gone, force_stop=force, disks=disks
@@ -74,7 +81,7 @@ SPECS = st.builds(
     st.integers(0, 3),
     st.booleans(),
     st.booleans(),
-    st.sampled_from([(), (DISK,)]),
+    st.sampled_from([(), (DISK,), (FAR,), (GROWN,)]),
 )
 SEEN = st.builds(
     seen,
@@ -91,6 +98,10 @@ SEEN = st.builds(
     folder=st.just(True),
     image_cached=st.booleans(),
     root_made=st.booleans(),
+    proxies=st.dictionaries(
+        st.sampled_from("ab"),
+        st.builds(ProxySeen, st.just(ONE), st.sampled_from([FAR.export, "nbds://10.0.0.8:1/vol-1"]), st.booleans()),
+    ),
 )
 
 
@@ -136,6 +147,13 @@ def apply(spec: object, view: Seen, step: planner.Step) -> Seen:
             assert power is not None
             rest = tuple(d for d in power.disks if d.serial != serial)
             return become(domain=msgspec.structs.replace(power, disks=rest))
+        case planner.OpenProxy(disk):
+            opened = ProxySeen(ONE, disk.export, running=True)
+            return become(proxies={**view.proxies, disk.attachment_id: opened})
+        case planner.CloseProxy(attachment_id):
+            return become(proxies={name: held for name, held in view.proxies.items() if name != attachment_id})
+        case planner.Resize(disk):
+            return become(record=note(disk_gib={disk.attachment_id: disk.size_gib}))
         case planner.Undefine():
             return become(domain=None)
         case planner.RemoveFiles():
@@ -148,7 +166,45 @@ def apply(spec: object, view: Seen, step: planner.Step) -> Seen:
 def planner_disk(disk: DiskSpec) -> object:
     from eucapy.nc.disks import volume_disk
 
-    return volume_disk(disk)
+    return volume_disk(disk, Path)
+
+
+def plugged(*disks: DiskSpec) -> DomainStatus:
+    return msgspec.structs.replace(domain(Power.RUNNING), disks=tuple(planner_disk(disk) for disk in disks))
+
+
+def test_a_volume_of_another_host_comes_through_a_proxy_that_is_there_before_it() -> None:
+    record = Record(instance_id=ONE, starts=1)
+    assert plan(instance(disks=(FAR,)), seen(root_made=True), GRACES) == [planner.OpenProxy(FAR), planner.Start()]
+    running = seen(domain=domain(Power.RUNNING), record=record)
+    assert plan(instance(disks=(FAR,)), running, GRACES) == [planner.OpenProxy(FAR), planner.Attach(FAR)]
+
+
+def test_a_proxy_stays_until_the_guest_has_let_go_and_goes_with_the_instance() -> None:
+    record = Record(instance_id=ONE, starts=1)
+    held = seen(domain=plugged(FAR), record=record, proxies={"a": PROXY})
+    assert plan(instance(), held, GRACES) == [planner.Detach("vol0123456789abcdef0"[:20])]
+    let_go = seen(domain=domain(Power.RUNNING), record=record, proxies={"a": PROXY})
+    assert plan(instance(), let_go, GRACES) == [planner.CloseProxy("a")]
+    off = seen(domain=domain(Power.OFF), record=record, proxies={"a": PROXY})
+    assert plan(instance(run=False, disks=(FAR,)), off, GRACES) == [planner.CloseProxy("a")]
+    left = seen(record=record, proxies={"a": PROXY}, folder=True)
+    assert plan(instance(gone=True), left, GRACES) == [planner.CloseProxy("a"), planner.RemoveFiles()]
+
+
+def test_a_proxy_that_died_or_leads_to_where_the_volume_was_is_made_anew_before_the_guest_goes_on() -> None:
+    record = Record(instance_id=ONE, starts=1)
+    for proxy in (ProxySeen(ONE, FAR.export, running=False), ProxySeen(ONE, "nbds://10.0.0.8:1/v", running=True)):
+        stalled = msgspec.structs.replace(plugged(FAR), power=Power.PAUSED)
+        steps = plan(instance(disks=(FAR,)), seen(domain=stalled, record=record, proxies={"a": proxy}), GRACES)
+        assert steps == [planner.OpenProxy(FAR), planner.Resume()]
+
+
+def test_a_guest_is_told_once_that_its_disk_has_grown() -> None:
+    for known, steps in ((4, [planner.Resize(GROWN)]), (5, [])):
+        record = Record(instance_id=ONE, starts=1, disk_gib={"a": known})
+        view = seen(domain=plugged(GROWN), record=record, proxies={"a": PROXY})
+        assert plan(instance(disks=(GROWN,)), view, GRACES) == steps
 
 
 @given(SPECS, SEEN)

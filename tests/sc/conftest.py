@@ -92,4 +92,4 @@ async def zone(tmp_path: Path) -> AsyncIterator[Zone]:
 
 
 def export(attachment_id: str) -> ExportSpec:
-    return ExportSpec(attachment_id=attachment_id, instance_id="i-1", node="n1", node_address="10.0.0.1")
+    return ExportSpec(attachment_id=attachment_id, instance_id="i-1", node="n1", node_address="127.0.0.1")

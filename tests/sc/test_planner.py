@@ -7,7 +7,7 @@ import dataclasses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eucapy.drivers.block.base import Capabilities, PoolSeen, SnapshotSeen, VolumeSeen
+from eucapy.drivers.block.base import Capabilities, ExportSeen, PoolSeen, SnapshotSeen, VolumeSeen
 from eucapy.sc.planner import (
     CreateVolume,
     Export,
@@ -50,8 +50,10 @@ def pool(*items: VolumeSeen | SnapshotSeen) -> PoolSeen:
     )
 
 
-def steps(spec: StorageSpec, seen: PoolSeen, capabilities: Capabilities = GROWS) -> list[Step]:
-    return [step for item in plan(spec, seen, capabilities).steps.values() for step in item]
+def steps(
+    spec: StorageSpec, seen: PoolSeen, capabilities: Capabilities = GROWS, elsewhere: frozenset[str] = frozenset()
+) -> list[Step]:
+    return [step for item in plan(spec, seen, capabilities, elsewhere).steps.values() for step in item]
 
 
 def test_an_empty_volume_is_created() -> None:
@@ -60,11 +62,11 @@ def test_an_empty_volume_is_created() -> None:
 
 def test_what_is_as_desired_needs_nothing() -> None:
     spec = storage(VolumeSpec(volume_id="v", size_gib=2, exports=(export("a"),)), SnapshotSpec(snapshot_id="s"))
-    assert steps(spec, pool(VolumeSeen("v", 2, exports={"a": "nbd+unix:///v"}), SnapshotSeen("s", 1))) == []
+    assert steps(spec, pool(VolumeSeen("v", 2, exports={"a": ExportSeen("nbd+unix:///v")}), SnapshotSeen("s", 1))) == []
 
 
 def test_an_empty_spec_destroys_nothing() -> None:
-    seen = pool(VolumeSeen("v", 2, exports={"a": "nbd+unix:///v"}), SnapshotSeen("s", 1))
+    seen = pool(VolumeSeen("v", 2, exports={"a": ExportSeen("nbd+unix:///v")}), SnapshotSeen("s", 1))
     assert plan(storage(), seen, GROWS) == Plan()
 
 
@@ -96,17 +98,31 @@ def test_a_snapshot_of_a_stranger_is_taken() -> None:
 
 def test_an_export_whose_server_died_is_made_again() -> None:
     spec = storage(VolumeSpec(volume_id="v", size_gib=2, exports=(export("a"),)))
-    assert steps(spec, pool(VolumeSeen("v", 2, exports={"a": ""}))) == [Export("v", "a")]
+    assert steps(spec, pool(VolumeSeen("v", 2, exports={"a": ExportSeen("")}))) == [Export("v", "a")]
 
 
 def test_another_attachment_takes_over_after_the_first_is_ended() -> None:
     spec = storage(VolumeSpec(volume_id="v", size_gib=2, exports=(export("b"),)))
-    assert steps(spec, pool(VolumeSeen("v", 2, exports={"a": "x"}))) == [Unexport("v", "a"), Export("v", "b")]
+    assert steps(spec, pool(VolumeSeen("v", 2, exports={"a": ExportSeen("x")}))) == [
+        Unexport("v", "a"),
+        Export("v", "b"),
+    ]
+
+
+def test_a_node_on_another_host_gets_an_export_of_its_own_and_loses_the_one_of_the_node_before() -> None:
+    spec = storage(VolumeSpec(volume_id="v", size_gib=2, exports=(export("a"),)))
+    away = frozenset({"n1"})
+    assert steps(spec, pool(VolumeSeen("v", 2)), elsewhere=away) == [Export("v", "a", "n1")]
+    right = pool(VolumeSeen("v", 2, exports={"a": ExportSeen("nbds://h:1/v", "n1")}))
+    assert steps(spec, right, elsewhere=away) == []
+    for other in ("", "n2"):
+        wrong = pool(VolumeSeen("v", 2, exports={"a": ExportSeen("x", other)}))
+        assert steps(spec, wrong, elsewhere=away) == [Unexport("v", "a"), Export("v", "a", "n1")]
 
 
 def test_growth_waits_for_the_end_of_the_export_where_the_driver_needs_that() -> None:
     exported = storage(VolumeSpec(volume_id="v", size_gib=3, exports=(export("a"),)))
-    seen = pool(VolumeSeen("v", 2, exports={"a": "x"}))
+    seen = pool(VolumeSeen("v", 2, exports={"a": ExportSeen("x")}))
     assert steps(exported, seen, GROWS) == [GrowVolume("v", 3)]
     waiting = plan(exported, seen, RIGID)
     assert (waiting.steps, waiting.faults["v"].final) == ({}, False)
@@ -116,7 +132,10 @@ def test_growth_waits_for_the_end_of_the_export_where_the_driver_needs_that() ->
 
 def test_a_tombstone_ends_exports_first() -> None:
     spec = storage(VolumeSpec(volume_id="v", size_gib=2, gone=True))
-    assert steps(spec, pool(VolumeSeen("v", 2, exports={"a": "x"}))) == [Unexport("v", "a"), RemoveVolume("v")]
+    assert steps(spec, pool(VolumeSeen("v", 2, exports={"a": ExportSeen("x")}))) == [
+        Unexport("v", "a"),
+        RemoveVolume("v"),
+    ]
     assert steps(spec, pool()) == []
 
 
@@ -162,7 +181,8 @@ def specs(draw: st.DrawFn) -> StorageSpec:
 
 @st.composite
 def pools(draw: st.DrawFn) -> PoolSeen:
-    addresses = st.dictionaries(st.sampled_from(ATTACHMENTS), st.sampled_from(("", "nbd+unix:///v")), max_size=1)
+    exports = st.builds(ExportSeen, st.sampled_from(("", "nbd+unix:///v")), st.sampled_from(("", "n1", "n2")))
+    addresses = st.dictionaries(st.sampled_from(ATTACHMENTS), exports, max_size=1)
     return pool(
         *(
             VolumeSeen(v, draw(sizes), "", draw(addresses))
@@ -186,10 +206,12 @@ def apply(seen: PoolSeen, todo: list[Step]) -> PoolSeen:
                 volumes[volume_id] = dataclasses.replace(volumes[volume_id], size_gib=size_gib)
             case RemoveVolume(volume_id):
                 assert not volumes.pop(volume_id).exports
-            case Export(volume_id, attachment_id):
+            case Export(volume_id, attachment_id, node):
                 held = volumes[volume_id]
-                assert set(held.exports) <= {attachment_id}
-                volumes[volume_id] = dataclasses.replace(held, exports={attachment_id: "nbd+unix:///v"})
+                assert all((name, at.node) == (attachment_id, node) for name, at in held.exports.items())
+                volumes[volume_id] = dataclasses.replace(
+                    held, exports={attachment_id: ExportSeen("nbd+unix:///v", node)}
+                )
             case Unexport(volume_id, attachment_id):
                 held = volumes[volume_id]
                 exports = {name: at for name, at in held.exports.items() if name != attachment_id}
@@ -210,18 +232,24 @@ ROUNDS = 6
 """The longest wait: a snapshot imported, a volume of it, a snapshot of that, … each one more round."""
 
 
-@given(specs(), pools(), st.sampled_from((GROWS, RIGID)), st.randoms(use_true_random=False))
+@given(
+    specs(),
+    pools(),
+    st.sampled_from((GROWS, RIGID)),
+    st.sampled_from((frozenset(), frozenset({"n1"}))),
+    st.randoms(use_true_random=False),
+)
 @settings(max_examples=400, deadline=None)
 def test_following_the_plan_in_any_order_of_items_ends_with_nothing_to_do(
-    spec: StorageSpec, seen: PoolSeen, capabilities: Capabilities, order: object
+    spec: StorageSpec, seen: PoolSeen, capabilities: Capabilities, elsewhere: frozenset[str], order: object
 ) -> None:
     strangers = ({*seen.volumes, *seen.snapshots}) - {*spec.volumes, *spec.snapshots}
     for _ in range(ROUNDS):
-        items = list(plan(spec, seen, capabilities).steps.values())
+        items = list(plan(spec, seen, capabilities, elsewhere).steps.values())
         order.shuffle(items)  # type: ignore[attr-defined]
         for todo in items:
             seen = apply(seen, [step for step in todo if _still_allowed(step, seen)])
-    assert plan(spec, seen, capabilities).steps == {}
+    assert plan(spec, seen, capabilities, elsewhere).steps == {}
     assert strangers <= {*seen.volumes, *seen.snapshots}
     for volume in spec.volumes.values():
         if volume.gone:

@@ -14,7 +14,12 @@ import msgspec
 
 from eucapy.clc import transitions
 from eucapy.clc.agents import Agents
-from eucapy.clc.reconcilers.storage_verdicts import judge_attachment, judge_snapshot, judge_volume
+from eucapy.clc.reconcilers.storage_verdicts import (
+    judge_attachment,
+    judge_export,
+    judge_snapshot,
+    judge_volume,
+)
 from eucapy.clc.specs.storage import fingerprint, storage_spec
 from eucapy.clc.store import attachments, components, instances, snapshots, vms, volumes
 from eucapy.clc.store.advance import advance
@@ -155,12 +160,12 @@ class StorageSync:
 
     async def _attachments(self, tx: Tx, zone: str, status: StorageStatus, now: float) -> bool:
         rows = await attachments.in_zone(tx, zone)
+        machines = await instances.whereabouts(tx, sorted({row.instance_id for row in rows}))
         changed = False
         for row in rows:
-            changed = await self._export(tx, row, status) or changed
+            changed = await self._export(tx, row, machines.get(row.instance_id), status) or changed
         rows = [row for row in rows if row.state in attachment_life.IN_MOTION]
         owners = sorted({row.instance_id for row in rows})
-        machines = await instances.whereabouts(tx, owners)
         seen_vms = await vms.of_instances(tx, owners)
         disks = await volumes.by_ids(tx, [row.volume_id for row in rows])
         for row in rows:
@@ -173,16 +178,11 @@ class StorageSync:
                 changed = True
         return changed
 
-    async def _export(self, tx: Tx, attachment: Row, status: StorageStatus) -> bool:
+    async def _export(self, tx: Tx, attachment: Row, instance: Row | None, status: StorageStatus) -> bool:
         """Write down where the volume is reachable; the node's spec follows."""
-        volume = status.volumes.get(attachment.volume_id)
-        if volume is None:
+        columns = judge_export(attachment, instance, status.volumes.get(attachment.volume_id))
+        if all(getattr(attachment, name) == value for name, value in columns.items()):
             return False
-        seen = volume.exports.get(attachment.id)
-        address = seen.address if seen is not None else ""
-        fault = seen.fault.message if seen is not None and seen.fault is not None else ""
-        if (address, fault) == (attachment.export, attachment.fault):
-            return False
-        await attachments.set_values(tx, attachment.id, export=address, fault=fault)
+        await attachments.set_values(tx, attachment.id, **columns)
         tx.on_commit(lambda: self._wake("cluster_sync"))
         return True

@@ -11,6 +11,8 @@
                 detaching   the disk is not in the guest, or
                             there is no guest                  released
 
+An export's address counts for the node that it is for. While its server is away the address stays: the guest waits there.
+
 The storage controller says `gone` only of what it was told to remove.
 """
 
@@ -19,6 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from eucapy.clc.specs.storage import needs_export
 from eucapy.lifecycle import attachment as attachment_life
 from eucapy.lifecycle import instance as instance_life
 from eucapy.lifecycle import snapshot as snapshot_life
@@ -63,6 +66,21 @@ def judge_snapshot(snapshot: Any, seen: SnapshotStatus, now: float) -> Verdict:
     elif snapshot.state == snapshot_life.DELETING and seen.presence is Presence.GONE:
         return Verdict("gone")
     return NOTHING
+
+
+def judge_export(attachment: Any, instance: Any | None, seen: VolumeStatus | None) -> dict[str, str]:
+    """Columns of the attachment: where its volume is reachable now (`export`, to `export_node`), and why not (`fault`)."""
+    nowhere = {"export": "", "export_node": "", "fault": ""}
+    if not needs_export(instance):
+        return nowhere
+    assert instance is not None
+    export = seen.exports.get(attachment.id) if seen is not None else None
+    if export is None or export.node != instance.node:
+        return nowhere if attachment.export_node != instance.node else {}
+    fault = export.fault.message if export.fault is not None else ""
+    if not export.address and attachment.export_node == instance.node:
+        return {"fault": fault}
+    return {"export": export.address, "export_node": instance.node if export.address else "", "fault": fault}
 
 
 def judge_attachment(attachment: Any, volume: Any, instance: Any | None, vm: Any | None) -> Verdict:

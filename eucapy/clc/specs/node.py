@@ -42,7 +42,7 @@ def instance_spec(
     cidrs: Cidrs,
 ) -> InstanceSpec:
     """`row` of the instance; `interfaces` as `network_interfaces.of_instances` gives them, `attachments` as
-    `attachments.of_instances` does (id, volume_id, device, export), `tags` as EC2's TagSet."""
+    `attachments.of_instances` does (id, volume_id, device, export, export_node), `tags` as EC2's TagSet."""
     gone = is_gone(row)
     return InstanceSpec(
         instance_id=row.id,
@@ -58,7 +58,7 @@ def instance_spec(
         reboots=row.reboots,
         gone=gone,
         force_stop=bool(row.force_stop),
-        disks=() if gone else tuple(_disks(attachments)),
+        disks=() if gone else tuple(_disks(row.node, attachments)),
         ephemerals=tuple(
             EphemeralSpec(name=one["name"], device=one["device"], size_gib=one["size_gib"]) for one in row.ephemerals
         ),
@@ -89,9 +89,11 @@ def _root(row: Any) -> ImageRoot | VolumeRoot:
     )
 
 
-def _disks(attachments: Iterable[Any]) -> Iterable[DiskSpec]:
+def _disks(node: str, attachments: Iterable[Any]) -> Iterable[DiskSpec]:
+    """What is reachable to the node: an export that another node had is none of its."""
     for attachment in attachments:
-        if attachment.export and attachment.state in ("attaching", "attached"):
+        reachable = attachment.export and attachment.export_node == node
+        if reachable and attachment.state in ("attaching", "attached"):
             yield DiskSpec(
                 volume_id=attachment.volume_id,
                 attachment_id=attachment.id,

@@ -1,7 +1,7 @@
 """Attachments of volumes to instances: one a volume.
 
-`export` is the NBD address under which the storage controller made the volume reachable to the instance's node, "" while it
-is not. `ending`: the instance ends, and a volume that shall not outlive it goes too. States:
+`export` is the NBD address under which the storage controller made the volume reachable to the node `export_node`; it stays
+while its server is away, because the guest waits for it there. `ending`: the instance ends, and a volume that shall not outlive it goes too. States:
 `eucapy/lifecycle/attachment.py`; moved on by `reconcilers/storage_sync.py`.
 """
 
@@ -33,6 +33,7 @@ table = sa.Table(
     sa.Column("attached_at", sa.Float, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("export", sa.String(256), nullable=False, server_default=""),
+    sa.Column("export_node", sa.String(64), nullable=False, server_default=""),
     sa.Column("ending", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("fault", sa.Text, nullable=False, server_default=""),
     sa.UniqueConstraint("instance_id", "device"),

@@ -10,7 +10,7 @@ state. A verb returns when its effect is durable.
 * A snapshot is the volume at one moment between the call and its return, crash-consistent, whether or not the volume is
   exported and written meanwhile. It never changes afterwards.
 * Volumes and snapshots are independent once made: removing one never harms another, whatever shares its blocks.
-* A volume has one writer: it is exported for one attachment at a time.
+* A volume has one writer: it is exported for one attachment on one node at a time.
 * An export outlives the process that made it. One whose server died is observed without an address; `ensure_export`
   brings it back with everything that was flushed.
 
@@ -93,13 +93,22 @@ class Capabilities:
 
 
 @dataclass(frozen=True)
+class ExportSeen:
+    """An export. `address`: where it is reachable ("": its server is not running). `node`: the node of another host that
+    it is for; "" when it is on this host's socket."""
+
+    address: str
+    node: str = ""
+
+
+@dataclass(frozen=True)
 class VolumeSeen:
-    """A volume that exists. `exports`: attachment id → NBD address ("": its server is not running)."""
+    """A volume that exists, with its exports by attachment."""
 
     volume_id: str
     size_gib: int
     snapshot_id: str = ""
-    exports: Mapping[str, str] = field(default_factory=dict)
+    exports: Mapping[str, ExportSeen] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -146,7 +155,8 @@ class BlockDriver(Protocol):
         ...
 
     async def grow(self, volume_id: str, size_gib: int) -> None:
-        """Raises NoSuchVolume, InUse (see `Capabilities.grows_exported`), BadRequest when it would shrink."""
+        """Of an exported volume, its clients see the new size when they connect again, which they are made to. Raises
+        NoSuchVolume, InUse (see `Capabilities.grows_exported`), BadRequest when it would shrink."""
         ...
 
     async def remove_volume(self, volume_id: str) -> None:
@@ -167,10 +177,13 @@ class BlockDriver(Protocol):
         """Removing what is not there succeeds. Volumes made from it, and older and newer snapshots, stay whole."""
         ...
 
-    async def ensure_export(self, volume_id: str, attachment_id: str) -> str:
-        """Make the volume reachable; returns its NBD address, `nbd+unix:///<volume id>?socket=<absolute path>`.
+    async def ensure_export(self, volume_id: str, attachment_id: str, node: str = "") -> str:
+        """Make the volume reachable and return its NBD address.
 
-        Raises NoSuchVolume, InUse."""
+        On this host: `nbd+unix:///<volume id>?socket=<absolute path>`. To the node `node` of another host, and to it alone:
+        `nbds://<host>:<port>/<volume id>`, with TLS. It keeps its address while it lasts. Raises NoSuchVolume, InUse
+        (also when it is exported for the same attachment to another node), and BadRequest where no certificate allows
+        exports to other hosts."""
         ...
 
     async def remove_export(self, volume_id: str, attachment_id: str) -> None:

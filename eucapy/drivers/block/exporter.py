@@ -1,10 +1,10 @@
-"""Exports: one QEMU storage daemon per exported volume, which outlives the process that started it.
+"""Exports: one QEMU storage daemon per exported volume, which outlives the process that started it (`daemons.py`).
 
-In the run folder each exported volume has a folder of its own: `nbd.sock` (the guest's QEMU connects here), `qmp.sock`
-(we give orders here) and `pid`. Whoever may enter the run folder may reach the volumes: it is 0700, or 0750 with the group
-that QEMU runs under. After a restart `adopt` finds the daemons that still run; the death of one is noticed at once
-through its pidfd. Every layer is opened under its own name as node name, so that a snapshot can be told exactly what to
-freeze.
+A node on the same host reaches a volume by a unix socket in the run folder. One on another host reaches it by TCP with TLS
+only: it shows a certificate of the cloud's authority, and it must be that of the very node that the volume is exported for;
+any other, and whoever shows none, is sent away before it hears a byte of the volume. Each such volume has a port of its
+own, which it keeps when its daemon is started again, so that its client finds it. Every layer is opened under its own name
+as node name, so that a snapshot can be told exactly what to freeze.
 """
 
 from __future__ import annotations
@@ -14,139 +14,170 @@ import contextlib
 import itertools
 import json
 import logging
-import os
-import shutil
-import signal
+import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eucapy.drivers.block.base import BadRequest, BlockError
-from eucapy.drivers.block.qmp import Qmp, QmpError, QmpGone
-from eucapy.run import RunError, run
+from eucapy.drivers.block.base import BadRequest
+from eucapy.drivers.block.daemons import DaemonFailed, Daemons
+from eucapy.drivers.block.qmp import Qmp, QmpError
 
 log = logging.getLogger(__name__)
 
-PROGRAM = "qemu-storage-daemon"
-LONGEST_SOCKET_PATH = 107
 QUIT_S = 20.0
 MERGE = "merge"
+EXPORT = "out"
 JOB_POLL_S = 0.1
+WITHDRAWN_S = 20.0
 MERGE_BYTES_PER_S = 128 << 20
 """Guests keep the better part of the disk."""
 
-
-class ExportFailed(BlockError):
-    """The storage daemon could not be started, ordered or ended."""
-
-    code = "ExportFailed"
+_NODE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
-@dataclass
-class _Server:
-    pid: int
-    pidfd: int
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+class PortTaken(DaemonFailed):
+    """Somebody else listens on the port."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """How nodes on other hosts reach volumes: at `host`, each volume at a port of `ports`. `credentials` is a folder with
+    our certificate under QEMU's names (`pki.qemu_credentials`)."""
+
+    host: str
+    ports: range
+    credentials: Path
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Where a volume is served to the node `node` of another host."""
+
+    node: str
+    port: int
 
 
 class Exporter:
     """The storage daemons of one pool. `path_of` gives a layer's file."""
 
-    def __init__(self, folder: Path, path_of: Callable[[str], Path], group_id: int | None = None) -> None:
-        """`folder` must be short: a unix socket's path has at most 107 bytes. Raises BadRequest."""
-        self._folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        path_of: Callable[[str], Path],
+        group_id: int | None = None,
+        remote: Remote | None = None,
+    ) -> None:
+        """`folder` must be short (`daemons.py`). Without `remote` volumes stay on this host. Raises BadRequest."""
+        self._daemons = Daemons(folder, group_id)
         self._path_of = path_of
-        self._group_id = group_id
-        self._servers: dict[str, _Server] = {}
+        self._remote = remote
         self._graphs: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._hurried: set[str] = set()
         """Volumes whose daemon is wanted for something that a merge gives way to."""
-        self._on_change: Callable[[], None] = lambda: None
-        longest = str(folder / ("v" * 25) / "nbd.sock")
-        if len(longest.encode()) > LONGEST_SOCKET_PATH:
-            raise BadRequest(f"the run folder {folder} is too long for the path of a socket")
-        if not folder.is_absolute() or any(sign in str(folder) for sign in ",?#%"):
-            raise BadRequest(f"the run folder {folder} must be absolute and without , ? # or %")
+
+    @property
+    def ports(self) -> range:
+        """Of which exports to other hosts take one each. Raises BadRequest when there are no such exports."""
+        return self._beyond().ports
 
     def open(self, on_change: Callable[[], None]) -> None:
         """Make the run folder and find every daemon that runs."""
-        self._on_change = on_change
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._folder.chmod(0o750 if self._group_id is not None else 0o700)
-        if self._group_id is not None:
-            os.chown(self._folder, -1, self._group_id)
-        for folder in self._folder.iterdir():
-            if folder.is_dir():
-                self._adopt(folder.name)
+        self._daemons.open(on_change)
 
     def close(self) -> None:
         """Stop watching. The daemons go on."""
-        for server in self._servers.values():
-            self._forget(server)
-        self._servers.clear()
+        self._daemons.close()
 
-    def address(self, volume_id: str) -> str:
+    def address(self, volume_id: str, listening: Listening | None = None) -> str:
         """The NBD address under which the volume is reachable now; "" when its daemon does not run."""
-        if volume_id not in self._servers:
+        if volume_id not in self._daemons.running():
             return ""
-        return f"nbd+unix:///{volume_id}?socket={self._folder / volume_id / 'nbd.sock'}"
+        if listening is None:
+            return f"nbd+unix:///{volume_id}?socket={self._daemons.socket(volume_id)}"
+        host = self._beyond().host
+        return f"nbds://{f'[{host}]' if ':' in host else host}:{listening.port}/{volume_id}"
 
     def running(self) -> set[str]:
         """The volumes whose daemon runs."""
-        return set(self._servers)
+        return self._daemons.running()
 
-    async def start(self, volume_id: str, chain: Sequence[str]) -> None:
-        """Serve the volume whose layers are `chain`, head first. Raises ExportFailed."""
-        if volume_id in self._servers:
+    async def start(self, volume_id: str, chain: Sequence[str], listening: Listening | None = None) -> None:
+        """Serve the volume whose layers are `chain`, head first: here, or to one node elsewhere (`check_node`). Raises
+        DaemonFailed, PortTaken."""
+        if volume_id in self._daemons.running():
             return
-        folder = self._folder / volume_id
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
         node = _chain_nodes([(layer, self._path_of(layer)) for layer in chain])
+        server = (
+            ("--nbd-server", f"addr.type=unix,addr.path={self._daemons.socket(volume_id)},max-connections=0")
+            if listening is None
+            else self._tls_server(listening)
+        )
         try:
-            await run(
-                *(PROGRAM, "--daemonize", "--pidfile", str(folder / "pid")),
-                *("--chardev", f"socket,id=orders,path={folder / 'qmp.sock'},server=on,wait=off"),
-                *("--monitor", "chardev=orders"),
+            await self._daemons.start(
+                volume_id,
                 *("--blockdev", json.dumps(node)),
-                *("--nbd-server", f"addr.type=unix,addr.path={folder / 'nbd.sock'},max-connections=0"),
-                *("--export", f"type=nbd,id=out,node-name={chain[0]},name={volume_id},writable=on"),
-                timeout_s=30.0,
+                *server,
+                *("--export", f"type=nbd,id={EXPORT},node-name={chain[0]},name={volume_id},writable=on"),
             )
-        except RunError as error:
-            raise ExportFailed(f"{volume_id}: {error.stderr.strip()[-500:]}") from error
-        if self._group_id is not None:
-            for path, mode in ((folder, 0o750), (folder / "nbd.sock", 0o660)):
-                os.chown(path, -1, self._group_id)
-                path.chmod(mode)
-        if not self._adopt(volume_id):
-            raise ExportFailed(f"{volume_id}: the storage daemon ended at once")
+        except DaemonFailed as error:
+            if listening is not None and "ddress already in use" in str(error):
+                raise PortTaken(str(error)) from error
+            raise
+
+    def _tls_server(self, listening: Listening) -> tuple[str, ...]:
+        """The server for one node: its certificate is asked for, and its subject must be the node's."""
+        remote = self._beyond()
+        credentials = {
+            "qom-type": "tls-creds-x509",
+            "id": "tls",
+            "endpoint": "server",
+            "dir": str(remote.credentials),
+            "verify-peer": True,
+        }
+        only = {"qom-type": "authz-simple", "id": "node", "identity": f"O=eucapy,OU={listening.node},CN=nc"}
+        address = {"type": "inet", "host": remote.host, "port": str(listening.port)}
+        server = {"addr": address, "tls-creds": "tls", "tls-authz": "node", "max-connections": 0}
+        return (
+            *("--object", json.dumps(credentials), "--object", json.dumps(only)),
+            *("--nbd-server", json.dumps(server)),
+        )
+
+    def check_node(self, node: str) -> None:
+        """Whether a volume can be exported to the node of another host. Raises BadRequest."""
+        self._beyond()
+        if not _NODE_NAME.fullmatch(node):
+            raise BadRequest(f"not a node's name: {node!r}")
+
+    def _beyond(self) -> Remote:
+        if self._remote is None:
+            raise BadRequest("this storage has no certificate and serves its own host alone")
+        return self._remote
 
     async def stop(self, volume_id: str) -> None:
-        """End the daemon after it has written everything down. Raises ExportFailed when it does not die."""
+        """End the daemon after it has written everything down. Raises DaemonFailed when it does not die."""
         async with self._undisturbed(volume_id):
-            await self._end(volume_id)
+            await self._daemons.end(volume_id, QUIT_S)
 
-    async def _end(self, volume_id: str) -> None:
-        server = self._servers.get(volume_id)
-        if server is not None:
-            with contextlib.suppress(ExportFailed):
+    async def grow(self, volume_id: str, head: str, size_bytes: int) -> None:
+        """Make a served volume larger. Its clients lose their connection and see the new size with the next one; QEMU does
+        not resize what it exports. Raises DaemonFailed."""
+        async with self._undisturbed(volume_id):
+            try:
                 async with self._orders(volume_id) as order:
-                    await order("quit")
-            if not await _ended(server, QUIT_S):
-                log.warning("storage daemon killed", extra={"data": {"volume": volume_id, "pid": server.pid}})
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(server.pidfd, signal.SIGKILL)
-                if not await _ended(server, QUIT_S):
-                    raise ExportFailed(f"{volume_id}: the storage daemon {server.pid} does not end")
-            self._drop(volume_id)
-        shutil.rmtree(self._folder / volume_id, ignore_errors=True)
+                    await withdraw(order)
+                    await order("block_resize", node_name=head, size=size_bytes)
+                    await _offer(order, volume_id, head)
+            except BaseException:
+                # A daemon that serves nothing would pass for a reachable volume: better none, which is started again.
+                await self._daemons.end(volume_id, QUIT_S)
+                raise
 
     async def put_over(self, volume_id: str, head: str, next_head: str, beneath: str) -> None:
         """Freeze the node `head` (over `beneath`, "" for none) and let the export go on in `next_head`, an empty layer
-        over it. In-flight writes are in one or the other, flushed; done before, nothing happens. Raises ExportFailed."""
+        over it. In-flight writes are in one or the other, flushed; done before, nothing happens. Raises DaemonFailed."""
         async with self._undisturbed(volume_id), self._orders(volume_id) as order:
             exports = await order("query-block-exports")
             if [export["node-name"] for export in exports] != [next_head]:
@@ -161,7 +192,7 @@ class Exporter:
         """Copy the node `surplus` into the frozen node `keeper` above it, which then stands on `beneath` ("" for nothing).
 
         Takes as long as the copying, and gives up, keeping what is copied, when a snapshot or the end of the export wants
-        the daemon. Raises ExportFailed, also when the daemon dies meanwhile."""
+        the daemon. Raises DaemonFailed, also when the daemon dies meanwhile."""
         path = self._path_of(keeper)
         base: dict[str, Any] = {"base_node": beneath, "backing_file": self._path_of(beneath).name} if beneath else {}
         async with self._graphs[volume_id]:
@@ -177,7 +208,7 @@ class Exporter:
                 if not failure:
                     await _forget_node(order, surplus)
         if failure:
-            raise ExportFailed(f"{volume_id}: merging {surplus} into {keeper}: {failure}")
+            raise DaemonFailed(f"{volume_id}: merging {surplus} into {keeper}: {failure}")
 
     @contextlib.asynccontextmanager
     async def _undisturbed(self, volume_id: str) -> AsyncIterator[None]:
@@ -196,16 +227,18 @@ class Exporter:
             self._hurried.add(volume_id)
             try:
                 await self._merge_ended(volume_id)
-            except ExportFailed as error:
+            except DaemonFailed as error:
                 log.warning("merge not ended", extra={"data": {"volume": volume_id, "reason": str(error)}})
             finally:
                 self._hurried.discard(volume_id)
 
     async def tidy(self, volume_id: str, chain: Sequence[str]) -> None:
         """Close what an interrupted snapshot or merge left open: for writing, beneath the head, or at all, outside the
-        chain. `chain` is the volume's, head first."""
+        chain; and offer the volume again if its growth was interrupted. `chain` is the volume's, head first."""
         try:
             async with self._undisturbed(volume_id), self._orders(volume_id) as order:
+                if not await order("query-block-exports"):
+                    await _offer(order, volume_id, chain[0])
                 nodes = {node["node-name"]: node for node in await order("query-named-block-nodes", flat=True)}
                 for layer, beneath in list(itertools.pairwise([*chain, None]))[1:]:
                     if layer is not None and layer in nodes and not nodes[layer]["ro"]:
@@ -216,21 +249,15 @@ class Exporter:
                     for name in orphans:
                         with contextlib.suppress(QmpError):
                             await order("blockdev-del", node_name=name)
-        except ExportFailed as error:
+        except DaemonFailed as error:
             log.warning("daemon not tidied", extra={"data": {"volume": volume_id, "reason": str(error)}})
 
-    @contextlib.asynccontextmanager
-    async def _orders(self, volume_id: str) -> AsyncIterator[Qmp]:
-        """A conversation with the volume's daemon, which takes one at a time: short ones only. Raises ExportFailed."""
-        try:
-            async with Qmp(self._folder / volume_id / "qmp.sock", timeout_s=60.0) as order:
-                yield order
-        except (QmpError, QmpGone) as error:
-            raise ExportFailed(f"{volume_id}: {error}") from error
+    def _orders(self, volume_id: str) -> contextlib.AbstractAsyncContextManager[Qmp]:
+        return self._daemons.orders(volume_id)
 
     async def _merge_ended(self, volume_id: str) -> str:
         """Wait for the merge, cancel it when somebody is in a hurry; returns why it failed, "" when it did not. Raises
-        ExportFailed."""
+        DaemonFailed."""
         while True:
             async with self._orders(volume_id) as order:
                 jobs = await order("query-jobs")
@@ -243,41 +270,6 @@ class Exporter:
                     with contextlib.suppress(QmpError):  # it may end by itself in this moment
                         await order("block-job-cancel", device=MERGE, force=True)
             await asyncio.sleep(JOB_POLL_S)
-
-    def _adopt(self, volume_id: str) -> bool:
-        """Watch the daemon whose pid file lies in the volume's folder, if it is one of ours and alive."""
-        pid_file = self._folder / volume_id / "pid"
-        try:
-            pid = int(pid_file.read_text())
-            pidfd = os.pidfd_open(pid)
-        except (OSError, ValueError):
-            return False
-        # The pidfd is held before the command line is read, so the number cannot pass to another process in between.
-        if not _is_ours(pid, pid_file):
-            os.close(pidfd)
-            return False
-        server = _Server(pid, pidfd)
-        self._servers[volume_id] = server
-        asyncio.get_running_loop().add_reader(pidfd, self._noticed_end, volume_id, server)
-        return True
-
-    def _noticed_end(self, volume_id: str, server: _Server) -> None:
-        server.ended.set()
-        asyncio.get_running_loop().remove_reader(server.pidfd)
-        if self._servers.get(volume_id) is server:
-            self._drop(volume_id)
-            self._on_change()
-
-    def _drop(self, volume_id: str) -> None:
-        server = self._servers.pop(volume_id, None)
-        if server is not None:
-            self._forget(server)
-
-    def _forget(self, server: _Server) -> None:
-        if server.pidfd >= 0:
-            asyncio.get_running_loop().remove_reader(server.pidfd)
-            os.close(server.pidfd)
-            server.pidfd = -1
 
 
 def _node(name: str, path: Path, *, backing: Any, read_only: bool = False) -> dict[str, Any]:
@@ -308,16 +300,16 @@ async def _forget_node(order: Qmp, name: str) -> None:
         await order("blockdev-del", node_name=name)
 
 
-def _is_ours(pid: int, pid_file: Path) -> bool:
-    try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return Path(arguments[0].decode(errors="replace")).name == PROGRAM and os.fsencode(pid_file) in arguments
+async def withdraw(order: Qmp) -> None:
+    """End what a daemon exports; returns when its clients are cut off. Raises DaemonFailed."""
+    for export in await order("query-block-exports"):
+        await order("block-export-del", id=export["id"], mode="hard")
+    for _ in range(round(WITHDRAWN_S / JOB_POLL_S)):
+        if not await order("query-block-exports"):
+            return
+        await asyncio.sleep(JOB_POLL_S)
+    raise DaemonFailed("the export does not end")
 
 
-async def _ended(server: _Server, limit_s: float) -> bool:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(limit_s):
-            await server.ended.wait()
-    return server.ended.is_set()
+async def _offer(order: Qmp, volume_id: str, head: str) -> None:
+    await order("block-export-add", type="nbd", id=EXPORT, node_name=head, name=volume_id, writable=True)

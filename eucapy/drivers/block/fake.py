@@ -21,6 +21,7 @@ from eucapy.drivers.block.base import (
     BadRequest,
     BlockError,
     Capabilities,
+    ExportSeen,
     InUse,
     NoSpace,
     NoSuchSnapshot,
@@ -41,11 +42,12 @@ class Injected(BlockError):
 
 
 class FakeVolume(msgspec.Struct, kw_only=True):
-    """A volume; `served` is whether the export's server runs."""
+    """A volume; `served` is whether the export's server runs, `node` whom on another host it is for."""
 
     size_gib: int
     snapshot_id: str = ""
     attachment_id: str = ""
+    node: str = ""
     served: bool = False
     blocks: Blocks = {}
 
@@ -149,7 +151,9 @@ class FakeDriver:
                     volume_id,
                     volume.size_gib,
                     volume.snapshot_id,
-                    {volume.attachment_id: self._address(volume_id)} if volume.attachment_id else {},
+                    {volume.attachment_id: ExportSeen(self._address(volume_id), volume.node)}
+                    if volume.attachment_id
+                    else {},
                 )
                 for volume_id, volume in self._volumes.items()
             },
@@ -229,12 +233,12 @@ class FakeDriver:
         self._snapshots.save(snapshot_id)
         self._after()
 
-    async def ensure_export(self, volume_id: str, attachment_id: str) -> str:
+    async def ensure_export(self, volume_id: str, attachment_id: str, node: str = "") -> str:
         self._before()
         volume = self._require(volume_id)
-        if volume.attachment_id not in ("", attachment_id):
-            raise InUse(f"{volume_id} is exported for {volume.attachment_id}")
-        volume.attachment_id, volume.served = attachment_id, True
+        if volume.attachment_id and (volume.attachment_id, volume.node) != (attachment_id, node):
+            raise InUse(f"{volume_id} is exported for {volume.attachment_id} to {volume.node or 'this host'}")
+        volume.attachment_id, volume.node, volume.served = attachment_id, node, True
         self._volumes.save(volume_id)
         self._after()
         return self._address(volume_id)
@@ -243,13 +247,16 @@ class FakeDriver:
         self._before()
         volume = self._volumes.get(volume_id)
         if volume is not None and volume.attachment_id == attachment_id:
-            volume.attachment_id, volume.served = "", False
+            volume.attachment_id, volume.node, volume.served = "", "", False
         self._volumes.save(volume_id)
         self._after()
 
     def _address(self, volume_id: str) -> str:
-        if not self._volumes[volume_id].served:
+        volume = self._volumes[volume_id]
+        if not volume.served:
             return ""
+        if volume.node:
+            return f"nbds://storage.invalid:10809/{volume_id}"
         return f"nbd+unix:///{volume_id}?socket={self._folder / volume_id}.sock"
 
     def _require(self, volume_id: str) -> FakeVolume:

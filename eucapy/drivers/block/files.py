@@ -27,7 +27,7 @@ import logging
 import os
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -38,6 +38,7 @@ from eucapy.drivers.block.base import (
     GIB,
     BadRequest,
     Capabilities,
+    ExportSeen,
     InUse,
     NoSpace,
     NoSuchSnapshot,
@@ -50,7 +51,7 @@ from eucapy.drivers.block.base import (
     VolumeSeen,
 )
 from eucapy.drivers.block.compaction import Compactor, Use
-from eucapy.drivers.block.exporter import Exporter
+from eucapy.drivers.block.exporter import Exporter, Listening, PortTaken, Remote
 from eucapy.drivers.block.layers import Layers
 from eucapy.drivers.block.records import Records, SnapshotRecord, VolumeRecord
 
@@ -72,16 +73,17 @@ class FilesDriver:
         export_group_id: int | None = None,
         reserve_gib: int = 0,
         longest_chain: int = LONGEST_CHAIN,
+        remote: Remote | None = None,
     ) -> None:
         """`reserve_gib`: nothing new is made while less than this is free on the file system. `longest_chain`: longer
-        ones are compacted as far as snapshots that still exist allow."""
-        self.capabilities = Capabilities(name="files", grows_exported=False, largest_gib=16 * 1024)
+        ones are compacted as far as snapshots that still exist allow. `remote`: how other hosts reach volumes."""
+        self.capabilities = Capabilities(name="files", grows_exported=True, largest_gib=16 * 1024)
         self._folder = folder
         self._reserve_gib = reserve_gib
         self._layers = Layers(folder / "layers")
         self._volumes: Records[VolumeRecord] = Records(folder / "volumes", VolumeRecord)
         self._snapshots: Records[SnapshotRecord] = Records(folder / "snapshots", SnapshotRecord)
-        self._exporter = Exporter(run_folder, self._layers.path, export_group_id)
+        self._exporter = Exporter(run_folder, self._layers.path, export_group_id, remote)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._making: list[tuple[str, ...]] = []
         """Layers being made or built upon, which no record may name yet or any more."""
@@ -136,9 +138,13 @@ class FilesDriver:
         )
 
     def _view(self, record: VolumeRecord) -> VolumeSeen:
-        address = self._exporter.address(record.volume_id)
-        exports = {record.attachment_id: address} if record.attachment_id else {}
+        exports = {}
+        if record.attachment_id:
+            exports[record.attachment_id] = ExportSeen(self._address(record), record.node)
         return VolumeSeen(record.volume_id, record.size_gib, record.snapshot_id, exports)
+
+    def _address(self, record: VolumeRecord) -> str:
+        return self._exporter.address(record.volume_id, _listening(record))
 
     async def ensure_volume(self, volume_id: str, size_gib: int, snapshot_id: str = "") -> None:
         base.check_id(volume_id)
@@ -168,10 +174,13 @@ class FilesDriver:
             record = self._require_volume(volume_id)
             if size_gib < record.size_gib:
                 raise BadRequest(f"{volume_id} has {record.size_gib} GiB and cannot shrink to {size_gib}")
-            if record.attachment_id:
-                raise InUse(f"{volume_id} is exported and grows only when it is not")
+            if record.taking:
+                record = await self._finish_snapshot(record)
             if size_gib > record.size_gib:
-                await self._layers.grow(record.head, size_gib)
+                if volume_id in self._exporter.running():
+                    await self._exporter.grow(volume_id, record.head, size_gib * GIB)
+                else:
+                    await self._layers.grow(record.head, size_gib)
                 self._volumes.put(volume_id, msgspec.structs.replace(record, size_gib=size_gib))
 
     async def remove_volume(self, volume_id: str) -> None:
@@ -246,19 +255,43 @@ class FilesDriver:
                 self._collect()
                 self._compactor.wake()
 
-    async def ensure_export(self, volume_id: str, attachment_id: str) -> str:
+    async def ensure_export(self, volume_id: str, attachment_id: str, node: str = "") -> str:
+        if node:
+            self._exporter.check_node(node)
         async with self._locks[volume_id]:
             record = self._require_volume(volume_id)
-            if record.attachment_id not in ("", attachment_id):
-                raise InUse(f"{volume_id} is exported for {record.attachment_id}")
-            if not self._exporter.address(volume_id):
+            if record.attachment_id and (record.attachment_id, record.node) != (attachment_id, node):
+                raise InUse(f"{volume_id} is exported for {record.attachment_id} to {record.node or 'this host'}")
+            if volume_id not in self._exporter.running():
                 if record.taking:
                     record = await self._finish_snapshot(record)
                 head = record.head
                 chain = await self._compactor.clear_of(lambda: self._layers.chain(head))
-                self._volumes.put(volume_id, msgspec.structs.replace(record, attachment_id=attachment_id))
-                await self._exporter.start(volume_id, chain)
-            return self._exporter.address(volume_id)
+                record = await self._serve(
+                    msgspec.structs.replace(record, attachment_id=attachment_id, node=node), chain
+                )
+            return self._address(record)
+
+    async def _serve(self, record: VolumeRecord, chain: Sequence[str]) -> VolumeRecord:
+        """Start the daemon, for another host at the volume's port, or at another one when that is taken."""
+        refused: set[int] = set()
+        while True:
+            if record.node and (not record.port or record.port in refused):
+                record = msgspec.structs.replace(record, port=self._free_port(refused))
+            self._volumes.put(record.volume_id, record)
+            try:
+                await self._exporter.start(record.volume_id, chain, _listening(record))
+            except PortTaken:
+                refused.add(record.port)
+                continue
+            return record
+
+    def _free_port(self, refused: Container[int]) -> int:
+        taken = {record.port for record in self._volumes}
+        for port in self._exporter.ports:
+            if port not in taken and port not in refused:
+                return port
+        raise NoSpace("every port for volumes of other hosts is taken")
 
     async def remove_export(self, volume_id: str, attachment_id: str) -> None:
         async with self._locks[volume_id]:
@@ -266,7 +299,7 @@ class FilesDriver:
             if record is None or record.attachment_id != attachment_id:
                 return
             await self._exporter.stop(volume_id)
-            self._volumes.put(volume_id, msgspec.structs.replace(record, attachment_id=""))
+            self._volumes.put(volume_id, msgspec.structs.replace(record, attachment_id="", node="", port=0))
             self._compactor.wake()
 
     def _volume(self, volume_id: str) -> VolumeRecord | None:
@@ -342,3 +375,8 @@ class FilesDriver:
         except FileNotFoundError:
             ledger.write_file(path, f"{secrets.token_hex(16)}\n".encode())
             return path.read_text().strip()
+
+
+def _listening(record: VolumeRecord) -> Listening | None:
+    """Where the volume is served to another host; None when its socket is on this one."""
+    return Listening(record.node, record.port) if record.node else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from eucapy.drivers.block.base import BadRequest, BlockDriver
+from eucapy.drivers.block.exporter import Remote
 from eucapy.drivers.block.fake import FakeDriver
 from eucapy.drivers.block.files import FilesDriver
 from eucapy.folders import NoSuchGroup, group_id
@@ -12,8 +13,17 @@ from eucapy.folders import NoSuchGroup, group_id
 NAMES = ("files", "fake")
 
 
-def load(name: str, folder: Path, run_folder: Path, *, export_group: str = "", reserve_gib: int = 0) -> BlockDriver:
-    """The driver called `name` over the pool in `folder`. Raises BadRequest for an unknown name or group."""
+def load(
+    name: str,
+    folder: Path,
+    run_folder: Path,
+    *,
+    export_group: str = "",
+    reserve_gib: int = 0,
+    remote: Remote | None = None,
+) -> BlockDriver:
+    """The driver called `name` over the pool in `folder`; `remote`: how other hosts reach its volumes. Raises BadRequest
+    for an unknown name or group."""
     if name == "fake":
         return FakeDriver(folder)
     if name == "files":
@@ -21,5 +31,5 @@ def load(name: str, folder: Path, run_folder: Path, *, export_group: str = "", r
             group = group_id(export_group)
         except NoSuchGroup as error:
             raise BadRequest(str(error)) from error
-        return FilesDriver(folder, run_folder, export_group_id=group, reserve_gib=reserve_gib)
+        return FilesDriver(folder, run_folder, export_group_id=group, reserve_gib=reserve_gib, remote=remote)
     raise BadRequest(f"unknown block driver {name!r}: one of {', '.join(NAMES)}")

@@ -23,7 +23,7 @@ class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """A volume: its `head` is the layer that its writer writes.
 
     `taking` and `next_head` are a snapshot in progress: the head will be frozen as that snapshot and the next one put
-    over it. `attachment_id` is whom the volume is exported to.
+    over it. `attachment_id` is whom the volume is exported to; with `node`, on another host, where it comes to `port`.
     """
 
     volume_id: str
@@ -31,6 +31,8 @@ class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     head: str
     snapshot_id: str = ""
     attachment_id: str = ""
+    node: str = ""
+    port: int = 0
     taking: str = ""
     next_head: str = ""
 

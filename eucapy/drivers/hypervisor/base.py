@@ -274,6 +274,11 @@ class HypervisorDriver(ABC):
         """Ask the guest to let go of the disk, and leave it out at the next starts. An unknown serial is no error."""
 
     @abstractmethod
+    async def resize_disk(self, instance_id: str, serial: str, size_gib: int) -> None:
+        """Tell a running guest that the disk behind an NBD server is `size_gib` large now; the server has it that large
+        already, and cut our connection to it. Does nothing when the domain is off, or for an unknown serial."""
+
+    @abstractmethod
     async def console_output(self, instance_id: str, max_bytes: int = 65536) -> bytes:
         """The newest bytes of the serial console, over all starts of this definition."""
 

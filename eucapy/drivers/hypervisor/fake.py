@@ -56,6 +56,8 @@ class FakeDomain(msgspec.Struct, kw_only=True):
     deaf: bool = False
     starts: int = 0
     resets: int = 0
+    grown: dict[str, int] = {}
+    """Sizes that the running guest was told of, GiB, by serial number."""
 
     @property
     def spec(self) -> DomainSpec:
@@ -126,6 +128,7 @@ class FakeHypervisor(HypervisorDriver):
             assert domain.later is not None
             self._check(domain.later)
             domain.now, domain.power, domain.reason = domain.later, Power.RUNNING, Reason.NONE
+            domain.grown = {}
             domain.starts += 1
             self._save(instance_id)
             self._boots(domain)
@@ -192,6 +195,13 @@ class FakeHypervisor(HypervisorDriver):
             if not domain.deaf:
                 self._lets_go(instance_id, domain, serial)
             self._save(instance_id)
+
+    async def resize_disk(self, instance_id: str, serial: str, size_gib: int) -> None:
+        with self._verb("resize_disk", instance_id):
+            domain = self._domain(instance_id)
+            if domain.now is not None and any(disk.serial == serial for disk in domain.now.disks):
+                domain.grown[serial] = size_gib
+                self._save(instance_id)
 
     async def console_output(self, instance_id: str, max_bytes: int = 65536) -> bytes:
         with self._verb("console_output"):

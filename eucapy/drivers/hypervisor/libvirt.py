@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import libvirt
+import libvirt_qemu
 
 from eucapy.drivers.hypervisor import console_log, libvirt_xml
 from eucapy.drivers.hypervisor.acceleration import Acceleration, detect
@@ -110,6 +111,9 @@ class LibvirtDriver(HypervisorDriver):
 
     async def detach_disk(self, instance_id: str, serial: str) -> None:
         await self._connection.call(lambda conn: _detach(conn.lookupByName(instance_id), serial))
+
+    async def resize_disk(self, instance_id: str, serial: str, size_gib: int) -> None:
+        await self._running(instance_id, lambda domain: _resize(domain, serial, size_gib << 30))
 
     async def console_output(self, instance_id: str, max_bytes: int = 65536) -> bytes:
         path = await self._console_path(instance_id)
@@ -314,6 +318,20 @@ def _detach(domain: Any, serial: str) -> None:
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_DEVICE_MISSING and "unplug" not in str(error):
                 raise  # else: gone since we looked, or asked before and still thinking about it
+
+
+def _resize(domain: Any, serial: str, size_bytes: int) -> None:
+    now, _later = _views(domain)
+    if now is None or serial not in now.targets:
+        return
+    # QEMU connects to the server again at the next request only, and until then knows the old size. No request of ours
+    # reaches a disk through libvirt's own interface, so one is made through QEMU's: it reads a sector for nobody.
+    libvirt_qemu.qemuMonitorCommand(
+        domain,
+        f'qemu-io -d {libvirt_xml.alias(serial)} "read 0 512"',
+        libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP,
+    )
+    domain.blockResize(now.targets[serial], size_bytes, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
 
 
 def _views(domain: Any) -> tuple[libvirt_xml.DomainView | None, libvirt_xml.DomainView | None]:

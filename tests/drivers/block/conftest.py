@@ -75,8 +75,8 @@ class FilesPool:
         await self.driver.open(self.on_change)
 
     async def address(self, volume_id: str) -> str:
-        (address,) = (await self.driver.observe()).volumes[volume_id].exports.values()
-        return address
+        (export,) = (await self.driver.observe()).volumes[volume_id].exports.values()
+        return export.address
 
     async def write(self, volume_id: str, block: int, word: str) -> None:
         command = f"write -f -P {ord(word)} {block * BLOCK_BYTES} {BLOCK_BYTES}"
@@ -120,9 +120,13 @@ def short_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-async def _opened_files_pool(folder: Path, run_folder: Path) -> FilesPool:
+def skip_without_programs() -> None:
     if shutil.which("qemu-storage-daemon") is None or shutil.which("qemu-io") is None:
         pytest.skip("needs qemu-storage-daemon and qemu-io (Debian: qemu-system-common, qemu-utils)")
+
+
+async def _opened_files_pool(folder: Path, run_folder: Path) -> FilesPool:
+    skip_without_programs()
     pool = FilesPool(folder, run_folder)
     await pool.driver.open(lambda: None)
     return pool

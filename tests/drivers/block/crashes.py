@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from eucapy.drivers.block import exporter, layers, records
+from eucapy.drivers.block import daemons, layers, records
 from eucapy.drivers.block.qmp import Qmp
 
 
@@ -69,7 +69,7 @@ def crash(monkeypatch: pytest.MonkeyPatch) -> Iterator[CrashPoint]:
     around(layers.Layers, "_publish")
     around(layers.Layers, "collect")
     around_waiting(layers, "run")
-    around_waiting(exporter, "run")
+    around_waiting(daemons, "run")
     around_waiting(Qmp, "__call__")
     yield point
     point.disarm()

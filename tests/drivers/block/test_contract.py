@@ -10,6 +10,7 @@ import pytest
 from eucapy.drivers.block.base import (
     GIB,
     BadRequest,
+    ExportSeen,
     InUse,
     NoSuchSnapshot,
     NoSuchVolume,
@@ -73,7 +74,7 @@ async def test_the_address_is_an_nbd_address_on_a_unix_socket(pool: Pool) -> Non
     await pool.driver.ensure_volume(V1, 1)
     address = await pool.driver.ensure_export(V1, "att-1")
     assert address.startswith(f"nbd+unix:///{V1}?socket=/")
-    assert (await volumes(pool))[V1].exports == {"att-1": address}
+    assert (await volumes(pool))[V1].exports == {"att-1": ExportSeen(address)}
 
 
 async def test_a_volume_has_one_writer(pool: Pool) -> None:
@@ -151,10 +152,14 @@ async def test_growth_keeps_content_and_shrinking_is_refused(pool: Pool) -> None
 
 async def test_growth_of_an_exported_volume_is_done_or_refused_as_the_capabilities_say(pool: Pool) -> None:
     await pool.driver.ensure_volume(V1, 1)
-    await pool.driver.ensure_export(V1, "att-1")
+    address = await pool.driver.ensure_export(V1, "att-1")
+    await pool.write(V1, 0, "a")
     if pool.driver.capabilities.grows_exported:
         await pool.driver.grow(V1, 2)
-        assert (await volumes(pool))[V1].size_gib == 2
+        seen = (await volumes(pool))[V1]
+        assert (seen.size_gib, seen.exports) == (2, {"att-1": ExportSeen(address)})
+        await pool.write(V1, GIB // 65536 + 5, "b")
+        assert [await pool.read(V1, 0), await pool.read(V1, GIB // 65536 + 5)] == ["a", "b"]
     else:
         with pytest.raises(InUse):
             await pool.driver.grow(V1, 2)
@@ -174,7 +179,7 @@ async def test_an_export_whose_server_died_is_seen_and_brought_back(pool: Pool) 
     await with_content(pool, V1, {0: "a"})
     pool.kill_export(V1)
     async with asyncio.timeout(10):
-        while (await volumes(pool))[V1].exports != {"att-1": ""}:  # noqa: ASYNC110  the death of a process is seen from outside
+        while (await volumes(pool))[V1].exports != {"att-1": ExportSeen("")}:  # noqa: ASYNC110  the death of a process is seen from outside
             await asyncio.sleep(0.01)
     await pool.driver.ensure_export(V1, "att-1")
     assert await pool.read(V1, 0) == "a"

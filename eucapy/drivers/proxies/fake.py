@@ -1,0 +1,76 @@
+"""The fake proxies: their semantics in one small file each, without any process. They survive restarts.
+
+`unreachable` holds the addresses whose storage does not answer; `kill` is the death of a proxy's process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from eucapy import ledger
+from eucapy.drivers.proxies import base
+from eucapy.drivers.proxies.base import ProxyError, ProxySeen
+
+
+class FakeProxy(msgspec.Struct, frozen=True):
+    """What the folder keeps of a proxy."""
+
+    instance_id: str
+    address: str
+    running: bool = True
+
+
+class FakeProxies:
+    """The proxies of the host whose disk is `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._proxies: dict[str, FakeProxy] = {}
+        self._on_end: Callable[[], None] = lambda: None
+        self.unreachable: set[str] = set()
+        self.refreshed: list[str] = []
+
+    def open(self, on_end: Callable[[], None]) -> None:
+        self._on_end = on_end
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(self._folder.glob("*.json")):
+            held = ledger.Ledger(path, FakeProxy).read()
+            assert held is not None, "nobody else removes files here"
+            self._proxies[path.stem] = held
+
+    def close(self) -> None:
+        self._on_end = lambda: None
+
+    def observe(self) -> Mapping[str, ProxySeen]:
+        return {name: ProxySeen(held.instance_id, held.address, held.running) for name, held in self._proxies.items()}
+
+    def socket(self, attachment_id: str) -> Path:
+        return self._folder / attachment_id / "nbd.sock"
+
+    async def ensure(self, attachment_id: str, instance_id: str, address: str) -> None:
+        base.parse(address)
+        if address in self.unreachable:
+            raise ProxyError(f"{address}: connection refused")
+        self._put(attachment_id, FakeProxy(instance_id, address))
+
+    async def refresh(self, attachment_id: str) -> None:
+        if attachment_id not in self._proxies:
+            raise ProxyError(f"there is no proxy for {attachment_id}")
+        self.refreshed.append(attachment_id)
+
+    async def remove(self, attachment_id: str) -> None:
+        if self._proxies.pop(attachment_id, None) is not None:
+            (self._folder / f"{attachment_id}.json").unlink()
+            ledger.sync_folder(self._folder)
+
+    def kill(self, attachment_id: str) -> None:
+        """The process of the proxy dies."""
+        self._put(attachment_id, msgspec.structs.replace(self._proxies[attachment_id], running=False))
+        self._on_end()
+
+    def _put(self, attachment_id: str, proxy: FakeProxy) -> None:
+        ledger.Ledger(self._folder / f"{attachment_id}.json", FakeProxy).write(proxy)
+        self._proxies[attachment_id] = proxy
