@@ -45,6 +45,8 @@ PARAMETERS: dict[str, Parameters] = {
     "CreateDhcpOptions": {"DhcpConfigurations": [{"Key": "domain-name", "Values": ["example.com"]}]},
     "CreateInternetGateway": {},
     "CreateKeyPair": {"KeyName": "another", "KeyType": "ed25519"},
+    "CreateLaunchTemplate": {"LaunchTemplateName": "another", "LaunchTemplateData": {"InstanceType": "t3.micro"}},
+    "CreateLaunchTemplateVersion": {"LaunchTemplateId": "<lt>", "LaunchTemplateData": {"InstanceType": "t3.small"}},
     "CreateNetworkInterface": {"SubnetId": "<subnet>"},
     "CreateRoute": {"RouteTableId": "<rtb2>", "DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "<igw3>"},
     "CreateRouteTable": {"VpcId": "<vpc>"},
@@ -57,6 +59,7 @@ PARAMETERS: dict[str, Parameters] = {
     "DeleteDhcpOptions": {"DhcpOptionsId": "<dopt>"},
     "DeleteInternetGateway": {"InternetGatewayId": "<igw>"},
     "DeleteKeyPair": {"KeyName": "mine"},
+    "DeleteLaunchTemplate": {"LaunchTemplateId": "<lt>"},
     "DeleteNetworkInterface": {"NetworkInterfaceId": "<eni>"},
     "DeleteRoute": {"RouteTableId": "<rtb>", "DestinationCidrBlock": "0.0.0.0/0"},
     "DeleteRouteTable": {"RouteTableId": "<rtb2>"},
@@ -77,6 +80,8 @@ PARAMETERS: dict[str, Parameters] = {
     "DescribeInstanceStatus": {"InstanceIds": ["<i>"]},
     "DescribeInstances": {"InstanceIds": ["<i>"]},
     "DescribeInternetGateways": {"InternetGatewayIds": ["<igw>"]},
+    "DescribeLaunchTemplateVersions": {"LaunchTemplateId": "<lt>"},
+    "DescribeLaunchTemplates": {"LaunchTemplateIds": ["<lt>"]},
     "DescribeNetworkInterfaceAttribute": {"NetworkInterfaceId": "<eni>", "Attribute": "description"},
     "DescribeNetworkInterfaces": {"NetworkInterfaceIds": ["<eni>"]},
     "DescribeRouteTables": {"RouteTableIds": ["<rtb>"]},
@@ -101,12 +106,14 @@ PARAMETERS: dict[str, Parameters] = {
     "EnableImageDeprecation": {"ImageId": "<ami>", "DeprecateAt": "2029-01-01T00:00:00Z"},
     "GetConsoleOutput": {"InstanceId": "<i>"},
     "GetConsoleScreenshot": {"InstanceId": "<i>"},
+    "GetLaunchTemplateData": {"InstanceId": "<i>"},
     "GetPasswordData": {"InstanceId": "<i>"},
     "GetSecurityGroupsForVpc": {"VpcId": "<vpc>"},
     "ImportKeyPair": {"KeyName": "another", "PublicKeyMaterial": PUBLIC_KEY},
     "ModifyImageAttribute": {"ImageId": "<ami>", "LaunchPermission": {"Add": [{"Group": "all"}]}},
     "ModifyInstanceAttribute": {"InstanceId": "<i>", "DisableApiTermination": {"Value": True}},
     "ModifyInstanceMetadataOptions": {"InstanceId": "<i>", "HttpTokens": "required"},
+    "ModifyLaunchTemplate": {"LaunchTemplateId": "<lt>", "DefaultVersion": "1"},
     "ModifyNetworkInterfaceAttribute": {"NetworkInterfaceId": "<eni>", "Description": {"Value": "mine"}},
     "ModifySecurityGroupRules": {
         "GroupId": "<sg>",
@@ -154,12 +161,20 @@ PARAMETERS: dict[str, Parameters] = {
 OTHERWISE = {
     "CreateDefaultSubnet": "there is one in every zone already",
     "CreateDefaultVpc": "the account has one already",
+    "DeleteLaunchTemplateVersions": "refuses each version in its answer, with 200",
     "DescribeIdentityIdFormat": "has no DryRun",
     "ModifyIdFormat": "has no DryRun",
     "ModifyIdentityIdFormat": "has no DryRun",
     "ModifyInstanceCreditSpecification": "refuses each instance in its answer, with 200",
 }
 """Actions that need parameters and are left to tests of their own, and why."""
+
+
+OWN = {
+    "DescribeImages": {"Owners": ["self"]},
+    "DescribeLaunchTemplateVersions": {"Versions": ["$Default", "$Latest"]},
+}
+"""How to ask for all that is the account's own, where no parameters would not do."""
 
 
 class World:
@@ -221,6 +236,8 @@ def _populate(cloud: Cloud) -> dict[str, str]:
     third = ec2.create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"]
     attached = ec2.attach_network_interface(NetworkInterfaceId=third, InstanceId=own["i2"], DeviceIndex=2)
     own["eni-attach"] = attached["AttachmentId"]
+    template = ec2.create_launch_template(LaunchTemplateName="mine", LaunchTemplateData={"InstanceType": "t3.micro"})
+    own["lt"] = template["LaunchTemplate"]["LaunchTemplateId"]
     own["eipalloc"] = ec2.allocate_address()["AllocationId"]
     other = ec2.allocate_address()["AllocationId"]
     own["eipassoc"] = ec2.associate_address(AllocationId=other, NetworkInterfaceId=third)["AssociationId"]
@@ -253,7 +270,7 @@ def members(world: World, action: str) -> tuple[set[str], set[str]]:
 def state(world: World) -> str:
     """All that the account is shown of its own."""
     seen = {
-        action: getattr(world.owner, xform_name(action))(**({"Owners": ["self"]} if action == "DescribeImages" else {}))
+        action: getattr(world.owner, xform_name(action))(**OWN.get(action, {}))
         for action in EC2.actions()
         if action.startswith("Describe") and not members(world, action)[1]
     }

@@ -138,6 +138,11 @@ def _populate(cloud: Cloud) -> dict[str, Any]:
         own = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
         ec2.create_security_group(GroupName=f"group-{number}", Description="d", VpcId=own)
         ec2.create_key_pair(KeyName=f"key-{number}", KeyType="ed25519")
+        template = ec2.create_launch_template(
+            LaunchTemplateName=f"template-{number}", LaunchTemplateData={"InstanceType": "t3.micro"}
+        )["LaunchTemplate"]["LaunchTemplateId"]
+    for _ in range(MANY):
+        ec2.create_launch_template_version(LaunchTemplateId=template, LaunchTemplateData={"ImageId": ami})
     cloud.settle()
     principal = cloud.client("sts").get_caller_identity()["Arn"]
     group = ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]
@@ -145,6 +150,7 @@ def _populate(cloud: Cloud) -> dict[str, Any]:
         "every": {"VpcId": own, "PrincipalArn": principal, "GroupId": [group]},
         "DescribeImages": {"Owners": ["self"]},
         "DescribeSnapshots": {"OwnerIds": ["self"]},
+        "DescribeLaunchTemplateVersions": {"LaunchTemplateId": template},
     }
 
 

@@ -92,7 +92,6 @@ def test_user_data_is_at_most_16_kib_of_base64() -> None:
             "InvalidParameterCombination",
         ),
         ({"IamInstanceProfile": {"Name": "web"}}, "InvalidParameterValue"),
-        ({"LaunchTemplate": {"LaunchTemplateId": "lt-12345678"}}, "InvalidLaunchTemplateId.NotFound"),
         ({"Placement": {"GroupName": "close"}}, "InvalidPlacementGroup.Unknown"),
         ({"Placement": {"Tenancy": "dedicated"}}, "Unsupported"),
         ({"HibernationOptions": {"Configured": True}}, "Unsupported"),

@@ -359,6 +359,32 @@ class InvalidLaunchTemplateNameNotFound(ApiError):
     message = "The specified launch template, with template name {name}, does not exist."
 
 
+class InvalidLaunchTemplateNameMalformed(ApiError):
+    code = "InvalidLaunchTemplateName.MalformedException"
+    message = (
+        "The specified launch template name is invalid. A launch template name must be between 3 and 125 characters, and may "
+        "contain letters, numbers, and the following characters: -()./_."
+    )
+
+
+class InvalidLaunchTemplateNameAlreadyExists(ApiError):
+    code = "InvalidLaunchTemplateName.AlreadyExistsException"
+    message = "Launch template name already in use."
+
+
+class InvalidLaunchTemplateVersionNotFound(ApiError):
+    code = "InvalidLaunchTemplateId.VersionNotFound"
+    message = "Could not find the specified version {version} for the launch template with ID {template}."
+
+
+class LaunchTemplateLimitExceeded(ApiError):
+    message = "The maximum number of launch templates has been reached."
+
+
+class LaunchTemplateVersionLimitExceeded(ApiError):
+    message = "The maximum number of versions of the launch template '{template}' has been reached."
+
+
 class UnsupportedHibernationConfiguration(ApiError):
     message = "Instance '{instance}' is not configured for hibernation"
 

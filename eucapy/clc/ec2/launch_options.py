@@ -12,10 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eucapy import ids
 from eucapy.clc.ec2.errors import (
     InvalidInstanceProfile,
-    InvalidLaunchTemplateNameNotFound,
     InvalidParameterCombination,
     InvalidParameterValue,
     InvalidPlacementGroupUnknown,
@@ -144,11 +142,6 @@ def _refuse(p: Mapping[str, Any]) -> None:
     for name in _NOT_HERE:
         if p.get(name):
             raise Unsupported(f"The parameter {name} is not supported in this region.")
-    template = p.get("LaunchTemplate") or {}
-    if template.get("LaunchTemplateId"):
-        raise ids.missing("lt", [template["LaunchTemplateId"]])
-    if template.get("LaunchTemplateName"):
-        raise InvalidLaunchTemplateNameNotFound(name=template["LaunchTemplateName"])
     profile = p.get("IamInstanceProfile") or {}
     if profile.get("Arn") or profile.get("Name"):
         if profile.get("Arn"):

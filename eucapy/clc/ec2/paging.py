@@ -40,6 +40,8 @@ async def described(
     member: str,
     extra: Sequence[filters.Condition] = (),
     never_together: bool = False,
+    low: int = LEAST,
+    high: int = MOST,
 ) -> tuple[list[Row], dict[str, str]]:
     """The rows that the request asks for, and what to add to the answer for the next page.
 
@@ -48,7 +50,7 @@ async def described(
     """
     wanted = [ids.check(prefix, value) for value in dict.fromkeys(p.get(member) or ())]
     conditions = [*filters.where(declared, p.get("Filters"), tags=tag_filter(id_column)), *extra]
-    limit, token = bounds(p, member if never_together else None)
+    limit, token = bounds(p, member if never_together else None, low=low, high=high)
     if wanted:
         conditions.append(id_column.in_(wanted))
     rows = await page(call.tx, call.account, conditions, position(call, token), one_more(limit))

@@ -1,6 +1,7 @@
 """RunInstances: one transaction that checks everything, writes the instances down and answers `pending`.
 
-    parameters ─► launch_options   the machine itself          ┐
+    parameters, and what a launch template adds to them (launch_template_versions)
+               ─► launch_options   the machine itself          ┐
                   launch_network   subnets, groups, interfaces ├─► rows of instances, interfaces, volumes, attachments
                   launch_devices   disks                       ┘
     the loops then: placement → cluster_sync (and storage_sync for volumes) → the node → observe → running
@@ -33,6 +34,7 @@ from eucapy.clc.ec2.errors import (
 from eucapy.clc.ec2.launch_devices import NewVolume
 from eucapy.clc.ec2.launch_network import Plug
 from eucapy.clc.ec2.launch_options import Machine
+from eucapy.clc.ec2.launch_template_versions import applied
 from eucapy.clc.ec2.service import ec2
 from eucapy.clc.placement import Demand
 from eucapy.clc.store import attachments, images, instances, key_pairs, snapshots, volumes
@@ -59,8 +61,9 @@ class Launch:
 
 @ec2.action("RunInstances")
 async def run_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
+    p, template_tags = await applied(call, p)
     launch = await prepare(call, p)
-    made = await make(call, launch, p)
+    made = await make(call, launch, p, template_tags)
     for loop in ("placement", "storage_sync"):
         call.wake(loop)
     rows = await instances.by_ids(call.tx, made)
@@ -103,8 +106,13 @@ async def prepare(call: Call, p: Mapping[str, Any]) -> Launch:
     )
 
 
-async def make(call: Call, launch: Launch, p: Mapping[str, Any]) -> list[str]:
-    """Write the instances down, with their interfaces and volumes; their ids in the order of launch index."""
+async def make(
+    call: Call, launch: Launch, p: Mapping[str, Any], system_tags: Mapping[str, str] | None = None
+) -> list[str]:
+    """Write the instances down, with their interfaces and volumes; their ids in the order of launch index.
+
+    `system_tags` are added to the instances' own; they count for no limit.
+    """
     others = ("volume", "network-interface")
     tags = tagging.from_specifications(p, "instance", *others)
     volume_tags = tagging.from_specifications(p, "volume", "instance", "network-interface")
@@ -120,7 +128,7 @@ async def make(call: Call, launch: Launch, p: Mapping[str, Any]) -> list[str]:
         made.append(instance_id)
     await instances.insert(call.tx, rows)
     for instance_id in made:
-        await tag_rows.put(call.tx, call.account, "instance", instance_id, tags)
+        await tag_rows.put(call.tx, call.account, "instance", instance_id, {**tags, **(system_tags or {})})
     await images.set_values(call.tx, launch.image.id, launched_at=call.now)
     return made
 

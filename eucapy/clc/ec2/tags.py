@@ -40,7 +40,7 @@ async def create_tags(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
 
 @ec2.action("DeleteTags")
 async def delete_tags(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    """Without `Tags` all go; a tag with a value goes only if it has that value."""
+    """Without `Tags` all go that the owner has set; a tag with a value goes only if it has that value."""
     resources = _resources(p)
     await _must_own(call, resources)
     wanted = p.get("Tags")
@@ -48,7 +48,7 @@ async def delete_tags(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
         _check_key(tag.get("Key") or "")
     for resource_id in resources:
         if not wanted:
-            await tag_rows.remove(call.tx, resource_id)
+            await tag_rows.remove_own(call.tx, resource_id)
         for tag in wanted or ():
             await tag_rows.remove(call.tx, resource_id, tag["Key"], tag.get("Value"))
     await _wake(call, resources)

@@ -1,4 +1,7 @@
-"""IAM as far as it goes now: users and their access keys. `users.py` the calls, `service.py` what they register with."""
+"""IAM as far as it goes now: users and their access keys (`users.py`), the account's alias and summary (`account.py`).
+
+The handlers register with `service.py`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from eucapy.aws.service import Service
 
 def load() -> Service:
     """The service with its handlers registered."""
-    from eucapy.clc.iam import service, users
+    from eucapy.clc.iam import account, service, users
 
-    assert users
+    assert account and users
     return service.iam

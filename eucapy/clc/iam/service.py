@@ -23,6 +23,10 @@ class DeleteConflict(ApiError):
     message = "Cannot delete entity, must delete access keys first."
 
 
+class ValidationError(ApiError):
+    """The text is given where it is raised."""
+
+
 class LimitExceeded(ApiError):
     status = 409
     message = "Cannot exceed quota for AccessKeysPerUser: 2"

@@ -11,9 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from eucapy.clc.context import Call
-from eucapy.clc.iam.service import DeleteConflict, EntityAlreadyExists, LimitExceeded, NoSuchEntity, iam
+from eucapy.clc.iam.service import (
+    DeleteConflict,
+    EntityAlreadyExists,
+    LimitExceeded,
+    NoSuchEntity,
+    ValidationError,
+    iam,
+)
 from eucapy.clc.store import accounts
 from eucapy.database import Row
+from eucapy.errors import ApiError
 
 KEYS_PER_USER = 2
 
@@ -27,7 +35,7 @@ async def get_user(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
 async def list_users(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     prefix = p.get("PathPrefix") or "/"
     rows = [row for row in await accounts.users_of(call.tx, call.account) if row.path.startswith(prefix)]
-    after = call.position(p["Marker"]) if p.get("Marker") else ""
+    after = _position(call, p.get("Marker") or "")
     most = p.get("MaxItems") or 100
     rest = [row for row in rows if row.name > after]
     page = rest[:most]
@@ -121,6 +129,13 @@ def view(row: Row) -> dict[str, Any]:
         "Arn": f"arn:aws:iam::{row.account}:user{row.path}{row.name}",
         "CreateDate": row.created_at,
     }
+
+
+def _position(call: Call, marker: str) -> str:
+    try:
+        return call.position(marker) if marker else ""
+    except ApiError as error:
+        raise ValidationError("Invalid Marker.") from error
 
 
 async def _user(call: Call, name: str | None) -> Row:

@@ -23,6 +23,13 @@ accounts = sa.Table(
     created_column(),
 )
 
+aliases = sa.Table(
+    "account_aliases",
+    metadata,
+    sa.Column("account", sa.String(12), sa.ForeignKey("accounts.id"), primary_key=True),
+    sa.Column("alias", sa.String(63), nullable=False, unique=True),
+)
+
 users = sa.Table(
     "users",
     metadata,
@@ -76,6 +83,24 @@ async def by_name(tx: Tx, name: str) -> Row | None:
 
 async def every(tx: Tx) -> list[Row]:
     return list(await tx.all(sa.select(accounts).order_by(accounts.c.created_at)))
+
+
+async def alias_of(tx: Tx, account_id: str) -> str | None:
+    row = await tx.first(sa.select(aliases.c.alias).where(aliases.c.account == account_id))
+    return str(row.alias) if row is not None else None
+
+
+async def alias_holder(tx: Tx, alias: str) -> str | None:
+    """The account that has the alias."""
+    row = await tx.first(sa.select(aliases.c.account).where(aliases.c.alias == alias))
+    return str(row.account) if row is not None else None
+
+
+async def set_alias(tx: Tx, account_id: str, alias: str | None) -> None:
+    """The account's only alias, or none. It must be free: check with `alias_holder`."""
+    await tx.run(sa.delete(aliases).where(aliases.c.account == account_id))
+    if alias is not None:
+        await tx.run(sa.insert(aliases).values(account=account_id, alias=alias))
 
 
 async def insert_user(tx: Tx, account_id: str, name: str, rights: str, now: float, path: str = "/") -> Row:

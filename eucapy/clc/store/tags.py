@@ -48,7 +48,7 @@ _OF = (
 )
 _FULL = (
     sa.select(tags.c.resource_id)
-    .where(tags.c.resource_id.in_(sa.bindparam("wanted", expanding=True)))
+    .where(tags.c.resource_id.in_(sa.bindparam("wanted", expanding=True)), tags.c.key.not_like("aws:%"))
     .group_by(tags.c.resource_id)
     .having(sa.func.count() > sa.bindparam("most"))
 )
@@ -74,7 +74,7 @@ async def put_many(tx: Tx, account: str, resources: Mapping[str, str], values: M
 
 
 async def over(tx: Tx, resource_ids: Sequence[str], most: int) -> bool:
-    """Whether one of the resources has more than `most` tags."""
+    """Whether one of the resources has more than `most` tags of its owner's (`aws:…` are the cloud's)."""
     for chunk in chunks(resource_ids, 500):
         if await tx.first(_FULL, {"wanted": chunk, "most": most}) is not None:
             return True
@@ -136,6 +136,11 @@ def tag_filter(resource_id: sa.ColumnElement[Any]) -> Any:
 
 
 FEW = 200
+
+
+async def remove_own(tx: Tx, resource_id: str) -> None:
+    """Remove all tags that the resource's owner has set: those that begin with `aws:` are the cloud's, and stay."""
+    await tx.run(sa.delete(tags).where(tags.c.resource_id == resource_id, tags.c.key.not_like("aws:%")))
 
 
 async def rare(
