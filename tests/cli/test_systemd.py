@@ -34,13 +34,14 @@ def test_every_program_has_a_unit_that_runs_this_cloud(programs: list[Program], 
         assert str(tmp_path / "a cloud") in lines[0]
         assert "PartOf=eucapy.target" in text
         assert "Restart=always" in text
+        assert "StartLimitIntervalSec=0" in text, "systemd would give a program up that ends five times in ten seconds"
         assert "StateDirectory" not in text
 
 
 def test_what_guests_need_does_not_end_with_its_keeper(programs: list[Program], units: Units) -> None:
-    """Guests, volume exports and name servers outlive the program that started them."""
+    """Guests, volume exports, their proxies and name servers outlive the program that started them."""
     for program in programs:
-        if program.name in ("libvirtd", "sc", "eucanetd"):
+        if program.name in ("libvirtd", "sc", "nc", "eucanetd"):
             assert "KillMode=process" in units.text(program)
 
 
