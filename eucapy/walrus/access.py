@@ -1,5 +1,6 @@
 """Who may do what to a bucket and its objects. Pure: a decision from rows and a request, without a look at the store.
 
+    requester pays, and a stranger does not say so ─► no
     the bucket's policy denies ─► no
     the bucket's policy allows ─► yes        (a public policy under RestrictPublicBuckets: its own account only)
     the owner asks, and it is its own ─► yes (users who may nothing at all never come here: `environment.py`)
@@ -37,18 +38,20 @@ class PublicAccessBlock(msgspec.Struct, frozen=True):
     restrict: bool = True
 
 
+REQUESTER, BUCKET_OWNER = "Requester", "BucketOwner"
 NO_BLOCK = PublicAccessBlock(False, False, False, False)
 
 
 class Access(msgspec.Struct, frozen=True, omit_defaults=True):
     """A bucket's `access` column; the empty text stands for what it is by default: private, public access blocked.
 
-    `block` None: the switches were deleted. `policy` is the document as it was put.
+    `block` None: the switches were deleted. `policy` is the document as it was put. `payer`: REQUESTER or BUCKET_OWNER.
     """
 
     block: PublicAccessBlock | None = PublicAccessBlock()
     acl: str | None = None
     policy: str | None = None
+    payer: str = BUCKET_OWNER
 
 
 _decoder = msgspec.json.Decoder(Access)
@@ -139,12 +142,16 @@ def may(
     principal: Principal,
     action: str,
     context: Callable[[], Context],
+    *,
+    pays: bool,
 ) -> bool:
     """Whether `principal` may do `action` (without `s3:`) to the bucket or, with a key, to the object. `version` is the
-    object as it is, for actions that read it or its ACL."""
+    object as it is, for actions that read it or its ACL. `pays`: the request says that its sender does."""
     access = load(bucket.access)
     block = access.block or NO_BLOCK
     owns_bucket = bucket.owner == principal.canonical_id
+    if access.payer == REQUESTER and not owns_bucket and (principal.is_anonymous or not pays):
+        return False
     owner = (version.owner if version is not None and bucket.ownership != ENFORCED else None) or bucket.owner
     if access.policy is not None and owner == bucket.owner:
         policy = parsed(access.policy)

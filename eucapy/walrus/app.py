@@ -22,13 +22,16 @@ from eucapy.walrus import internal, webserver
 from eucapy.walrus.clc_keys import ClcKeys
 from eucapy.walrus.config import Config
 from eucapy.walrus.context import Walrus
+from eucapy.walrus.encryption import Default, dump_default
 from eucapy.walrus.environment import Environment
 from eucapy.walrus.finishing import Finisher
 from eucapy.walrus.identity import Keys, StaticKeys
+from eucapy.walrus.keyring import Keyring
 from eucapy.walrus.s3.registry import s3
 from eucapy.walrus.store import engine, migrating
 from eucapy.walrus.workers.collector import Collector
 from eucapy.walrus.workers.lifecycle import LifecycleWorker
+from eucapy.walrus.workers.log_delivery import LogDelivery
 from eucapy.walrus.workers.periodic import Periodic
 from eucapy.wire.server import Listener
 
@@ -51,6 +54,7 @@ class App:
         self._given_keys = keys
         self._stack = AsyncExitStack()
         self.walrus: Walrus | None = None
+        self.logs: LogDelivery | None = None
         self.workers: dict[str, Periodic] = {}
         self.port = 0
         self.internal_port = 0
@@ -86,8 +90,10 @@ class App:
             self._clock,
             config.region,
             config.inline_kib << 10,
+            Keyring.ensure(Path(config.keyring) if config.keyring else data / "keyring.json"),
             old_defaults=config.old_defaults,
             accounts=keys.accounts(),
+            default_encryption=dump_default(Default()) if config.encrypt_by_default else "",
             day_ms=int(config.lifecycle_day_s * 1000),
             keys=keys,
         )
@@ -112,7 +118,8 @@ class App:
         if not config.clc_url:
             return StaticKeys(config.keys)
         tls = pki.client_context(Path(config.pki), "walrus") if config.pki else None
-        keys = ClcKeys(config.clc_url, tls, self._clock)
+        keys = ClcKeys(config.clc_url, tls, self._clock, outage_s=config.keys_outage_s)
+        keys.start()
         self._stack.push_async_callback(keys.close)
         return keys
 
@@ -121,7 +128,10 @@ class App:
         environment = Environment(walrus, keys, config.access_log)
         websites = [*webserver.hosts(config.domains, config.region), *config.website_domains]
         router = Router([s3], foreign=[webserver.SERVICE], domains=config.domains, websites=websites)
-        finisher = Finisher(walrus.db)
+        self.logs = LogDelivery(walrus, config.log_delivery_s)
+        self.logs.start()
+        self._stack.push_async_callback(self.logs.stop)
+        finisher = Finisher(walrus, self.logs)
         chain = Chain(router, environment, region=config.region, clock=self._clock.time, finish=finisher.finish)
         edge = Edge(chain, foreign={webserver.SERVICE: webserver.WebServer(walrus, finisher).handle})
         runner = web.ServerRunner(edge.server(read_bufsize=READ_BUFFER_BYTES), shutdown_timeout=SHUTDOWN_S)

@@ -34,6 +34,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clc_url: Annotated[
         str, doc("The cloud controller's internal port, which knows the access keys; empty: only `keys` are known.")
     ] = "https://127.0.0.1:8774"
+    keys_outage_s: Annotated[
+        float,
+        doc("Seconds for which known access keys go on working while the cloud controller is not heard.", ge=0),
+    ] = 600.0
     keys: Annotated[
         list[str],
         doc("Access keys known here, each ACCESSKEY,SECRET or ACCESSKEY,SECRET,ACCOUNT; used without clc_url."),
@@ -50,6 +54,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         bool,
         doc("New buckets as AWS made them until April 2023: with ACLs, and without a public access block."),
     ] = False
+    keyring: Annotated[
+        str, doc("File of the master keys of encrypted objects, made when there is none; empty: in the data folder.")
+    ] = ""
+    encrypt_by_default: Annotated[
+        bool,
+        doc("New buckets encrypt (SSE-S3), as AWS's have since January 2023; else only what asks for it is encrypted."),
+    ] = False
     sweep_s: Annotated[float, doc("Pause between searches for blobs that a crash left behind, seconds.", gt=0)] = 3600.0
     sweep_grace_s: Annotated[float, doc("A blob without metadata is left alone for this long, seconds.", ge=0)] = 3600.0
     lifecycle_s: Annotated[float, doc("Pause between passes over the buckets with lifecycle rules, seconds.", gt=0)] = (
@@ -61,5 +72,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "How long a day of a lifecycle rule is, seconds. Another than 86400 is for tests: ages then count exactly."
         ),
     ] = 86400.0
+    log_delivery_s: Annotated[
+        float, doc("Pause between deliveries of access logs to the buckets that are to have them, seconds.", gt=0)
+    ] = 300.0
     access_log: Annotated[bool, doc("Write a line to the log for every request.")] = False
     log_level: Annotated[str, doc("debug, info, warning or error.")] = "info"

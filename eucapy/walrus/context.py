@@ -17,6 +17,7 @@ from eucapy.database import Database, Tx
 from eucapy.drivers.blob.base import BlobDriver
 from eucapy.walrus import access, errors, grants, policycontext
 from eucapy.walrus.identity import Keys, Principal
+from eucapy.walrus.keyring import Keyring
 from eucapy.walrus.lifecycle import DAY_MS
 from eucapy.walrus.store import buckets
 from eucapy.walrus.store.buckets import Bucket
@@ -31,7 +32,8 @@ T = TypeVar("T")
 class Walrus:
     """The object store. `inline_bytes`: objects up to this size are kept beside their metadata. `old_defaults`: new buckets
     have ACLs and no public access block. `accounts`: all there are by canonical id, where that is known. `keys`: for
-    forms, whose signature is a field. `day_ms`: how long a day of a lifecycle rule is."""
+    forms, whose signature is a field. `day_ms`: how long a day of a lifecycle rule is.
+    `default_encryption`: the `encryption` of new buckets."""
 
     db: Database
     blobs: BlobDriver
@@ -39,11 +41,13 @@ class Walrus:
     clock: Clock
     region: str
     inline_bytes: int
+    keyring: Keyring
     most_buckets: int = 10_000
     old_defaults: bool = False
     accounts: Mapping[str, str] | None = None
     keys: Keys | None = None
     day_ms: int = DAY_MS
+    default_encryption: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,15 @@ class Call:
         if action is None:
             action = access.action_of(self.operation, version=self.params.get("VersionId") is not None)
             key = self.params.get("Key") if key is None else key
-        return access.may(bucket, key, version, self.principal, action, lambda: policycontext.of(self, version))
+        return access.may(
+            bucket, key, version, self.principal, action, lambda: policycontext.of(self, version), pays=self.pays
+        )
+
+    @property
+    def pays(self) -> bool:
+        """Whether the request says, by header or in a presigned URL, that its sender pays for it."""
+        said = self.params.get("RequestPayer") == "requester"
+        return said or "x-amz-request-payer=requester" in self.incoming.query
 
     def is_account(self, canonical_id: str) -> bool:
         """Whether there is an account of that canonical id, as far as that can be known here."""

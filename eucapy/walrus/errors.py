@@ -105,6 +105,10 @@ class VersionedBucketNotEmpty(ApiError):
     message = "The bucket you tried to delete is not empty. You must delete all versions in the bucket."
 
 
+class InvalidEncryptionAlgorithmError(ApiError):
+    message = "The Encryption request you specified is not valid. Supported value: AES256."
+
+
 class InvalidBucketState(ApiError):
     status = 409
     message = "The request is not valid for the current state of the bucket."
@@ -222,6 +226,15 @@ class ForeignOwner(ApiError):
     status = 403
     code = "AccessDenied"
     message = "Access Denied"
+
+
+class InvalidTargetBucketForLogging(ApiError):
+    message = "The target bucket for logging does not exist"
+
+
+class CrossLocationLoggingProhibitted(ApiError):
+    status = 403
+    message = "Cross S3 location logging not allowed. "
 
 
 class BadRequest(ApiError):

@@ -255,3 +255,31 @@ def test_a_buckets_status_is_public_by_policy_or_list(s3: Any, open_bucket: str)
     assert is_public(open_bucket)
     s3.put_public_access_block(Bucket=open_bucket, PublicAccessBlockConfiguration={"IgnorePublicAcls": True})
     assert not is_public(open_bucket)
+
+
+def test_where_requesters_pay_they_must_say_so(
+    s3: Any, store: Store, nobody: Any, bucket: str, refused: Refused
+) -> None:
+    assert s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "BucketOwner"
+    s3.delete_public_access_block(Bucket=bucket)
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, ["s3:GetObject", "s3:PutObject", "s3:ListBucket"], "*"))
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "Requester"})
+    assert s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "Requester"
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
+    assert "RequestCharged" not in s3.head_object(Bucket=bucket, Key="k", RequestPayer="requester")
+    for client, more in ((store.other, {}), (nobody, {}), (nobody, {"RequestPayer": "requester"})):
+        with refused("AccessDenied", 403):
+            client.get_object(Bucket=bucket, Key="k", **more)
+        with refused("AccessDenied", 403):
+            client.list_objects_v2(Bucket=bucket, **more)
+    answer = store.other.get_object(Bucket=bucket, Key="k", RequestPayer="requester")
+    assert (answer["Body"].read(), answer["RequestCharged"]) == (b"x", "requester")
+    assert store.other.put_object(Bucket=bucket, Key="n", RequestPayer="requester")["RequestCharged"] == "requester"
+    url = store.other.generate_presigned_url("get_object", {"Bucket": bucket, "Key": "k", "RequestPayer": "requester"})
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"x-amz-request-payer": "requester"})) as answer:
+        assert answer.read() == b"x"
+    s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "BucketOwner"})
+    assert nobody.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
+    with refused("MalformedXML", 400):
+        s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "Nobody"})

@@ -16,7 +16,6 @@ from eucapy.walrus.s3.service import s3
 
 ABSENT: dict[str, type[ApiError]] = {
     "GetBucketReplication": errors.ReplicationConfigurationNotFoundError,
-    "GetBucketEncryption": errors.ServerSideEncryptionConfigurationNotFoundError,
     "GetBucketAnalyticsConfiguration": errors.NoSuchConfiguration,
     "GetBucketIntelligentTieringConfiguration": errors.NoSuchConfiguration,
     "GetBucketInventoryConfiguration": errors.NoSuchConfiguration,
@@ -24,9 +23,7 @@ ABSENT: dict[str, type[ApiError]] = {
 }
 HOLDS: dict[str, Mapping[str, Any]] = {
     "GetBucketAccelerateConfiguration": {},
-    "GetBucketLogging": {},
     "GetBucketNotificationConfiguration": {},
-    "GetBucketRequestPayment": {"Payer": "BucketOwner"},
     "ListBucketAnalyticsConfigurations": {"IsTruncated": False},
     "ListBucketIntelligentTieringConfigurations": {"IsTruncated": False},
     "ListBucketInventoryConfigurations": {"IsTruncated": False},

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from eucapy.walrus.s3 import (
+    accesslogs,
     acls,
     buckets,
     configurations,
     copies,
     cors,
     deletes,
+    encryption,
     forms,
     lifecycle,
     listings,
     locks,
     objects,
+    payment,
     policies,
     reading,
     tagging,
@@ -24,17 +27,20 @@ from eucapy.walrus.s3 import (
 from eucapy.walrus.s3.service import s3
 
 __all__ = [
+    "accesslogs",
     "acls",
     "buckets",
     "configurations",
     "copies",
     "cors",
     "deletes",
+    "encryption",
     "forms",
     "lifecycle",
     "listings",
     "locks",
     "objects",
+    "payment",
     "policies",
     "reading",
     "s3",
