@@ -40,12 +40,14 @@ class DryRunOperation(ApiError):
 
 
 LONGEST_TOKEN = 64
+LONGER_TOKENS = dict.fromkeys(("CreateLaunchTemplate", "CreateLaunchTemplateVersion", "ModifyLaunchTemplate"), 128)
+"""By action. Source: their reference, "ClientToken"."""
 
 
 class InvalidParameterValue(ApiError):
     """A ClientToken that is too long. Source: "Ensuring idempotency in Amazon EC2 API requests"."""
 
-    message = f"Invalid value for parameter clientToken: a client token has at most {LONGEST_TOKEN} ASCII characters."
+    message = "Invalid value for parameter clientToken: a client token has at most {most} ASCII characters."
 
 
 class IdempotentParameterMismatch(ApiError):
@@ -89,8 +91,11 @@ class CloudEnvironment:
         params = request.params
         dry_run = bool(params.get("DryRun"))
         token = str(params.get("ClientToken") or "") if request.service.name == "ec2" else ""
-        if len(token) > LONGEST_TOKEN or not token.isascii():
-            raise InvalidParameterValue
+        most = LONGER_TOKENS.get(request.action, LONGEST_TOKEN)
+        if len(token) > most or not token.isascii():
+            raise InvalidParameterValue(most=most)
+        if len(token) > LONGEST_TOKEN:
+            token = hashlib.sha256(token.encode()).hexdigest()
 
         async def work(tx: Tx) -> Any:
             call = self._call(request, tx)

@@ -74,3 +74,20 @@ def test_repetitions_that_come_at_once_are_one_request(cloud: Cloud, count: int)
     with ThreadPoolExecutor(count) as pool:
         answers = list(pool.map(lambda _: ask(cloud), range(count)))
     assert set(answers) == set(volumes(cloud)) and len(set(answers)) == 1
+
+
+def test_a_token_has_at_most_64_characters(cloud: Cloud) -> None:
+    assert ask(cloud, ClientToken="t" * 64) == ask(cloud, ClientToken="t" * 64)
+    for wrong in ("t" * 65, "\u00e9"):
+        code, _ = error(cloud.client("ec2").create_volume, **{**ASKED, "ClientToken": wrong})
+        assert code == "InvalidParameterValue"
+
+
+def test_tokens_of_launch_templates_have_at_most_128(cloud: Cloud) -> None:
+    create, data = cloud.client("ec2").create_launch_template, {"InstanceType": "t3.micro"}
+    asked = {"LaunchTemplateName": "web", "LaunchTemplateData": data}
+    first = create(**asked, ClientToken="t" * 128)["LaunchTemplate"]
+    assert create(**asked, ClientToken="t" * 128)["LaunchTemplate"] == first
+    code, _ = error(create, **asked, ClientToken="t" * 127)  # another token: another request
+    assert code == "InvalidLaunchTemplateName.AlreadyExistsException"
+    assert error(create, **asked, ClientToken="t" * 129)[0] == "InvalidParameterValue"

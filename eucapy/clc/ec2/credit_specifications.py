@@ -11,9 +11,10 @@ from typing import Any
 from eucapy import ids
 from eucapy.clc.context import Call
 from eucapy.clc.ec2 import paging
-from eucapy.clc.ec2.errors import InvalidInstanceID, InvalidParameterValue
+from eucapy.clc.ec2.errors import InvalidInstanceID, InvalidParameterValue, MissingParameter
 from eucapy.clc.ec2.service import ec2
 from eucapy.clc.store import filters, instances
+from eucapy.lifecycle import instance as life
 
 OPTIONS = ("standard", "unlimited")
 
@@ -52,14 +53,30 @@ async def modify_instance_credit_specification(call: Call, p: Mapping[str, Any])
     """Each instance for itself; those that cannot be changed are told with the reason."""
     done: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
+    if not p["InstanceCreditSpecifications"]:
+        raise MissingParameter(name="InstanceCreditSpecification")
     for wanted in p["InstanceCreditSpecifications"]:
-        instance_id, option = wanted.get("InstanceId") or "", wanted.get("CpuCredits")
+        instance_id, option = wanted["InstanceId"], wanted.get("CpuCredits")
+        if not option:
+            raise MissingParameter(name="CpuCredits")
         if option not in OPTIONS:
             raise InvalidParameterValue(f"Value ({option}) for parameter cpuCredits is invalid.")
+        kind = ids.kind_of(instance_id)
+        if kind is None or kind.prefix != "i":
+            failed.append(_failure(instance_id, "InvalidInstanceID.Malformed", f'Invalid id: "{instance_id}"'))
+            continue
         row = await instances.by_id(call.tx, call.account, instance_id)
         if row is None:
             failed.append(
                 _failure(instance_id, "InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist")
+            )
+        elif row.state not in life.LIVE:
+            failed.append(
+                _failure(
+                    instance_id,
+                    "IncorrectInstanceState",
+                    f"The instance '{instance_id}' is not in a state from which it can be modified.",
+                )
             )
         elif not row.credits:
             failed.append(

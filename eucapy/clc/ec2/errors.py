@@ -79,6 +79,21 @@ class InsufficientInstanceCapacity(ApiError):
     )
 
 
+class VcpuLimitExceeded(ApiError):
+    message = (
+        "You have requested more vCPU capacity than your current vCPU limit of {limit} allows for the instance bucket that the "
+        "specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to request an "
+        "adjustment to this limit."
+    )
+
+
+class InstanceLimitExceeded(ApiError):
+    message = (
+        "You have requested more instances ({count}) than your current instance limit of {limit} allows for the specified "
+        "instance type. Please visit http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit."
+    )
+
+
 class IncorrectInstanceState(ApiError):
     """The text is given where it is raised."""
 

@@ -14,7 +14,7 @@ from eucapy import ids
 from eucapy.clc import transitions
 from eucapy.clc.capacity import demand_of, how_many_fit
 from eucapy.clc.context import Call
-from eucapy.clc.ec2 import instance_views, instance_xml, paging
+from eucapy.clc.ec2 import instance_views, instance_xml, paging, vcpu_limit
 from eucapy.clc.ec2.errors import (
     IncorrectInstanceState,
     InsufficientInstanceCapacity,
@@ -63,6 +63,8 @@ async def start_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
         if row.state not in (life.STOPPED, life.PENDING, life.RUNNING):
             raise IncorrectInstanceState(f"The instance '{row.id}' is not in a state from which it can be started.")
     stopped = [row for row in rows if row.state == life.STOPPED]
+    if stopped:
+        await vcpu_limit.how_many(call, sum(row.vcpus for row in stopped), 1, 1)
     for row in stopped:
         node = "" if row.leaving else row.node
         if not await how_many_fit(call.tx, call.config, demand_of(row), 1, node):

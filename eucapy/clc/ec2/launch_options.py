@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eucapy.clc.ec2.errors import (
+    InstanceLimitExceeded,
     InvalidInstanceProfile,
     InvalidParameterCombination,
     InvalidParameterValue,
@@ -24,6 +25,7 @@ from eucapy.clc.instance_types import Catalogue, InstanceType
 
 DEFAULT_TYPE = "m1.small"
 MOST_AT_ONCE = 1000
+"""Instances that one request launches; MaxCount may be more. What AWS's token bucket for RunInstances holds."""
 MOST_USER_DATA = 16 * 1024
 MOST_HOPS = 64
 
@@ -175,6 +177,8 @@ def _counts(least: int, most: int) -> tuple[int, int]:
             raise InvalidParameterValue(f"Value ({value}) for parameter {name} is invalid. {name} must be at least 1.")
     if most < least:
         raise InvalidParameterCombination(f"Min count ({least}) must not exceed max count ({most})")
+    if least > MOST_AT_ONCE:
+        raise InstanceLimitExceeded(count=least, limit=MOST_AT_ONCE)
     return least, min(most, MOST_AT_ONCE)
 
 

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from eucapy import ids
 from eucapy.clc import transitions
 from eucapy.clc.capacity import how_many_fit
 from eucapy.clc.context import Call
-from eucapy.clc.ec2 import instance_views, launch_devices, launch_network, launch_options
+from eucapy.clc.ec2 import instance_views, launch_devices, launch_network, launch_options, vcpu_limit
 from eucapy.clc.ec2 import tags as tagging
 from eucapy.clc.ec2.errors import (
     AuthFailure,
@@ -92,7 +92,9 @@ async def prepare(call: Call, p: Mapping[str, Any]) -> Launch:
     places = await launch_network.settle(call, p, launch_network.wishes(p, machine.kind))
     if only_zone:
         places = {zone: plugs for zone, plugs in places.items() if zone == only_zone}
-    zone, count = await _room(call, machine, image, places)
+    vcpus, asked = machine.columns["vcpus"], p["MaxCount"]
+    allowed = await vcpu_limit.how_many(call, vcpus, machine.least, asked)
+    zone, count = await _room(call, replace(machine, most=min(machine.most, allowed)), image, places)
     return Launch(
         image=image,
         machine=machine,

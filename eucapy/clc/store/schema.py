@@ -24,7 +24,9 @@ from eucapy.clc.store import (
     snapshots,
     subnets,
     tags,
+    vcpu_usage,
     vms,
+    volume_modifications,
     volumes,
     vpcs,
 )
@@ -54,7 +56,9 @@ TABLES = (
     snapshots,
     subnets,
     tags,
+    vcpu_usage,
     vms,
+    volume_modifications,
     volumes,
     vpcs,
 )
