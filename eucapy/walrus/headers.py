@@ -28,10 +28,7 @@ STORAGE_CLASSES = frozenset(
         "GLACIER_IR",
     }
 )  # fmt: skip
-UNBUILT = (
-    "ServerSideEncryption", "SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5", "SSEKMSKeyId",
-    "SSEKMSEncryptionContext", "BucketKeyEnabled", "WriteOffsetBytes",
-)  # fmt: skip
+UNBUILT = ("WriteOffsetBytes",)
 _OVERRIDES = {
     f"Response{name}": name
     for name in (
@@ -76,7 +73,7 @@ def read_details(version: Version) -> Details:
 
 
 def refuse_unbuilt(p: Mapping[str, Any]) -> None:
-    """Raises NotImplemented for encryption."""
+    """Raises NotImplemented for appends, which only directory buckets know."""
     for name in UNBUILT:
         if p.get(name):
             raise NotImplementedS3(fields={"Header": name})

@@ -18,7 +18,7 @@ from eucapy.aws.errors import InvalidArgument
 from eucapy.aws.timestamps import http_date
 from eucapy.database import Tx
 from eucapy.errors import ApiError
-from eucapy.walrus import errors, headers, ranges, sending
+from eucapy.walrus import encryption, errors, headers, ranges, sending
 from eucapy.walrus.context import Walrus
 from eucapy.walrus.s3.reading import TRIES, Found
 from eucapy.walrus.store import buckets, objects
@@ -63,12 +63,15 @@ async def _get(walrus: Walrus, request: web.Request) -> web.StreamResponse:
         if request.method == "HEAD" or length == 0:
             await response.prepare(request)
             return response
+        data_key = None
+        if version.sse is not None:
+            data_key = encryption.open_stored(walrus, found.bucket, version.key, encryption.load(version.sse))
         if found.data is not None:
             await response.prepare(request)
-            await response.write(found.data[start : start + length])
+            await response.write(sending.plain(version, found.data, data_key)[start : start + length])
             return response
         try:
-            stream = await sending.open_stream(walrus, version, found.parts, start, length)
+            stream = await sending.open_stream(walrus, version, found.parts, start, length, data_key)
         except sending.Gone:
             continue
         return await _send(request, response, stream)

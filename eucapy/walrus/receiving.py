@@ -24,7 +24,7 @@ import msgspec
 from eucapy.aws.errors import IncompleteBody, InvalidRequest, MissingContentLength
 from eucapy.database import Tx
 from eucapy.drivers.blob.base import BLOCK_BYTES, NoSpace, Writer
-from eucapy.walrus import checksums, errors
+from eucapy.walrus import checksums, errors, sealing
 from eucapy.walrus.context import Call, Walrus
 from eucapy.walrus.store import content
 from eucapy.walrus.store.engine import StoreFull
@@ -81,12 +81,23 @@ class Expected(msgspec.Struct, frozen=True):
 
 
 class Received:
-    """Bytes that are in: `data`, or a blob. `sums` are their checksums by algorithm, the one asked for first."""
+    """Bytes that are in: `data`, or a blob. `sums` are their checksums by algorithm, the one asked for first.
 
-    __slots__ = ("_walrus", "blob_id", "data", "md5", "size", "sums")
+    `is_sealed`: what is kept is encrypted; size and sums are always those of what was sent.
+    """
+
+    __slots__ = ("_walrus", "blob_id", "data", "is_sealed", "md5", "size", "sums")
 
     def __init__(
-        self, walrus: Walrus, size: int, md5: str, sums: dict[str, str], data: bytes = b"", blob_id: str | None = None
+        self,
+        walrus: Walrus,
+        size: int,
+        md5: str,
+        sums: dict[str, str],
+        data: bytes = b"",
+        blob_id: str | None = None,
+        *,
+        is_sealed: bool = False,
     ) -> None:
         self._walrus = walrus
         self.size = size
@@ -94,6 +105,13 @@ class Received:
         self.sums = sums
         self.data = data
         self.blob_id = blob_id
+        self.is_sealed = is_sealed
+
+    def data_for(self, data_key: bytes | None) -> bytes:
+        """The bytes to be kept inline: encrypted, where that is wanted and was not known when they came."""
+        if data_key is None or self.is_sealed or not self.data:
+            return self.data
+        return sealing.seal(data_key, self.data)
 
     @property
     def place(self) -> int:
@@ -207,15 +225,20 @@ def is_worth_a_look(call: Call, source: Source) -> bool:
 
 
 async def receive(
-    walrus: Walrus, source: Source, want: Expected, most_bytes: int, inline_bytes: int | None = None
+    walrus: Walrus,
+    source: Source,
+    want: Expected,
+    most_bytes: int,
+    inline_bytes: int | None = None,
+    data_key: bytes | None = None,
 ) -> Received:
-    """Read the whole body, check it, and put it away.
+    """Read the whole body, check it, and put it away; encrypted, if there is a data key.
 
     Raises EntityTooLarge past `most_bytes`, BadDigest, InvalidRequest, IncompleteBody, RequestTimeout,
     InsufficientStorage, and whatever the reader finds wrong with the signature.
     """
     try:
-        return await _receive(walrus, source, want, most_bytes, inline_bytes)
+        return await _receive(walrus, source, want, most_bytes, inline_bytes, data_key)
     except NoSpace as error:
         raise errors.InsufficientStorage() from error
     except TimeoutError as error:
@@ -225,26 +248,36 @@ async def receive(
 
 
 async def _receive(
-    walrus: Walrus, source: Source, want: Expected, most_bytes: int, inline_bytes: int | None
+    walrus: Walrus,
+    source: Source,
+    want: Expected,
+    most_bytes: int,
+    inline_bytes: int | None,
+    data_key: bytes | None,
 ) -> Received:
     limit = walrus.inline_bytes if inline_bytes is None else inline_bytes
     length = source.length
     if length is not None and length > most_bytes:
         raise errors.EntityTooLarge(fields={"ProposedSize": length, "MaxSizeAllowed": most_bytes})
     if length is not None and length <= limit:
-        return await _receive_small(walrus, source, want, length)
+        return await _receive_small(walrus, source, want, length, data_key)
     async with walrus.blobs.create() as writer:
         hashes = _Hashes(want)
-        size = await _pump(source, writer, hashes, most_bytes)
+        sink = writer if data_key is None else _SealedWriter(writer, data_key)
+        size = await _pump(source, sink, hashes, most_bytes)
         if length is not None and size != length:
             raise IncompleteBody()
         hashes.check(source.trailers)
+        if isinstance(sink, _SealedWriter):
+            await sink.finish()
         stored = await writer.put()
         writer.commit()
-    return Received(walrus, size, hashes.md5_hex, hashes.sums, blob_id=stored.blob_id)
+    return Received(walrus, size, hashes.md5_hex, hashes.sums, blob_id=stored.blob_id, is_sealed=data_key is not None)
 
 
-async def _receive_small(walrus: Walrus, source: Source, want: Expected, length: int) -> Received:
+async def _receive_small(
+    walrus: Walrus, source: Source, want: Expected, length: int, data_key: bytes | None
+) -> Received:
     async with asyncio.timeout(STALL_S):
         data = await source.read()
         if len(data) <= length:
@@ -257,10 +290,32 @@ async def _receive_small(walrus: Walrus, source: Source, want: Expected, length:
     hashes = _Hashes(want)
     hashes.update([data])
     hashes.check(source.trailers)
+    if data_key is not None and data:
+        return Received(walrus, length, hashes.md5_hex, hashes.sums, sealing.seal(data_key, data), is_sealed=True)
     return Received(walrus, length, hashes.md5_hex, hashes.sums, data)
 
 
-async def _pump(source: Source, writer: Writer, hashes: _Hashes, most_bytes: int) -> int:
+class _Sink(Protocol):
+    async def write(self, data: bytes) -> None: ...
+
+
+class _SealedWriter:
+    """A blob's writer, before which the bytes are encrypted."""
+
+    def __init__(self, writer: Writer, data_key: bytes) -> None:
+        self._writer = writer
+        self._sealer = sealing.Sealer(data_key)
+
+    async def write(self, data: bytes) -> None:
+        sealed = self._sealer.update(data)
+        if sealed:
+            await self._writer.write(sealed)
+
+    async def finish(self) -> None:
+        await self._writer.write(self._sealer.finish())
+
+
+async def _pump(source: Source, writer: _Sink, hashes: _Hashes, most_bytes: int) -> int:
     size = 0
     working: asyncio.Future[Any] | None = None
     pieces: list[bytes] = []
@@ -293,7 +348,7 @@ async def _pump(source: Source, writer: Writer, hashes: _Hashes, most_bytes: int
             await asyncio.gather(working, return_exceptions=True)
 
 
-async def _take(writer: Writer, hashes: _Hashes, pieces: list[bytes], count: int) -> None:
+async def _take(writer: _Sink, hashes: _Hashes, pieces: list[bytes], count: int) -> None:
     if count <= HASH_IN_PLACE_BYTES:
         hashes.update(pieces)
         for piece in pieces:

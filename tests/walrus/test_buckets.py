@@ -169,8 +169,8 @@ def test_where_acls_are_allowed_public_ones_are_blocked(s3: Any, refused: Refuse
 @pytest.mark.parametrize(
     "call",
     [
-        lambda s3, b: s3.put_object(Bucket=b, Key="k", Body=b"x", ServerSideEncryption="AES256"),
-        lambda s3, b: s3.create_multipart_upload(Bucket=b, Key="k", SSEKMSKeyId="x", ServerSideEncryption="aws:kms"),
+        lambda s3, b: s3.put_object(Bucket=b, Key="k", Body=b"x", ServerSideEncryption="aws:kms:dsse"),
+        lambda s3, b: s3.put_object(Bucket=b, Key="k", Body=b"x", WriteOffsetBytes=1),
     ],
 )
 def test_what_is_not_built_says_so_and_changes_nothing(s3: Any, bucket: str, refused: Refused, call: Any) -> None:

@@ -17,6 +17,7 @@ from eucapy.drivers.blob.memory import MemoryBlobs
 from eucapy.walrus import receiving
 from eucapy.walrus.context import Walrus
 from eucapy.walrus.errors import InsufficientStorage
+from eucapy.walrus.keyring import Keyring, fresh
 from eucapy.walrus.receiving import Expected, InMemory
 from eucapy.walrus.store import buckets, content, engine, migrating, objects
 from eucapy.walrus.store.objects import New
@@ -40,7 +41,7 @@ def walrus(db: Database) -> Walrus:
     import time
 
     clock, blobs = ManualClock(time.time()), MemoryBlobs()
-    return Walrus(db, blobs, Collector(db, blobs, clock, 3600, GRACE_S), clock, "us-east-1", 1024)
+    return Walrus(db, blobs, Collector(db, blobs, clock, 3600, GRACE_S), clock, "us-east-1", 1024, Keyring([fresh()]))
 
 
 async def ids(walrus: Walrus) -> set[str]:
@@ -135,7 +136,7 @@ async def test_a_write_that_fails_at_any_step_leaves_nothing_visible(walrus: Wal
 
 async def test_a_full_disk_is_said_as_such(db: Database) -> None:
     clock, blobs = ManualClock(), MemoryBlobs(limit_bytes=10_000)
-    walrus = Walrus(db, blobs, Collector(db, blobs, clock, 3600, GRACE_S), clock, "us-east-1", 1024)
+    walrus = Walrus(db, blobs, Collector(db, blobs, clock, 3600, GRACE_S), clock, "us-east-1", 1024, Keyring([fresh()]))
     with pytest.raises(InsufficientStorage):
         await receive(walrus, 20_000)
     assert await ids(walrus) == set()

@@ -124,7 +124,16 @@ async def create_bucket(call: Call, p: dict[str, Any]) -> Result:
             raise errors.TooManyBuckets()
         now_ms = call.now_ms
         await buckets.insert(
-            tx, name, principal.canonical_id, principal.account, region, now_ms, ownership, access, lock=lock
+            tx,
+            name,
+            principal.canonical_id,
+            principal.account,
+            region,
+            now_ms,
+            ownership,
+            access,
+            lock=lock,
+            encryption=call.walrus.default_encryption,
         )
         made = await buckets.by_name(tx, name)
         if made is not None and tags:

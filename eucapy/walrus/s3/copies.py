@@ -16,8 +16,20 @@ from eucapy.aws.errors import InvalidArgument, InvalidRequest
 from eucapy.database import Tx
 from eucapy.drivers.blob.base import BlobMissing
 from eucapy.errors import InternalError
-from eucapy.walrus import checksums, conditions, errors, headers, lifecycle, locks, ranges, receiving, sending
+from eucapy.walrus import (
+    checksums,
+    conditions,
+    encryption,
+    errors,
+    headers,
+    lifecycle,
+    locks,
+    ranges,
+    receiving,
+    sending,
+)
 from eucapy.walrus.context import Call
+from eucapy.walrus.encryption import Sealed, Wanted
 from eucapy.walrus.receiving import Expected, InMemory, Received
 from eucapy.walrus.s3 import acls, lockheaders, reading
 from eucapy.walrus.s3.objects import MOST_PUT_BYTES
@@ -68,14 +80,17 @@ async def _load(tx: Tx, call: Call, p: Mapping[str, Any], source: Mapping[str, A
     return Found(bucket, version, data, () if data is not None else await sending.find_parts(tx, version))
 
 
-async def _take(call: Call, found: Found, start: int, length: int, want: Expected, *, inline: bool) -> Received:
+async def _take(
+    call: Call, found: Found, start: int, length: int, want: Expected, keys: Keys, *, inline: bool
+) -> Received:
     """The bytes from `start` on, put away a second time. Raises sending.Gone."""
     version = found.version
     walrus = call.walrus
+    most_inline = None if inline else -1
     if found.data is not None:
-        source: receiving.Source = InMemory(found.data[start : start + length])
-        return await receiving.receive(walrus, source, want, MOST_PUT_BYTES, None if inline else -1)
-    whole = version.place == content.BLOB and length == version.size
+        source: receiving.Source = InMemory(sending.plain(version, found.data, keys.source)[start : start + length])
+        return await receiving.receive(walrus, source, want, MOST_PUT_BYTES, most_inline, keys.target)
+    whole = version.place == content.BLOB and length == version.size and keys.source == keys.target
     known = _known(version, want)
     if whole and known is not None and walrus.blobs.capabilities.cheap_clone:
         assert version.content is not None
@@ -83,14 +98,31 @@ async def _take(call: Call, found: Found, start: int, length: int, want: Expecte
             clone = await walrus.blobs.clone(version.content)
         except BlobMissing:
             raise sending.Gone from None
-        return Received(walrus, length, version.etag, {want.algorithm: known}, blob_id=clone)
+        is_sealed = keys.target is not None
+        return Received(walrus, length, version.etag, {want.algorithm: known}, blob_id=clone, is_sealed=is_sealed)
     if length == 0:
         return await receiving.receive(walrus, InMemory(b""), want, MOST_PUT_BYTES)
-    stream = await sending.open_stream(walrus, version, found.parts, start, length)
+    stream = await sending.open_stream(walrus, version, found.parts, start, length, keys.source)
     try:
-        return await receiving.receive(walrus, FromStream(stream), want, MOST_PUT_BYTES, None if inline else -1)
+        return await receiving.receive(walrus, FromStream(stream), want, MOST_PUT_BYTES, most_inline, keys.target)
     finally:
         stream.close()
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """The data keys of a copy's source and of what is made, None for what is not encrypted."""
+
+    source: bytes | None
+    target: bytes | None
+
+
+def _shared(found: Found, target: Bucket, wanted: Wanted | None, source: bytes | None) -> Sealed | None:
+    """The encryption of a copy. From SSE-S3 to SSE-S3 it has its source's data key, wrapped anew: the bytes are shared."""
+    sealed = encryption.begin(target, wanted)
+    if sealed is None or source is None or sealed.wanted.kind != encryption.S3:
+        return sealed
+    is_s3 = encryption.load(found.version.sse or "").kind == encryption.S3
+    return encryption.begin(target, wanted, source) if is_s3 else sealed
 
 
 def _known(version: Version, want: Expected) -> str | None:
@@ -112,9 +144,14 @@ def _algorithm(p: Mapping[str, Any], version: Version) -> str:
     return version.checksum.split(" ")[0] if version.checksum else checksums.DEFAULT
 
 
+_CHECKED_HERE = (
+    "ACL", "StorageClass", "ChecksumAlgorithm", "MetadataDirective", "TaggingDirective", "ServerSideEncryption",
+)  # fmt: skip
+
+
 @s3.action(
     "CopyObject",
-    unchecked=("ACL", "StorageClass", "ChecksumAlgorithm", "MetadataDirective", "TaggingDirective"),
+    unchecked=_CHECKED_HERE,
 )
 async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     headers.refuse_unbuilt(p)
@@ -128,18 +165,25 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     details = headers.details_of(p)
     wanted = lockheaders.asked(call, p, with_body=False)
     itself = source["Bucket"] == p["Bucket"] and source["Key"] == p["Key"] and "VersionId" not in source
-    if itself and not (replace or label or p.get("WebsiteRedirectLocation") or p.get("StorageClass")):
+    encrypted = p.get("ServerSideEncryption") or p.get("SSECustomerAlgorithm")
+    if itself and not (replace or label or encrypted or p.get("WebsiteRedirectLocation") or p.get("StorageClass")):
         raise InvalidRequest(
             "This copy request is illegal because it is trying to copy an object to itself without changing the "
             "object's metadata, storage class, website redirect location or encryption attributes."
         )
 
-    async def look(tx: Tx) -> Found:
+    sealed: Sealed | None = None
+
+    async def look(tx: Tx) -> tuple[Found, Keys]:
+        nonlocal sealed
         target = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
         acls.of_new_object(call, target, p)
         if wanted is not None:
             lockheaders.may_lock(call, target, p["Key"], wanted)
-        return await _load(tx, call, p, {**source, "ExpectedBucketOwner": p.get("ExpectedSourceBucketOwner")})
+        found = await _load(tx, call, p, {**source, "ExpectedBucketOwner": p.get("ExpectedSourceBucketOwner")})
+        opened = encryption.open_version(call, found.bucket, found.version, p, "CopySource")
+        sealed = _shared(found, target, encryption.asked(p), opened)
+        return found, Keys(opened, None if sealed is None else sealed.data_key)
 
     found, received = await _read_and_take(
         call, look, lambda found: (0, found.version.size), lambda version: _algorithm(p, version), p, inline=True
@@ -158,17 +202,18 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
             key=key,
             modified_ms=call.now_ms,
             size=received.size,
-            etag=received.md5,
+            etag=received.md5 if sealed is None else sealed.etag(received.md5),
             details=details if replace else _without_redirect(found.version, p),
             place=received.place,
             content=received.blob_id,
-            data=received.data,
+            data=received.data_for(None if sealed is None else sealed.data_key),
             checksum=checksum,
             storage_class=label,
             tags=tags if replace_tags else found.version.tags,
             owner=owner,
             acl=acl,
             lock=locks.of_new_version(bucket, wanted, call.now_ms),
+            sse=None if sealed is None else encryption.envelope(call.walrus, bucket, key, sealed),
         )
         return bucket, await objects.put(tx, bucket, new, check)
 
@@ -180,6 +225,8 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
         answer["VersionId"] = version.version_id
     if found.bucket.versioning:
         answer["CopySourceVersionId"] = found.version.version_id
+    if version.sse is not None:
+        answer |= encryption.members(version.sse, p, context=True)
     if bucket.lifecycle:
         answer["Expiration"] = lifecycle.expiration(bucket.lifecycle, version, call.walrus.day_ms)
     return answer
@@ -187,7 +234,7 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
 
 async def _read_and_take(
     call: Call,
-    look: Callable[[Tx], Awaitable[Found]],
+    look: Callable[[Tx], Awaitable[tuple[Found, Keys]]],
     span: Callable[[Found], tuple[int, int]],
     algorithm: Callable[[Version], str],
     p: Mapping[str, Any],
@@ -196,11 +243,11 @@ async def _read_and_take(
 ) -> tuple[Found, Received]:
     """Find the source and put its bytes away; again where it was replaced in between."""
     for _ in range(TRIES):
-        found = await call.read(look)
+        found, keys = await call.read(look)
         start, length = span(found)
         want = Expected(algorithm=algorithm(found.version))
         try:
-            return found, await _take(call, found, start, length, want, inline=inline)
+            return found, await _take(call, found, start, length, want, keys, inline=inline)
         except sending.Gone:
             continue
     raise InternalError(f"the bytes of {p['CopySource']} are missing")
@@ -234,14 +281,20 @@ async def upload_part_copy(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     number = check_part_number(p["PartNumber"])
     algorithm = checksums.DEFAULT
 
-    async def look(tx: Tx) -> Found:
-        nonlocal algorithm
+    sealed: Sealed | None = None
+    sse: str | None = None
+
+    async def look(tx: Tx) -> tuple[Found, Keys]:
+        nonlocal algorithm, sealed, sse
         target = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
         upload = await uploads.by_id(tx, target.id, key, p["UploadId"])
         if upload is None:
             raise errors.NoSuchUpload(fields={"UploadId": p["UploadId"]})
         algorithm = upload.checksum_algorithm or checksums.DEFAULT
-        return await _load(tx, call, p, {**source, "ExpectedBucketOwner": p.get("ExpectedSourceBucketOwner")})
+        sealed, sse = encryption.open_upload(call, target, key, upload.sse, p), upload.sse
+        found = await _load(tx, call, p, {**source, "ExpectedBucketOwner": p.get("ExpectedSourceBucketOwner")})
+        opened = encryption.open_version(call, found.bucket, found.version, p, "CopySource")
+        return found, Keys(opened, None if sealed is None else sealed.data_key)
 
     def span(found: Found) -> tuple[int, int]:
         start, length = ranges.parse_copy(p.get("CopySourceRange"), found.version.size)
@@ -251,7 +304,8 @@ async def upload_part_copy(call: Call, p: dict[str, Any]) -> dict[str, Any]:
 
     found, received = await _read_and_take(call, look, span, lambda version: algorithm, p, inline=False)
     checksum = " ".join(next(iter(received.sums.items())))
-    part = Part(number, received.size, received.md5, call.now_ms, checksum, received.place, received.blob_id)
+    etag = received.md5 if sealed is None else sealed.etag(received.md5)
+    part = Part(number, received.size, etag, call.now_ms, checksum, received.place, received.blob_id)
 
     async def work(tx: Tx) -> None:
         bucket = await call.bucket(tx, p["Bucket"])
@@ -261,11 +315,13 @@ async def upload_part_copy(call: Call, p: dict[str, Any]) -> dict[str, Any]:
 
     await received.keep(work)
     result: dict[str, Any] = {
-        "ETag": f'"{received.md5}"',
+        "ETag": f'"{etag}"',
         "LastModified": part.modified_ms // 1000,
         **reading.part_checksum(part),
     }
     answer: dict[str, Any] = {"CopyPartResult": result}
+    if sse is not None:
+        answer |= encryption.members(sse, p)
     if found.bucket.versioning:
         answer["CopySourceVersionId"] = found.version.version_id
     return answer

@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from eucapy.database import Tx
-from eucapy.walrus import checksums, conditions, headers, lifecycle, locks, receiving
+from eucapy.walrus import checksums, conditions, encryption, headers, lifecycle, locks, receiving
 from eucapy.walrus.context import Call
+from eucapy.walrus.encryption import Sealed
 from eucapy.walrus.receiving import Source
 from eucapy.walrus.s3 import acls, lockheaders
 from eucapy.walrus.s3.service import s3
@@ -23,7 +24,7 @@ from eucapy.walrus.store.objects import New, Version
 MOST_PUT_BYTES = 5 << 30
 
 
-@s3.action("PutObject", unchecked=("ACL", "StorageClass", "ChecksumAlgorithm"))
+@s3.action("PutObject", unchecked=("ACL", "StorageClass", "ChecksumAlgorithm", "ServerSideEncryption"))
 async def put_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     return await put(call, p, receiving.as_source(p.get("Body")))
 
@@ -38,6 +39,8 @@ async def put(call: Call, p: dict[str, Any], source: Source) -> dict[str, Any]:
     check = conditions.write_check(p)
     want = receiving.expected(call, p)
     wanted = lockheaders.asked(call, p)
+    sealed: Sealed | None = None
+    decided = False
     owner: str | None = None
     acl: str | None = None
 
@@ -51,11 +54,15 @@ async def put(call: Call, p: dict[str, Any], source: Source) -> dict[str, Any]:
         replaced = found[1] if found else None
         if check is not None:
             check(replaced)
+        nonlocal sealed, decided
+        if not decided:  # once: what is received now is not encrypted anew when the bucket's default changes
+            sealed, decided = encryption.begin(bucket, encryption.asked(p)), True
         return bucket, replaced
 
     if receiving.is_worth_a_look(call, source):
         await call.read(look)
-    received = await receiving.receive(call.walrus, source, want, MOST_PUT_BYTES)
+    data_key = None if sealed is None else sealed.data_key
+    received = await receiving.receive(call.walrus, source, want, MOST_PUT_BYTES, data_key=data_key)
     checksum = f"{want.algorithm} {checksums.FULL_OBJECT} {received.sums[want.algorithm]}"
 
     async def work(tx: Tx) -> tuple[Bucket, Version]:
@@ -64,17 +71,18 @@ async def put(call: Call, p: dict[str, Any], source: Source) -> dict[str, Any]:
             key=key,
             modified_ms=call.now_ms,
             size=received.size,
-            etag=received.md5,
+            etag=received.md5 if sealed is None else sealed.etag(received.md5),
             details=details,
             place=received.place,
             content=received.blob_id,
-            data=received.data,
+            data=received.data_for(None if sealed is None else sealed.data_key),
             checksum=checksum,
             storage_class=label,
             tags=tags,
             owner=owner,
             acl=acl,
             lock=locks.of_new_version(bucket, wanted, call.now_ms),
+            sse=None if sealed is None else encryption.envelope(call.walrus, bucket, key, sealed),
         )
         return bucket, await objects.replace(tx, bucket, replaced, new)
 
@@ -83,6 +91,8 @@ async def put(call: Call, p: dict[str, Any], source: Source) -> dict[str, Any]:
     answer: dict[str, Any] = {"ETag": f'"{version.etag}"', **headers.checksum_members(checksum)}
     if bucket.versioning:
         answer["VersionId"] = version.version_id
+    if version.sse is not None:
+        answer |= encryption.members(version.sse, p, context=True)
     if bucket.lifecycle:
         answer["Expiration"] = lifecycle.expiration(bucket.lifecycle, version, call.walrus.day_ms)
     return answer

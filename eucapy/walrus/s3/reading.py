@@ -16,7 +16,7 @@ from eucapy.aws.message import Result
 from eucapy.aws.timestamps import http_date
 from eucapy.database import Tx
 from eucapy.errors import ApiError, InternalError
-from eucapy.walrus import checksums, conditions, errors, headers, lifecycle, ranges, sending
+from eucapy.walrus import checksums, conditions, encryption, errors, headers, lifecycle, ranges, sending
 from eucapy.walrus.context import Call
 from eucapy.walrus.s3 import lockheaders
 from eucapy.walrus.s3.service import s3
@@ -93,6 +93,7 @@ async def missing(tx: Tx, call: Call, bucket: Bucket, key: bytes, p: Mapping[str
 
 @s3.action("GetObject")
 async def get_object(call: Call, p: dict[str, Any]) -> Result | dict[str, Any]:
+    encryption.refuse_on_read(call)
     for _ in range(TRIES):
         found = await call.read(lambda tx: _load(tx, call, p))
         try:
@@ -135,15 +136,18 @@ async def _answer(call: Call, found: Found, p: Mapping[str, Any]) -> Result | di
     span = choose_span(version, found.parts, p)
     with_checksum = p.get("ChecksumMode") == "ENABLED" and span is None
     answer = headers.response_headers(version, found.bucket, p, with_checksum=with_checksum)
+    if version.sse is not None:
+        answer |= encryption.members(version.sse, p)
     if version.lock is not None:
         answer |= lockheaders.members(call, found.bucket, version, p["Key"])
     if found.bucket.lifecycle and version.current:
         answer["Expiration"] = lifecycle.expiration(found.bucket.lifecycle, version, call.walrus.day_ms)
+    data_key = encryption.open_version(call, found.bucket, version, p)
     start, length = span or (0, version.size)
     if found.data is not None:
-        answer["Body"] = found.data[start : start + length]
+        answer["Body"] = sending.plain(version, found.data, data_key)[start : start + length]
     elif length:
-        answer["Body"] = await sending.open_stream(call.walrus, version, found.parts, start, length)
+        answer["Body"] = await sending.open_stream(call.walrus, version, found.parts, start, length, data_key)
     else:
         answer["Body"] = b""
     return _partial(answer, version, found.parts, span, p)
@@ -187,6 +191,8 @@ def _partial(
 
 @s3.action("HeadObject")
 async def head_object(call: Call, p: dict[str, Any]) -> Result | dict[str, Any]:
+    encryption.refuse_on_read(call)
+
     async def work(tx: Tx) -> Found:
         bucket, version = await find(tx, call, p)
         conditions.check_read(version, p)
@@ -195,9 +201,12 @@ async def head_object(call: Call, p: dict[str, Any]) -> Result | dict[str, Any]:
 
     found = await call.read(work)
     version = found.version
+    encryption.check_reader(call, found.bucket, version, p)
     span = choose_span(version, found.parts, p)
     with_checksum = p.get("ChecksumMode") == "ENABLED" and span is None
     answer = headers.response_headers(version, found.bucket, p, with_checksum=with_checksum)
+    if version.sse is not None:
+        answer |= encryption.members(version.sse, p)
     if version.lock is not None:
         answer |= lockheaders.members(call, found.bucket, version, p["Key"])
     if found.bucket.lifecycle and version.current:
@@ -220,6 +229,7 @@ async def get_object_attributes(call: Call, p: dict[str, Any]) -> dict[str, Any]
         return bucket, version, await sending.find_parts(tx, version)
 
     bucket, version, parts = await call.read(work)
+    encryption.check_reader(call, bucket, version, p)
     answer: dict[str, Any] = {"LastModified": version.modified_ms / 1000}
     if bucket.versioning:
         answer["VersionId"] = version.version_id

@@ -17,8 +17,9 @@ import msgspec
 
 from eucapy.aws.errors import InvalidRequest, MalformedXML
 from eucapy.database import Tx
-from eucapy.walrus import checksums, conditions, errors, headers, lifecycle, locks, receiving
+from eucapy.walrus import checksums, conditions, encryption, errors, headers, lifecycle, locks, receiving
 from eucapy.walrus.context import Call
+from eucapy.walrus.encryption import Sealed
 from eucapy.walrus.receiving import Expected
 from eucapy.walrus.s3 import acls, lockheaders
 from eucapy.walrus.s3.copies import check_part_number
@@ -37,7 +38,10 @@ MOST_PARTS = 10_000
 MOST_UPLOADS = 1000
 
 
-@s3.action("CreateMultipartUpload", unchecked=("ACL", "StorageClass", "ChecksumAlgorithm", "ChecksumType"))
+_CHECKED_HERE = ("ACL", "StorageClass", "ChecksumAlgorithm", "ChecksumType", "ServerSideEncryption")
+
+
+@s3.action("CreateMultipartUpload", unchecked=_CHECKED_HERE)
 async def create_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     headers.refuse_unbuilt(p)
     algorithm, kind = _checksum_of_upload(p)
@@ -57,16 +61,20 @@ async def create_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, An
         lock=None if wanted is None else locks.dump(wanted),
     )
 
-    async def work(tx: Tx) -> Bucket:
+    async def work(tx: Tx) -> tuple[Bucket, str | None]:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
         acl = acls.of_new_upload(call, bucket, p)
         if wanted is not None:
             lockheaders.may_lock(call, bucket, p["Key"], wanted)
-        await uploads.insert(tx, bucket.id, msgspec.structs.replace(upload, acl=acl))
-        return bucket
+        sealed = encryption.begin(bucket, encryption.asked(p))
+        sse = None if sealed is None else encryption.envelope(call.walrus, bucket, upload.key, sealed)
+        await uploads.insert(tx, bucket.id, msgspec.structs.replace(upload, acl=acl, sse=sse))
+        return bucket, sse
 
-    bucket = await call.write(work)
+    bucket, sse = await call.write(work)
     answer = {"Bucket": p["Bucket"], "Key": p["Key"], "UploadId": upload.id, **_abortion(call, bucket, upload)}
+    if sse is not None:
+        answer |= encryption.members(sse, p, context=True)
     if p.get("ChecksumAlgorithm"):
         answer |= {"ChecksumAlgorithm": algorithm, "ChecksumType": kind}
     return answer
@@ -118,17 +126,20 @@ async def upload_part(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     key = headers.key_bytes(p)
     want = receiving.expected(call, p)
 
-    async def look(tx: Tx) -> Upload:
+    async def look(tx: Tx) -> tuple[Upload, Sealed | None]:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
-        return await require(tx, bucket, key, p["UploadId"])
+        upload = await require(tx, bucket, key, p["UploadId"])
+        return upload, encryption.open_upload(call, bucket, key, upload.sse, p)
 
-    upload = await call.read(look)
+    upload, sealed = await call.read(look)
     want = _fitting(want, upload)
-    received = await receiving.receive(call.walrus, receiving.as_source(p.get("Body")), want, MOST_PUT_BYTES, -1)
+    data_key = None if sealed is None else sealed.data_key
+    source = receiving.as_source(p.get("Body"))
+    received = await receiving.receive(call.walrus, source, want, MOST_PUT_BYTES, -1, data_key)
     part = Part(
         number,
         received.size,
-        received.md5,
+        received.md5 if sealed is None else sealed.etag(received.md5),
         call.now_ms,
         checksums.write_pairs(received.sums),
         received.place,
@@ -144,6 +155,8 @@ async def upload_part(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     answer = {"ETag": f'"{part.etag}"'}
     if want.said or upload.checksum_algorithm:
         answer[checksums.MEMBERS[want.algorithm]] = received.sums[want.algorithm]
+    if upload.sse is not None:
+        answer |= encryption.members(upload.sse, p)
     return answer
 
 
@@ -206,6 +219,7 @@ async def complete_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, 
             owner=owner,
             acl=acl,
             lock=locks.of_new_version(bucket, locks.load(upload.lock) if upload.lock else None, call.now_ms),
+            sse=upload.sse,
         )
         return bucket, await objects.put(tx, bucket, new, check)
 
@@ -221,6 +235,8 @@ async def complete_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, 
         answer |= headers.checksum_members(version.checksum)
     if bucket.versioning:
         answer["VersionId"] = version.version_id
+    if version.sse is not None:
+        answer |= {name: value for name, value in encryption.members(version.sse, p).items() if "Customer" not in name}
     if bucket.lifecycle:
         answer["Expiration"] = lifecycle.expiration(bucket.lifecycle, version, call.walrus.day_ms)
     return answer
