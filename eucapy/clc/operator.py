@@ -3,7 +3,8 @@
 GET  /admin/status                                    POST /admin/accounts {name}
 GET  /admin/accounts · /admin/users · /admin/components    POST /admin/users {account, name, policy}
 GET  /internal/credentials/<access key> (walrus)      POST /admin/keys {account, user}
-                                                      POST /admin/components {kind, name, zone, url, …}
+GET  /internal/credentials?boot=&revision=&wait=      POST /admin/components {kind, name, zone, url, …}
+     (walrus; a long poll of how often keys changed)
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from eucapy.clc.operations import Operations, Refused
 from eucapy.clc.store import hosts
 from eucapy.database import Database, Tx
 from eucapy.reconcile.loop import Loops
-from eucapy.wire.server import caller_role, only_roles
+from eucapy.wire.server import caller_role, cursor_of, only_roles
 
 Work = Callable[[Tx], Awaitable[Any]]
 
@@ -46,6 +47,7 @@ class OperatorPort:
         route.add_post("/admin/keys", self._create_key)
         route.add_post("/admin/components", self._register)
         route.add_get("/internal/credentials/{key}", self._credentials)
+        route.add_get("/internal/credentials", self._changes)
         return app
 
     def _reading(self, name: str, work: Work) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -93,6 +95,15 @@ class OperatorPort:
                 "active": credential.active,
             }
         )
+
+    async def _changes(self, request: web.Request) -> web.Response:
+        """For walrus: answers when keys have changed since what it has seen."""
+        try:
+            since, wait_s = cursor_of(request.query)
+        except ValueError as error:
+            return web.Response(status=400, text=str(error))
+        found = await self._keys.changed(since, wait_s)
+        return web.json_response({"boot": found.boot, "revision": found.revision})
 
     async def _status(self, request: web.Request) -> web.Response:
         async def work(tx: Tx) -> dict[str, Any]:

@@ -1,8 +1,11 @@
-"""Access keys from the cloud controller, kept in memory.
+"""Access keys from the cloud controller, kept in memory, and refused in the moment in which they are revoked.
 
-An entry is taken as it is for `fresh_s`. After that it still answers, while one request asks the cloud controller again:
-a key that was deactivated or deleted stops working within `fresh_s` of its next use but one. Past `stale_s` the answer is
-waited for. While the cloud controller is away, what is known goes on working for `outage_s`: objects stay reachable.
+The cloud controller counts the changes of users and keys. A watch (a long poll of that count) is told at once; what was
+asked for before is then asked for anew, and the answer waited for. So a key that was deactivated or deleted, or whose user
+lost his rights, is refused as soon as the news has travelled.
+
+While nothing is heard from the cloud controller (it is being restarted, or cannot be reached), what is known goes on
+working for `outage_s`, so that objects stay reachable; then every request is refused until it is heard again.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Mapping
-from urllib.parse import quote
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import msgspec
@@ -20,8 +24,16 @@ from eucapy.aws.credentials import Credential
 from eucapy.clock import Clock
 from eucapy.walrus.errors import ServiceUnavailable
 from eucapy.walrus.identity import Principal
+from eucapy.wire.contract import Cursor
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+WAIT_S = 20.0
+"""How long the cloud controller holds a poll when nothing changes."""
+LIMIT_S = 5.0
+"""How long an answer may take beyond that."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -41,16 +53,14 @@ class Unknown(Exception):
     """The cloud controller did not answer."""
 
 
-class _Entry:
-    __slots__ = ("asked_at", "credential")
-
-    def __init__(self, credential: Credential | None, asked_at: float) -> None:
-        self.credential = credential
-        self.asked_at = asked_at
+class _Entry(msgspec.Struct, frozen=True):
+    credential: Credential | None
+    epoch: int
+    asked_at: float
 
 
 class ClcKeys:
-    """A cache in front of the cloud controller."""
+    """A cache in front of the cloud controller. `start` the watch, or every request asks."""
 
     def __init__(
         self,
@@ -58,85 +68,113 @@ class ClcKeys:
         tls: ssl.SSLContext | None,
         clock: Clock,
         *,
-        fresh_s: float = 2.0,
-        stale_s: float = 30.0,
-        outage_s: float = 3600.0,
+        outage_s: float = 600.0,
+        unknown_s: float = 2.0,
+        retry_s: float = 0.5,
         most: int = 10_000,
     ) -> None:
+        """`unknown_s`: how long a key that does not exist is not asked for again."""
         self._url = url.rstrip("/")
         self._tls = tls
         self._clock = clock
-        self._fresh_s = fresh_s
-        self._stale_s = stale_s
-        self._outage_s = outage_s
+        self._outage_s, self._unknown_s, self._retry_s = outage_s, unknown_s, retry_s
         self._most = most
-        self._entries: dict[str, _Entry] = {}
-        self._asking: dict[str, asyncio.Task[Credential | None]] = {}
+        self._known: dict[str, _Entry] = {}
+        self._unknown: dict[str, _Entry] = {}
+        self._asking: dict[tuple[str, int], asyncio.Task[Credential | None]] = {}
         self._session: aiohttp.ClientSession | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._seen = Cursor()
+        self._epoch = 0
+        """Grows with every change heard of. What was asked for in an earlier epoch counts no more."""
+        self._heard_at = float("-inf")
+
+    def start(self) -> None:
+        """Watch for changes in the background of the current event loop."""
+        self._watch = asyncio.create_task(self._keep_watching(), name="changes of access keys")
 
     async def find(self, access_key_id: str, session_token: str | None) -> Credential | None:
         """The credential, or None. Raises ServiceUnavailable where nothing is known and nobody answers."""
-        entry = self._entries.get(access_key_id)
         now = self._clock.monotonic()
-        if entry is not None:
-            age = now - entry.asked_at
-            if age <= self._fresh_s:
-                return entry.credential
-            if age <= self._stale_s and entry.credential is not None:
-                self._ask(access_key_id)
-                return entry.credential
+        entry = self._known.get(access_key_id)
+        if entry is not None and entry.epoch == self._epoch and now - self._heard_at <= self._outage_s:
+            return entry.credential
+        entry = self._unknown.get(access_key_id)
+        if entry is not None and entry.epoch == self._epoch and now - entry.asked_at <= self._unknown_s:
+            return None
         try:
             return await asyncio.shield(self._ask(access_key_id))
-        except Unknown:
-            if entry is not None and now - entry.asked_at <= self._outage_s:
-                return entry.credential
+        except Unknown as error:
+            log.warning("the cloud controller was not heard", extra={"data": {"reason": str(error)}})
             raise ServiceUnavailable("The access key cannot be checked now. Please try again.") from None
 
     def accounts(self) -> Mapping[str, str] | None:
         return None
 
     async def close(self) -> None:
-        for task in list(self._asking.values()):
+        tasks: list[asyncio.Task[Any]] = [*self._asking.values(), *([self._watch] if self._watch is not None else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._asking.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
 
+    async def _keep_watching(self) -> None:
+        while True:
+            try:
+                await self.poll(WAIT_S)
+            except Unknown as error:
+                log.warning("no news of access keys", extra={"data": {"reason": str(error)}})
+                await asyncio.sleep(self._retry_s)
+
+    async def poll(self, wait_s: float) -> None:
+        """Ask whether keys have changed since last time, and let the answer come up to `wait_s` late. Raises Unknown."""
+        query = urlencode({"boot": self._seen.boot, "revision": self._seen.revision, "wait": wait_s})
+        found = await self._get(f"/internal/credentials?{query}", Cursor, wait_s + LIMIT_S)
+        if found is None:
+            raise Unknown("HTTP 404")
+        if found != self._seen:
+            self._seen = found
+            self._epoch += 1
+        self._heard_at = self._clock.monotonic()
+
     def _ask(self, access_key_id: str) -> asyncio.Task[Credential | None]:
-        """One question at a time for each key."""
-        task = self._asking.get(access_key_id)
+        """One question at a time for each key; one that was asked before a change is not waited for."""
+        name = (access_key_id, self._epoch)
+        task = self._asking.get(name)
         if task is None:
-            task = asyncio.create_task(self._refresh(access_key_id))
-            self._asking[access_key_id] = task
-            task.add_done_callback(lambda done: self._asked(access_key_id, done))
+            task = self._asking[name] = asyncio.create_task(self._refresh(access_key_id, self._epoch))
+            task.add_done_callback(lambda done: self._asked(name, done))
         return task
 
-    def _asked(self, access_key_id: str, done: asyncio.Task[Credential | None]) -> None:
-        self._asking.pop(access_key_id, None)
-        if not done.cancelled() and (error := done.exception()) is not None:
-            log.warning("the cloud controller was not heard", extra={"data": {"reason": str(error)}})
+    def _asked(self, name: tuple[str, int], done: asyncio.Task[Credential | None]) -> None:
+        self._asking.pop(name, None)
+        if not done.cancelled():
+            done.exception()  # whoever waits is told; nobody may be left
 
-    async def _refresh(self, access_key_id: str) -> Credential | None:
-        answer = await self._fetch(access_key_id)
+    async def _refresh(self, access_key_id: str, epoch: int) -> Credential | None:
+        asked_at = self._clock.monotonic()
+        answer = await self._get(f"/internal/credentials/{quote(access_key_id, safe='')}", Answer, LIMIT_S)
         credential = None if answer is None else _credential(access_key_id, answer)
-        if len(self._entries) >= self._most:
-            self._entries.pop(next(iter(self._entries)))
-        self._entries[access_key_id] = _Entry(credential, self._clock.monotonic())
+        entries, others = (self._known, self._unknown) if credential is not None else (self._unknown, self._known)
+        others.pop(access_key_id, None)
+        if len(entries) >= self._most:
+            entries.pop(next(iter(entries)))
+        entries[access_key_id] = _Entry(credential, epoch, asked_at)
         return credential
 
-    async def _fetch(self, access_key_id: str) -> Answer | None:
+    async def _get(self, path: str, kind: type[T], limit_s: float) -> T | None:
+        """The answer; None for 404. Raises Unknown."""
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=5.0))
+            self._session = aiohttp.ClientSession(connector=connector)
         try:
-            async with self._session.get(
-                f"{self._url}/internal/credentials/{quote(access_key_id, safe='')}"
-            ) as response:
+            async with self._session.get(self._url + path, timeout=aiohttp.ClientTimeout(total=limit_s)) as response:
                 if response.status == 404:
                     return None
                 if response.status != 200:
                     raise Unknown(f"HTTP {response.status}")
-                return msgspec.json.decode(await response.read(), type=Answer)
+                return msgspec.json.decode(await response.read(), type=kind)
         except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError) as error:
             raise Unknown(f"{type(error).__name__} {error}") from error
 

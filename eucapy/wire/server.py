@@ -42,10 +42,8 @@ def application(
         return _json(await agent.put_spec(spec))
 
     async def get_status(request: web.Request) -> web.Response:
-        query = request.query
         try:
-            since = Cursor(boot=query.get("boot", ""), revision=int(query.get("revision", "0")))
-            wait_s = min(LONGEST_WAIT_S, float(query.get("wait", "0")))
+            since, wait_s = cursor_of(request.query)
         except ValueError as error:
             return web.Response(status=400, text=str(error))
         return _json(await agent.get_status(since, wait_s))
@@ -68,6 +66,15 @@ def application(
     app.router.add_get("/v1/status", get_status)
     app.router.add_get("/v1/read/{name}/{id}", read)
     return app
+
+
+def cursor_of(query: Mapping[str, str]) -> tuple[Cursor, float]:
+    """What a long poll has seen, and how long it waits at most, in seconds. Raises ValueError."""
+    since = Cursor(boot=query.get("boot", ""), revision=int(query.get("revision", "0")))
+    wait_s = float(query.get("wait", "0"))
+    if not wait_s >= 0:
+        raise ValueError("wait is a number of seconds")
+    return since, min(LONGEST_WAIT_S, wait_s)
 
 
 def console_reads(agent: NodeReads) -> dict[str, Read]:
