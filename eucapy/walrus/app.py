@@ -33,6 +33,8 @@ from eucapy.walrus.workers.collector import Collector
 from eucapy.walrus.workers.lifecycle import LifecycleWorker
 from eucapy.walrus.workers.log_delivery import LogDelivery
 from eucapy.walrus.workers.periodic import Periodic
+from eucapy.walrus.workers.rewrapper import Rewrapper
+from eucapy.walrus.workers.scrubber import Scrubber
 from eucapy.wire.server import Listener
 
 log = logging.getLogger(__name__)
@@ -104,8 +106,11 @@ class App:
 
     async def _start_workers(self, walrus: Walrus) -> None:
         config = self._config
+        place_file = Path(config.data) / "scrub.json"
         self.workers = {
-            "lifecycle": LifecycleWorker(walrus.db, walrus.collector, walrus.clock, config.lifecycle_s, walrus.day_ms)
+            "lifecycle": LifecycleWorker(walrus.db, walrus.collector, walrus.clock, config.lifecycle_s, walrus.day_ms),
+            "scrubber": Scrubber(walrus, place_file, config.scrub_s, config.scrub_mib_s * (1 << 20)),
+            "rewrapper": Rewrapper(walrus, config.sweep_s),
         }
         for worker in self.workers.values():
             worker.start()
@@ -146,6 +151,6 @@ class App:
         config = self._config
         # Without certificates only inside the cloud in one process, on loopback: the store alone has no such port.
         tls = pki.server_context(Path(config.pki), "walrus") if config.pki else None
-        listener = Listener(internal.application(walrus), config.internal_host, config.internal_port, tls)
+        listener = Listener(internal.application(walrus, self.workers), config.internal_host, config.internal_port, tls)
         self.internal_port = await listener.start()
         self._stack.push_async_callback(listener.stop)

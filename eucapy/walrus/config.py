@@ -63,6 +63,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = False
     sweep_s: Annotated[float, doc("Pause between searches for blobs that a crash left behind, seconds.", gt=0)] = 3600.0
     sweep_grace_s: Annotated[float, doc("A blob without metadata is left alone for this long, seconds.", ge=0)] = 3600.0
+    scrub_s: Annotated[float, doc("Pause between the passes that read all bytes and look for rot, seconds.", gt=0)] = (
+        604800.0
+    )
+    scrub_mib_s: Annotated[float, doc("How fast such a pass reads, MiB a second on the average.", gt=0)] = 8.0
     lifecycle_s: Annotated[float, doc("Pause between passes over the buckets with lifecycle rules, seconds.", gt=0)] = (
         3600.0
     )

@@ -322,6 +322,14 @@ def open_stored(walrus: Walrus, bucket: Bucket, key: bytes, said: Envelope) -> b
         raise InternalError from error
 
 
+def wrap_anew(walrus: Walrus, bucket: Bucket, key: bytes, said: Envelope) -> str:
+    """The same data key, wrapped by the newest master key. Raises InternalError."""
+    data_key = open_stored(walrus, bucket, key, said)
+    purpose = _purpose(bucket, said.kind, said.kms, said.context)
+    master, wrapped = walrus.keyring.wrap(purpose, data_key, _bound_to(bucket, key))
+    return msgspec.json.encode(msgspec.structs.replace(said, master=master, wrapped=wrapped)).decode()
+
+
 def _unwrap_customer(said: Envelope, customer: CustomerKey, bucket: Bucket, key: bytes) -> bytes:
     try:
         return keyring.unwrap_with(AESGCM(customer.secret), said.wrapped, _bound_to(bucket, key))

@@ -2,6 +2,7 @@
 
     GET  /internal/objects/<bucket>/<key>     200, or 206 with Range; ETag, Content-Length, X-Eucapy-Owner
     HEAD /internal/objects/<bucket>/<key>     the same without the bytes
+    GET  /internal/status                     what the background workers did last, the faults that the scrubber found
 
 nc fetches images and sc snapshots here, clc looks at an image before it registers it. No bucket's owner is asked: the
 cloud controller has checked that when it wrote the spec. Requests are refused to every other role (403).
@@ -12,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+import msgspec
 from aiohttp import web
 
 from eucapy.aws.errors import InvalidArgument
@@ -22,6 +24,7 @@ from eucapy.walrus import encryption, errors, headers, ranges, sending
 from eucapy.walrus.context import Walrus
 from eucapy.walrus.s3.reading import TRIES, Found
 from eucapy.walrus.store import buckets, objects
+from eucapy.walrus.workers.periodic import Periodic
 from eucapy.wire.server import only_roles
 
 log = logging.getLogger(__name__)
@@ -29,7 +32,7 @@ log = logging.getLogger(__name__)
 CALLERS = frozenset({"clc", "nc", "sc"})
 
 
-def application(walrus: Walrus) -> web.Application:
+def application(walrus: Walrus, workers: Mapping[str, Periodic]) -> web.Application:
     """The HTTP face for components."""
 
     async def get(request: web.Request) -> web.StreamResponse:
@@ -38,8 +41,13 @@ def application(walrus: Walrus) -> web.Application:
         except ApiError as error:
             return web.Response(status=error.status, text=f"{error.code}: {error.text}\n", headers=error.headers)
 
+    async def status(request: web.Request) -> web.Response:
+        said = {name: worker.status() for name, worker in workers.items()}
+        return web.Response(body=msgspec.json.encode({"workers": said}), content_type="application/json")
+
     app = web.Application(middlewares=[only_roles(CALLERS)])
     app.router.add_get("/internal/objects/{bucket}/{key:.+}", get)
+    app.router.add_get("/internal/status", status)
     return app
 
 

@@ -4,8 +4,8 @@
     master key ──HMAC(purpose)──► wrapping key ──AES-256-GCM──► data key of one object, bound to bucket and key
 
 `purpose` is "sse-s3", or names a KMS key of an account: so each KMS key is a key of its own, made from the master key when
-it is first named. Rotation puts a new master key in front; the old ones still open what they wrapped, until `rewrap`
-(`upkeep.py`) has wrapped every data key anew. No object is written again for it. Who loses the file loses the objects.
+it is first named. Rotation puts a new master key in front; the old ones still open what they wrapped, until
+`workers/rewrapper.py` has wrapped every data key anew. No object is written again for it. Who loses the file loses the objects.
 """
 
 from __future__ import annotations
@@ -65,6 +65,11 @@ class Keyring:
         """The id of the master key that wraps."""
         return self._current.id
 
+    @property
+    def is_single(self) -> bool:
+        """Whether there is nothing that an older master key could have wrapped."""
+        return len(self._secrets) == 1
+
     def wrap(self, purpose: str, data_key: bytes, bound_to: bytes) -> tuple[str, bytes]:
         """(id of the master key, the wrapped data key)."""
         nonce = os.urandom(NONCE_BYTES)
@@ -111,7 +116,7 @@ def rotate(path: Path) -> str:
 
 
 def retire(path: Path) -> int:
-    """Drop all master keys but the wrapping one; how many. Only after `rewrap` found nothing left of them."""
+    """Drop all master keys but the wrapping one; how many. Only when nothing is wrapped by them any more."""
     keys = read(path)
     write(path, keys[:1])
     return len(keys) - 1

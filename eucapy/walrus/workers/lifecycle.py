@@ -70,10 +70,14 @@ class LifecycleWorker(Periodic):
         self._collector = collector
         self._clock = clock
         self._day_ms = day_ms
+        self.done = Done()
+
+    def status(self) -> Done:
+        return self.done
 
     async def run_once(self) -> Done:
         """One pass over all buckets."""
-        done = Done()
+        self.done = done = Done()
         after = 0
         while page := await self._db.read(lambda tx, after=after: buckets.with_lifecycle(tx, after, PAGE_BUCKETS)):  # type: ignore[misc]
             for bucket in page:

@@ -12,10 +12,11 @@ log = logging.getLogger(__name__)
 
 
 class Periodic(ABC):
-    """A worker of the object store. `period_s` between the end of one pass and the beginning of the next."""
+    """A worker of the object store. `delay_s` before the first pass, `period_s` between the end of one and the next."""
 
-    def __init__(self, name: str, period_s: float) -> None:
+    def __init__(self, name: str, period_s: float, delay_s: float = 0.0) -> None:
         self._name = name
+        self._delay_s = delay_s
         self._period_s = period_s
         self._task: asyncio.Task[None] | None = None
 
@@ -33,7 +34,12 @@ class Periodic(ABC):
     async def run_once(self) -> Any:
         """One pass."""
 
+    def status(self) -> Any:
+        """What it did last, for /internal/status; None where it does not tell."""
+        return None
+
     async def _run(self) -> None:
+        await asyncio.sleep(self._delay_s)
         while True:
             try:
                 await self.run_once()
