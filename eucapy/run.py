@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,39 @@ async def run(
     if check and status != 0:
         raise RunError(argv, status, result.stderr or result.stdout)
     return result
+
+
+async def daemonized(*argv: str, timeout_s: float = 60.0) -> None:
+    """Run a program that goes into the background by itself; returns when its first process has ended.
+
+    What goes on may hold on to the descriptors that it was started with, so its words go to a file: a pipe's end would not
+    come before the daemon's own. Raises RunError as `run` does.
+    """
+    with tempfile.TemporaryFile() as words:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=words,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise RunError(argv, 127, str(error)) from error
+        try:
+            async with asyncio.timeout(timeout_s):
+                status = await process.wait()
+        except TimeoutError as error:
+            _end_group(process.pid)
+            await process.wait()
+            raise RunError(argv, None, f"limit of {timeout_s:g} s") from error
+        except BaseException:
+            _end_group(process.pid)
+            await process.wait()
+            raise
+        if status != 0:
+            words.seek(0)
+            raise RunError(argv, status, words.read().decode(errors="replace"))
 
 
 async def _by_lines(process: asyncio.subprocess.Process, data: bytes | None, on_line: Callable[[str], None]) -> bytes:

@@ -126,6 +126,7 @@ PARAMETERS: dict[str, Parameters] = {
     },
     "ModifySnapshotAttribute": {"SnapshotId": "<snap>", "CreateVolumePermission": {"Add": [{"Group": "all"}]}},
     "ModifySubnetAttribute": {"SubnetId": "<subnet>", "MapPublicIpOnLaunch": {"Value": True}},
+    "ModifyVolume": {"VolumeId": "<vol>", "Size": 9},
     "ModifyVolumeAttribute": {"VolumeId": "<vol>", "AutoEnableIO": {"Value": True}},
     "ModifyVpcAttribute": {"VpcId": "<vpc>", "EnableDnsHostnames": {"Value": True}},
     "MonitorInstances": {"InstanceIds": ["<i>"]},

@@ -47,6 +47,7 @@ def disk(device: str, export: str = "nbd+unix:///v?socket=/s", state: str = "att
         device=device,
         export=export,
         export_node="n1",
+        size_gib=1,
         state=state,
     )
 

@@ -37,6 +37,7 @@ MODULES = (
     "snapshots",
     "subnets",
     "tags",
+    "volume_modifications",
     "volume_status",
     "volumes",
     "vpcs",

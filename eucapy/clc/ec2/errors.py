@@ -341,6 +341,22 @@ class VolumeInUse(ApiError):
     """The text is given where it is raised."""
 
 
+class IncorrectModificationState(ApiError):
+    message = "Volume {volume} cannot be modified in modification state {state}"
+
+
+class VolumeModificationRateExceeded(ApiError):
+    message = (
+        "You've reached the maximum modification rate per volume limit. "
+        "Wait at least 6 hours between modifications per EBS volume."
+    )
+
+
+class InvalidVolumeModificationNotFound(ApiError):
+    code = "InvalidVolumeModification.NotFound"
+    message = "Modification for volume '{volume}' does not exist."
+
+
 class IncorrectState(ApiError):
     """The text is given where it is raised."""
 

@@ -225,6 +225,7 @@ def _vm(node: str, seen: InstanceStatus) -> dict[str, Any]:
         "starts": seen.starts,
         "reboots": seen.reboots,
         "disks": list(seen.disks),
+        "disk_gib": dict(seen.disk_gib),
         "started_at": seen.started_at,
         "responsive": seen.responsive,
         "phase": seen.phase[:255],

@@ -17,11 +17,12 @@ from eucapy.clc.agents import Agents
 from eucapy.clc.reconcilers.storage_verdicts import (
     judge_attachment,
     judge_export,
+    judge_modification,
     judge_snapshot,
     judge_volume,
 )
 from eucapy.clc.specs.storage import fingerprint, storage_spec
-from eucapy.clc.store import attachments, components, instances, snapshots, vms, volumes
+from eucapy.clc.store import attachments, components, instances, snapshots, vms, volume_modifications, volumes
 from eucapy.clc.store.advance import advance
 from eucapy.clock import Clock
 from eucapy.database import Database, Row, Tx
@@ -106,7 +107,8 @@ class StorageSync:
         now = self._clock.time()
         changed = await self._volumes(tx, zone, status, now)
         changed = await self._snapshots(tx, zone, status, now) or changed
-        return await self._attachments(tx, zone, status, now) or changed
+        changed = await self._attachments(tx, zone, status, now) or changed
+        return await self._modifications(tx, zone, status, now) or changed
 
     async def _volumes(self, tx: Tx, zone: str, status: StorageStatus, now: float) -> bool:
         rows = await volumes.in_motion(tx, zone)
@@ -138,6 +140,27 @@ class StorageSync:
         why = transitions.broken(f"a volume could not be created: {fault}")
         await advance(tx, instance_life.INSTANCE, instance, event, state_at=now, run=False, **why)
         tx.on_commit(lambda: self._wake("cluster_sync"))
+
+    async def _modifications(self, tx: Tx, zone: str, status: StorageStatus, now: float) -> bool:
+        rows = await volume_modifications.in_motion(tx, zone)
+        if not rows:
+            return False
+        attached = await attachments.of_volumes(tx, [row.id for row in rows])
+        owners = sorted({row.instance_id for row in attached.values()})
+        machines, seen_vms = await instances.whereabouts(tx, owners), await vms.of_instances(tx, owners)
+        changed = False
+        for row in rows:
+            attachment = attached.get(row.id)
+            owner = attachment.instance_id if attachment is not None else ""
+            verdict = judge_modification(
+                row, status.volumes.get(row.id), attachment, machines.get(owner), seen_vms.get(owner)
+            )
+            if not verdict.event:
+                continue
+            if await volume_modifications.move(tx, row, verdict.event, now, **verdict.columns):
+                log.info("volume modification", extra={"data": {"volume": row.id, "event": verdict.event}})
+                changed = True
+        return changed
 
     async def _snapshots(self, tx: Tx, zone: str, status: StorageStatus, now: float) -> bool:
         changed = False

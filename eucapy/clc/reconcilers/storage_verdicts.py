@@ -6,6 +6,11 @@
     snapshot    pending     ready                              taken
                 pending     failed for good                    failed
                 deleting    gone                               gone
+    modification
+                modifying   as large as wanted             applied
+                modifying   a fault for good               failed
+                optimizing  the guest knows the size, or
+                            no guest has the volume        settled
     attachment  attaching   the disk is in the guest, or the
                             instance is off                    plugged
                 detaching   the disk is not in the guest, or
@@ -26,6 +31,7 @@ from eucapy.lifecycle import attachment as attachment_life
 from eucapy.lifecycle import instance as instance_life
 from eucapy.lifecycle import snapshot as snapshot_life
 from eucapy.lifecycle import volume as volume_life
+from eucapy.lifecycle import volume_modification as modification_life
 from eucapy.wire.node import Power
 from eucapy.wire.storage import Presence, SnapshotStatus, VolumeStatus
 
@@ -68,9 +74,40 @@ def judge_snapshot(snapshot: Any, seen: SnapshotStatus, now: float) -> Verdict:
     return NOTHING
 
 
-def judge_export(attachment: Any, instance: Any | None, seen: VolumeStatus | None) -> dict[str, str]:
-    """Columns of the attachment: where its volume is reachable now (`export`, to `export_node`), and why not (`fault`)."""
-    nowhere = {"export": "", "export_node": "", "fault": ""}
+def judge_modification(
+    modification: Any, seen: VolumeStatus | None, attachment: Any | None, instance: Any | None, vm: Any | None
+) -> Verdict:
+    """`attachment`, `instance` and `vm` are rows of the volume's, None where there is none. `applied` carries no columns:
+    what becomes of the volume's row is the caller's."""
+    target_gib = modification.target_size_gib
+    if modification.state == modification_life.MODIFYING:
+        if seen is not None and seen.presence is Presence.READY and seen.size_gib >= target_gib:
+            return Verdict("applied")
+        if seen is not None and seen.fault is not None and seen.fault.final:
+            return Verdict("failed", {"reason": seen.fault.message})
+    elif modification.state == modification_life.OPTIMIZING and _known_in_guest(attachment, instance, vm, target_gib):
+        return Verdict("settled")
+    return NOTHING
+
+
+def _known_in_guest(attachment: Any | None, instance: Any | None, vm: Any | None, size_gib: int) -> bool:
+    """The guest that has the volume knows that it is as large; or none that runs has it."""
+    if attachment is None or instance is None or vm is None or instance.state != instance_life.RUNNING:
+        return True
+    if vm.node != instance.node or attachment.id not in vm.disks:
+        return True
+    return bool(vm.disk_gib.get(attachment.id, 0) >= size_gib)
+
+
+def judge_export(attachment: Any, instance: Any | None, seen: VolumeStatus | None) -> dict[str, str | int]:
+    """Columns of the attachment: where its volume is reachable now (`export`, to `export_node`), why not (`fault`), and how
+    large it is (`size_gib`)."""
+    known: dict[str, str | int] = {"size_gib": seen.size_gib} if seen is not None and seen.size_gib else {}
+    return {**known, **_reachable(attachment, instance, seen)}
+
+
+def _reachable(attachment: Any, instance: Any | None, seen: VolumeStatus | None) -> dict[str, str | int]:
+    nowhere: dict[str, str | int] = {"export": "", "export_node": "", "fault": ""}
     if not needs_export(instance):
         return nowhere
     assert instance is not None

@@ -42,7 +42,8 @@ def instance_spec(
     cidrs: Cidrs,
 ) -> InstanceSpec:
     """`row` of the instance; `interfaces` as `network_interfaces.of_instances` gives them, `attachments` as
-    `attachments.of_instances` does (id, volume_id, device, export, export_node), `tags` as EC2's TagSet."""
+    `attachments.of_instances` does (id, volume_id, device, export, export_node,
+    size_gib), `tags` as EC2's TagSet."""
     gone = is_gone(row)
     return InstanceSpec(
         instance_id=row.id,
@@ -99,6 +100,7 @@ def _disks(node: str, attachments: Iterable[Any]) -> Iterable[DiskSpec]:
                 attachment_id=attachment.id,
                 device=attachment.device,
                 export=attachment.export,
+                size_gib=attachment.size_gib,
             )
 
 

@@ -1,7 +1,8 @@
 """Attachments of volumes to instances: one a volume.
 
 `export` is the NBD address under which the storage controller made the volume reachable to the node `export_node`; it stays
-while its server is away, because the guest waits for it there. `ending`: the instance ends, and a volume that shall not outlive it goes too. States:
+while its server is away, because the guest waits for it there. `size_gib` is the size that the storage
+reported last, 0 before. `ending`: the instance ends, and a volume that shall not outlive it goes too. States:
 `eucapy/lifecycle/attachment.py`; moved on by `reconcilers/storage_sync.py`.
 """
 
@@ -34,6 +35,7 @@ table = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("export", sa.String(256), nullable=False, server_default=""),
     sa.Column("export_node", sa.String(64), nullable=False, server_default=""),
+    sa.Column("size_gib", sa.Integer, nullable=False, server_default="0"),
     sa.Column("ending", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("fault", sa.Text, nullable=False, server_default=""),
     sa.UniqueConstraint("instance_id", "device"),

@@ -26,7 +26,6 @@ from eucapy.clc.store import (
     tags,
     vcpu_usage,
     vms,
-    volume_modifications,
     volumes,
     vpcs,
 )
@@ -58,7 +57,6 @@ TABLES = (
     tags,
     vcpu_usage,
     vms,
-    volume_modifications,
     volumes,
     vpcs,
 )

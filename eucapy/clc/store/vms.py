@@ -21,6 +21,7 @@ table = sa.Table(
     sa.Column("starts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("reboots", sa.Integer, nullable=False, server_default="0"),
     sa.Column("disks", Json, nullable=False),
+    sa.Column("disk_gib", Json, nullable=False, server_default="{}"),
     sa.Column("started_at", sa.Float, nullable=False, server_default="0"),
     sa.Column("responsive", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Column("unresponsive_since", sa.Float),
@@ -31,8 +32,8 @@ table = sa.Table(
 )
 
 OBSERVED = (
-    "node", "power", "end", "starts", "reboots", "disks", "started_at", "responsive", "phase", "fault_code", "fault",
-    "fault_final",
+    "node", "power", "end", "starts", "reboots", "disks", "disk_gib", "started_at", "responsive", "phase", "fault_code",
+    "fault", "fault_final",
 )  # fmt: skip
 """The columns that a report decides."""
 

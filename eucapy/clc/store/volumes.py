@@ -17,6 +17,7 @@ from eucapy.clc.store.filters import Condition
 from eucapy.clc.store.tags import chunks
 from eucapy.database import Row, Tx
 from eucapy.lifecycle import volume as life
+from eucapy.lifecycle import volume_modification as modification_life
 
 table = sa.Table(
     "volumes",
@@ -39,6 +40,28 @@ table = sa.Table(
     sa.Index(None, "zone", "state"),
     sa.Index(None, "snapshot_id"),
 )
+
+modifications = sa.Table(
+    "volume_modifications",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    account_column(),
+    sa.Column("zone", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("started_at", sa.Float, nullable=False),
+    sa.Column("ended_at", sa.Float),
+    sa.Column("original_size_gib", sa.Integer, nullable=False),
+    sa.Column("original_type", sa.String(16), nullable=False),
+    sa.Column("original_iops", sa.Integer),
+    sa.Column("original_throughput", sa.Integer),
+    sa.Column("target_size_gib", sa.Integer, nullable=False),
+    sa.Column("target_type", sa.String(16), nullable=False),
+    sa.Column("target_iops", sa.Integer),
+    sa.Column("target_throughput", sa.Integer),
+    sa.Index(None, "zone", "state"),
+)
+"""The last modification of each volume, by the volume's id: `volume_modifications.py`."""
 
 lifecycle_table(life.VOLUME, table)
 
@@ -123,8 +146,16 @@ async def existing(tx: Tx, account: str, volume_ids: Sequence[str]) -> set[str]:
     return found
 
 
+_BEING_MODIFIED = sa.and_(modifications.c.id == table.c.id, modifications.c.state == modification_life.MODIFYING)
 _WANTED = (
-    sa.select(table.c.id, table.c.size_gib, table.c.volume_type, table.c.snapshot_id, table.c.state)
+    sa.select(
+        table.c.id,
+        sa.func.coalesce(modifications.c.target_size_gib, table.c.size_gib).label("size_gib"),
+        sa.func.coalesce(modifications.c.target_type, table.c.volume_type).label("volume_type"),
+        table.c.snapshot_id,
+        table.c.state,
+    )
+    .outerjoin(modifications, _BEING_MODIFIED)
     .where(table.c.zone == sa.bindparam("in_zone"))
     .order_by(table.c.id)
 )
@@ -136,7 +167,8 @@ _IN_MOTION = (
 
 
 async def wanted(tx: Tx, zone: str) -> list[Row]:
-    """What the zone's storage must know of all its volumes, tombstones included, by id: size, type, snapshot, state."""
+    """What the zone's storage must know of all its volumes, tombstones included, by id: size, type, snapshot,
+    state. One that is being modified is wanted as it shall become."""
     return list(await tx.all(_WANTED, {"in_zone": zone}))
 
 
@@ -159,4 +191,5 @@ async def finish(tx: Tx, volume: Row, now: float) -> None:
     """The storage confirmed that it is gone: so is the row, with its tags."""
     if await move(tx, volume, "gone", now):
         await tx.run(sa.delete(table).where(table.c.id == volume.id))
+        await tx.run(sa.delete(modifications).where(modifications.c.id == volume.id))
         await tag_rows.remove(tx, volume.id)

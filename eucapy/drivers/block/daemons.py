@@ -20,7 +20,7 @@ from pathlib import Path
 
 from eucapy.drivers.block.base import BadRequest, BlockError
 from eucapy.drivers.block.qmp import Qmp, QmpError, QmpGone
-from eucapy.run import RunError, run
+from eucapy.run import RunError, daemonized
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Daemons:
             leftover.unlink(missing_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         try:
-            await run(
+            await daemonized(
                 *(PROGRAM, "--daemonize", "--pidfile", str(folder / "pid")),
                 *("--chardev", f"socket,id=orders,path={orders},server=on,wait=off"),
                 *("--monitor", "chardev=orders"),

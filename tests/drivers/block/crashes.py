@@ -69,7 +69,7 @@ def crash(monkeypatch: pytest.MonkeyPatch) -> Iterator[CrashPoint]:
     around(layers.Layers, "_publish")
     around(layers.Layers, "collect")
     around_waiting(layers, "run")
-    around_waiting(daemons, "run")
+    around_waiting(daemons, "daemonized")
     around_waiting(Qmp, "__call__")
     yield point
     point.disarm()
