@@ -30,8 +30,10 @@ class Operations:
     def __init__(self, config: Config, seal: Callable[[bytes], bytes], now: Callable[[], float]) -> None:
         self._config, self._seal, self._now = config, seal, now
 
-    async def create_account(self, tx: Tx, name: str, account_id: str | None = None) -> dict[str, Any]:
-        """An account with its default VPC, its user `admin` and that user's first key."""
+    async def create_account(
+        self, tx: Tx, name: str, account_id: str | None = None, key: tuple[str, str] | None = None
+    ) -> dict[str, Any]:
+        """An account with its default VPC, its user `admin` and that user's first key (random unless given)."""
         if not _NAME.fullmatch(name):
             raise Refused(400, f"{name!r} is no account name: lower-case letters, digits and hyphens, 63 at most")
         if await accounts.by_name(tx, name) is not None:
@@ -44,7 +46,7 @@ class Operations:
             "account_id": account.id,
             "canonical_id": account.canonical_id,
             "user": ADMIN,
-            **await self._key(tx, user),
+            **await self._key(tx, user, key),
         }
 
     async def list_accounts(self, tx: Tx) -> list[dict[str, Any]]:
@@ -81,6 +83,19 @@ class Operations:
         if len(await accounts.keys_of(tx, user.id)) >= 2:
             raise Refused(409, f"{user_name} has two keys already: remove one first")
         return {"account": account.name, "account_id": account.id, "user": user.name, **await self._key(tx, user)}
+
+    async def replace_key(self, tx: Tx, account_name: str, user_name: str, key: tuple[str, str]) -> dict[str, Any]:
+        """This key for a user, in the place of all that the user has. For clouds on a developer's machine: a key that
+        somebody chose is no secret."""
+        account = await self._account(tx, account_name)
+        user = await accounts.user(tx, account.id, user_name)
+        if user is None:
+            raise Refused(404, f"the account {account_name} has no user {user_name}")
+        for held in await accounts.keys_of(tx, user.id):
+            await accounts.remove_key(tx, held.id)
+        if await accounts.key(tx, key[0]) is not None:
+            raise Refused(409, f"the access key id {key[0]} is another user's")
+        return {"account": account.name, "account_id": account.id, "user": user.name, **await self._key(tx, user, key)}
 
     async def register(self, tx: Tx, body: dict[str, Any]) -> dict[str, Any]:
         """A cluster controller, a storage controller or a node, at its addresses."""
@@ -119,7 +134,7 @@ class Operations:
             raise Refused(404, f"there is no account {name}")
         return account
 
-    async def _key(self, tx: Tx, user: Row) -> dict[str, str]:
-        key_id, secret = new_access_key()
+    async def _key(self, tx: Tx, user: Row, key: tuple[str, str] | None = None) -> dict[str, str]:
+        key_id, secret = key or new_access_key()
         await accounts.insert_key(tx, user.account, user.id, key_id, self._seal(secret.encode()), self._now())
         return {"access_key_id": key_id, "secret_access_key": secret}
