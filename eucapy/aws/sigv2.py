@@ -99,14 +99,16 @@ def _parse_s3_header(header: str, incoming: Incoming) -> Signature | None:
             ArgumentName="Authorization",
             ArgumentValue=header[:200],
         )
-    date = incoming.headers.get("x-amz-date") or incoming.headers.get("date")
+    date = incoming.headers.get("x-amz-date", incoming.headers.get("date", ""))
     try:
-        time = parse_http_date(date or "").timestamp()
+        time = parse_http_date(date).timestamp()
     except ValueError:
         try:
-            time = parse_iso(date or "").timestamp()
+            time = parse_iso(date).timestamp()
         except ValueError:
             raise Refused("no date", text="") from None
+    if time < 0:
+        raise Refused("no date", text="")
     return Signature("s3-header", access_key_id, signature, incoming.headers.get("x-amz-security-token"), time=time)
 
 

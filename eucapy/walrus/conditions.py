@@ -1,7 +1,7 @@
 """Conditional requests: which answer the If-headers ask for. Pure.
 
 Reads (RFC 9110, section 13.2.2): If-Match decides over If-Unmodified-Since, If-None-Match over If-Modified-Since.
-Copies fail where a read would answer 304. Writes know If-None-Match: * and If-Match.
+Copies fail where a read would answer 304. Writes know If-None-Match and If-Match.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from eucapy.aws.errors import NotImplementedS3
 from eucapy.aws.timestamps import http_date
 from eucapy.walrus.errors import NoSuchKey, NotModified, PreconditionFailed
 from eucapy.walrus.store.objects import Version
@@ -44,16 +43,15 @@ def check_copy_source(version: Version, p: Mapping[str, Any]) -> None:
 def write_check(p: Mapping[str, Any]) -> Callable[[Version | None], None] | None:
     """What a conditional write asks of the version that it replaces; None where it asks nothing.
 
-    Source: "Conditional writes", S3 user guide: If-None-Match takes `*` only; If-Match on a missing key is 404.
+    Source: "Conditional writes", S3 user guide: If-Match on a missing key is 404. AWS takes `*` only for If-None-Match and
+    answers 501 to an entity tag; here that has the meaning that HTTP gives it, as in Ceph and MinIO.
     """
     if_none, if_match = p.get("IfNoneMatch"), p.get("IfMatch")
     if if_none is None and if_match is None:
         return None
-    if if_none is not None and if_none.strip() != "*":
-        raise NotImplementedS3(fields={"Header": "If-None-Match"})
 
     def check(current: Version | None) -> None:
-        if if_none is not None and current is not None:
+        if if_none is not None and current is not None and _matches(if_none, current.etag):
             raise PreconditionFailed(fields={"Condition": "If-None-Match"})
         if if_match is not None:
             if current is None:

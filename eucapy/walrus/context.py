@@ -6,6 +6,7 @@ request: who asks, with which headers. Handlers reach everything through it and 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -113,6 +114,13 @@ class Call:
         """
         if not self.may(bucket, version, key=key, action=action):
             raise AccessDenied()
+
+    def may_list(self, bucket: Bucket, key: str) -> bool:
+        """Whether the caller may list the bucket where `key` would stand: who may not does not learn what is not there."""
+        if access.is_plainly_owners(bucket, None, self.principal):
+            return True
+        here = dataclasses.replace(self, params={"Prefix": key})
+        return here.may(bucket, action="ListBucket")
 
     def may(
         self, bucket: Bucket, version: Version | None = None, *, key: str | None = None, action: str | None = None

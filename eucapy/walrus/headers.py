@@ -59,13 +59,21 @@ def details_of(p: Mapping[str, Any]) -> str:
         content_type=p.get("ContentType") or DEFAULT_CONTENT_TYPE,
         cache_control=p.get("CacheControl"),
         content_disposition=p.get("ContentDisposition"),
-        content_encoding=p.get("ContentEncoding"),
+        content_encoding=_encoding(p.get("ContentEncoding")),
         content_language=p.get("ContentLanguage"),
         expires=None if expires is None else http_date(expires),
         website_redirect=p.get("WebsiteRedirectLocation"),
         metadata={name.lower(): value for name, value in metadata.items()},
     )
     return msgspec.json.encode(details).decode() if details != Details() else _PLAIN
+
+
+def _encoding(text: str | None) -> str | None:
+    """A Content-Encoding without `aws-chunked`, which is about the request and not the object."""
+    if text is None or "aws-chunked" not in text.lower():
+        return text
+    codings = [coding.strip() for coding in text.split(",")]
+    return ", ".join(coding for coding in codings if coding and coding.lower() != "aws-chunked") or None
 
 
 def read_details(version: Version) -> Details:
@@ -93,15 +101,8 @@ def parse_tagging_header(text: str | None) -> str | None:
     """`x-amz-tagging: a=1&b=2` as a document; None for none. Raises InvalidArgument, InvalidTag."""
     if not text:
         return None
-    try:
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True)
-    except ValueError:
-        raise InvalidArgument(
-            "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name "
-            "duplicates.",
-            fields={"ArgumentName": "x-amz-tagging", "ArgumentValue": text},
-        ) from None
-    if len({name for name, _ in pairs}) != len(pairs):
+    pairs = parse_qsl(text, keep_blank_values=True)  # a name without `=` is a tag with an empty value
+    if not pairs or len({name for name, _ in pairs}) != len(pairs):
         raise InvalidArgument(
             "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name "
             "duplicates.",

@@ -8,6 +8,7 @@ import pytest
 from botocore import auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from multidict import CIMultiDict
 
 from tests.aws.edge import FORM, KEY, SECRET, as_incoming, ask, changed, environment, fresh, now, text
 
@@ -85,6 +86,14 @@ def test_s3s_header_signs_subresources() -> None:
     assert ask(sent).status == 200
     assert environment.requests[0].action == "UploadPart"
     assert ask(changed(sent, query="partNumber=2&uploadId=u%2Bu")).status == 403
+
+
+@pytest.mark.parametrize("date", ["", "Tue, 07 Jul 1950 21:53:04 GMT", "yesterday"])
+def test_s3s_header_needs_a_date_that_can_be_one(date: str) -> None:
+    sent = as_incoming(s3("PUT", "http://localhost/b/k", body=b"data"))
+    answer = ask(changed(sent, headers=CIMultiDict(sent.headers, **{"x-amz-date": date})))
+    assert answer.status == 403
+    assert "AWS authentication requires a valid Date or x-amz-date header" in text(answer)
 
 
 def test_s3s_header_in_a_virtual_host() -> None:

@@ -148,7 +148,7 @@ def test_an_owner_cannot_be_enforced_over_a_list_that_grants(s3: Any, open_bucke
         s3.create_bucket(Bucket="never-made", ACL="public-read", ObjectOwnership="BucketOwnerEnforced")
 
 
-def policy(bucket: str, action: str, principal: Any, effect: str = "Allow", **more: Any) -> str:
+def policy(bucket: str, action: str | list[str], principal: Any, effect: str = "Allow", **more: Any) -> str:
     statement = {
         "Effect": effect,
         "Principal": principal,
@@ -283,3 +283,33 @@ def test_where_requesters_pay_they_must_say_so(
     assert nobody.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
     with refused("MalformedXML", 400):
         s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "Nobody"})
+
+
+def test_a_policy_may_name_buckets_by_a_wildcard(s3: Any, store: Store, bucket: str, refused: Refused) -> None:
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:ListBucket"}
+    for resource in ("*", "arn:aws:s3:::*", f"arn:aws:s3:::{bucket[:-1]}?"):
+        s3.delete_public_access_block(Bucket=bucket)
+        document = {"Version": "2012-10-17", "Statement": [{**statement, "Resource": resource}]}
+        s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
+        assert store.other.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+    for resource in ("arn:aws:s3:::another*", "arn:aws:sqs:::*", f"arn:aws:s3:::{bucket}x"):
+        document = {"Version": "2012-10-17", "Statement": [{**statement, "Resource": resource}]}
+        with refused("MalformedPolicy", 400):
+            s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
+
+
+def test_who_may_list_a_part_learns_what_is_not_in_it(s3: Any, store: Store, bucket: str, refused: Refused) -> None:
+    prefix = {"StringLike": {"s3:prefix": "open/*"}}
+    other = {"AWS": f"arn:aws:iam::{OTHER_ACCOUNT}:root"}
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, "s3:ListBucket", other, Condition=prefix))
+    with refused("404", 404):
+        store.other.head_object(Bucket=bucket, Key="open/absent")
+    with refused("403", 403):
+        store.other.head_object(Bucket=bucket, Key="closed/absent")
+
+
+def test_a_bucket_that_is_there_is_not_given_another_acl(s3: Any, open_bucket: str, refused: Refused) -> None:
+    s3.create_bucket(Bucket=open_bucket)
+    s3.put_bucket_acl(Bucket=open_bucket, ACL="public-read")
+    with refused("BucketAlreadyExists", 409):
+        s3.create_bucket(Bucket=open_bucket)

@@ -351,3 +351,23 @@ def test_crc32_is_zlibs() -> None:
     assert base64.b64decode(value_of("CRC32", b"123456789")) == zlib.crc32(b"123456789").to_bytes(4, "big")
     assert base64.b64decode(value_of("CRC64NVME", b"123456789")).hex() == "ae8b14860a799888"
     assert base64.b64decode(value_of("CRC32C", b"123456789")).hex() == "e3069283"
+
+
+def test_a_write_may_ask_that_its_key_holds_something_else(s3: Any, bucket: str, refused: Refused) -> None:
+    etag = s3.put_object(Bucket=bucket, Key="k", Body=b"1", IfNoneMatch='"any"')["ETag"]
+    with refused("PreconditionFailed", 412):
+        s3.put_object(Bucket=bucket, Key="k", Body=b"2", IfNoneMatch=etag)
+    s3.put_object(Bucket=bucket, Key="k", Body=b"2", IfNoneMatch='"any"')
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"2"
+
+
+def test_aws_chunked_is_no_encoding_of_an_object(s3: Any, bucket: str) -> None:
+    for given, kept in (("gzip, aws-chunked", "gzip"), ("aws-chunked", None), ("br,gzip", "br,gzip")):
+        s3.put_object(Bucket=bucket, Key="k", Body=b"1", ContentEncoding=given)
+        assert s3.head_object(Bucket=bucket, Key="k").get("ContentEncoding") == kept
+
+
+def test_a_tag_may_come_without_a_value(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"1", Tagging="a=1&b")
+    tags = s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"]
+    assert tags == [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": ""}]

@@ -210,3 +210,22 @@ def test_a_bucket_goes_with_its_open_uploads(store: Store, s3: Any, bucket: str)
     send(s3, bucket, start(s3, bucket), 1, bytes(MIB))
     s3.delete_bucket(Bucket=bucket)
     assert store.blobs() == before
+
+
+@pytest.mark.parametrize(("algorithm", "kind"), [("CRC32", "FULL_OBJECT"), ("SHA256", "COMPOSITE")])
+def test_a_part_is_read_with_its_own_checksum(s3: Any, bucket: str, algorithm: str, kind: str) -> None:
+    options = {"ChecksumAlgorithm": algorithm, "ChecksumType": kind}
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="k", **options)["UploadId"]
+    sent = [
+        s3.upload_part(Bucket=bucket, Key="k", UploadId=upload, PartNumber=n, Body=body, ChecksumAlgorithm=algorithm)
+        for n, body in ((1, b"x" * (5 << 20)), (2, b"y"))
+    ]
+    member = f"Checksum{algorithm}"
+    parts = [{"PartNumber": n, "ETag": part["ETag"], member: part[member]} for n, part in enumerate(sent, 1)]
+    s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload, MultipartUpload={"Parts": parts})
+    for call in (s3.get_object, s3.head_object):
+        answer = call(Bucket=bucket, Key="k", PartNumber=2, ChecksumMode="ENABLED")
+        assert (answer[member], answer["ChecksumType"]) == (sent[1][member], kind)
+    listed = s3.get_object_attributes(Bucket=bucket, Key="k", ObjectAttributes=["ObjectParts"])["ObjectParts"]
+    assert [(part["PartNumber"], part["Size"]) for part in listed["Parts"]] == [(1, 5 << 20), (2, 1)]
+    assert listed["Parts"][1].get(member) == (sent[1][member] if kind == "COMPOSITE" else None)

@@ -17,7 +17,7 @@ from eucapy.aws.message import Result
 from eucapy.database import Tx
 from eucapy.errors import ApiError
 from eucapy.walrus import errors, headers, locks
-from eucapy.walrus.access import ENFORCED
+from eucapy.walrus.access import ENFORCED, load
 from eucapy.walrus.context import Call
 from eucapy.walrus.locks import Rule
 from eucapy.walrus.s3 import acls
@@ -118,7 +118,7 @@ async def create_bucket(call: Call, p: dict[str, Any]) -> Result:
     async def work(tx: Tx) -> None:
         existing = await buckets.by_name(tx, name)
         if existing is not None:
-            _refuse_existing(existing, call, region)
+            _refuse_existing(existing, call, region, access)
             return
         if await buckets.count(tx, principal.canonical_id) >= call.walrus.most_buckets:
             raise errors.TooManyBuckets()
@@ -157,10 +157,11 @@ def _location(constraint: str | None, home: str) -> str:
     return constraint
 
 
-def _refuse_existing(existing: Bucket, call: Call, region: str) -> None:
-    """us-east-1 answers 200 to its owner's second CreateBucket, every other region 409."""
+def _refuse_existing(existing: Bucket, call: Call, region: str, access: str) -> None:
+    """us-east-1 answers 200 to its owner's second CreateBucket, every other region 409; and a bucket that is there is not
+    given another ACL by making it."""
     fields = {"BucketName": existing.name}
-    if existing.owner != call.principal.canonical_id:
+    if existing.owner != call.principal.canonical_id or load(existing.access).acl != load(access).acl:
         raise errors.BucketAlreadyExists(fields=fields)
     if region != DEFAULT_REGION or existing.region != region:
         raise errors.BucketAlreadyOwnedByYou(fields=fields)

@@ -36,7 +36,7 @@ from eucapy.walrus.s3.objects import MOST_PUT_BYTES
 from eucapy.walrus.s3.reading import TRIES, Found
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import content, objects, uploads
-from eucapy.walrus.store.buckets import Bucket
+from eucapy.walrus.store.buckets import ENABLED, Bucket
 from eucapy.walrus.store.objects import New, Version
 from eucapy.walrus.store.uploads import Part
 
@@ -221,7 +221,7 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     call.walrus.collector.wake()
     result = {"ETag": f'"{version.etag}"', "LastModified": version.modified_ms // 1000}
     answer: dict[str, Any] = {"CopyObjectResult": result | headers.checksum_members(checksum)}
-    if bucket.versioning:
+    if bucket.versioning == ENABLED:
         answer["VersionId"] = version.version_id
     if found.bucket.versioning:
         answer["CopySourceVersionId"] = found.version.version_id

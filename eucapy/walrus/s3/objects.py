@@ -18,7 +18,7 @@ from eucapy.walrus.receiving import Source
 from eucapy.walrus.s3 import acls, lockheaders
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import objects
-from eucapy.walrus.store.buckets import Bucket
+from eucapy.walrus.store.buckets import ENABLED, Bucket
 from eucapy.walrus.store.objects import New, Version
 
 MOST_PUT_BYTES = 5 << 30
@@ -26,7 +26,7 @@ MOST_PUT_BYTES = 5 << 30
 
 @s3.action("PutObject", unchecked=("ACL", "StorageClass", "ChecksumAlgorithm", "ServerSideEncryption"))
 async def put_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
-    return await put(call, p, receiving.as_source(p.get("Body")))
+    return await put(call, p, receiving.as_source(call, p.get("Body")))
 
 
 async def put(call: Call, p: dict[str, Any], source: Source) -> dict[str, Any]:
@@ -89,7 +89,7 @@ async def put(call: Call, p: dict[str, Any], source: Source) -> dict[str, Any]:
     bucket, version = await received.keep(work)
     call.walrus.collector.wake()
     answer: dict[str, Any] = {"ETag": f'"{version.etag}"', **headers.checksum_members(checksum)}
-    if bucket.versioning:
+    if bucket.versioning == ENABLED:
         answer["VersionId"] = version.version_id
     if version.sse is not None:
         answer |= encryption.members(version.sse, p, context=True)

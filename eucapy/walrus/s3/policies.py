@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from eucapy.walrus.s3.acls import change_access
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store.buckets import Bucket
 
+_BUCKETS = "arn:aws:s3:::"
 MOST_BYTES = 20 * 1024
 
 
@@ -27,11 +29,19 @@ def check(text: str, bucket: str) -> policies.Policy:
     policy = policies.parse(text)
     arn = f"arn:aws:s3:::{bucket}"
     for statement in policy.statements:
-        if not all(each == arn or each.startswith(f"{arn}/") for each in statement.resources):
+        if not all(_is_about(each, arn) for each in statement.resources):
             raise MalformedPolicy("Policy has invalid resource")
         if not all(each == "*" or each.lower().startswith("s3:") for each in statement.actions):
             raise MalformedPolicy("Policy has invalid action")
     return policy
+
+
+def _is_about(resource: str, arn: str) -> bool:
+    """Whether a resource of a policy can be the bucket or an object of it: by name, or by a wildcard in its place."""
+    if resource == arn or resource.startswith(f"{arn}/"):
+        return True
+    before = re.split(r"[*?]", resource, maxsplit=1)[0]
+    return before != resource and (resource == "*" or (before.startswith(_BUCKETS) and arn.startswith(before)))
 
 
 @s3.action("PutBucketPolicy")

@@ -57,7 +57,7 @@ async def find(tx: Tx, call: Call, p: Mapping[str, Any], action: str | None = No
     version = await objects.by_version(tx, bucket.id, key, version_id)
     if version is not None:
         call.allow(bucket, version, key=p["Key"], action=action)
-    elif not call.may(bucket, action="ListBucket"):
+    elif not call.may_list(bucket, p["Key"]):
         raise AccessDenied()
     if version is None:
         raise errors.NoSuchVersion(fields={"Key": p["Key"], "VersionId": version_id})
@@ -84,7 +84,7 @@ def check_version_id(version_id: str) -> None:
 
 async def missing(tx: Tx, call: Call, bucket: Bucket, key: bytes, p: Mapping[str, Any]) -> ApiError:
     """Who may not list the bucket does not learn what is not in it."""
-    if not call.may(bucket, action="ListBucket"):
+    if not call.may_list(bucket, p["Key"]):
         return AccessDenied()
     marker = await objects.newest_old(tx, bucket.id, key) if bucket.versioning else None
     said = {"x-amz-delete-marker": "true", "x-amz-version-id": marker.version_id} if marker is not None else {}
@@ -134,8 +134,10 @@ async def _load(tx: Tx, call: Call, p: Mapping[str, Any]) -> Found:
 async def _answer(call: Call, found: Found, p: Mapping[str, Any]) -> Result | dict[str, Any]:
     version = found.version
     span = choose_span(version, found.parts, p)
-    with_checksum = p.get("ChecksumMode") == "ENABLED" and span is None
-    answer = headers.response_headers(version, found.bucket, p, with_checksum=with_checksum)
+    with_checksum = p.get("ChecksumMode") == "ENABLED"
+    answer = headers.response_headers(version, found.bucket, p, with_checksum=with_checksum and span is None)
+    if with_checksum and found.parts and p.get("PartNumber") is not None and version.checksum:
+        answer |= _checksum_of_part(version, found.parts[p["PartNumber"] - 1])
     if version.sse is not None:
         answer |= encryption.members(version.sse, p)
     if version.lock is not None:
@@ -175,6 +177,13 @@ def choose_span(version: Version, parts: Sequence[Part], p: Mapping[str, Any]) -
     raise errors.InvalidPartNumber(fields={"PartNumberRequested": number, "ActualPartCount": max(1, len(parts))})
 
 
+def _checksum_of_part(version: Version, part: Part) -> dict[str, str]:
+    """What a read of one part says: the part's own sum, of the algorithm and type that its object has."""
+    algorithm, kind, _ = (version.checksum or "").split(" ")
+    value = checksums.read_pairs(part.checksum).get(algorithm)
+    return {} if value is None else {checksums.MEMBERS[algorithm]: value, "ChecksumType": kind}
+
+
 def _partial(
     answer: dict[str, Any], version: Version, parts: Sequence[Part], span: tuple[int, int] | None, p: Mapping[str, Any]
 ) -> Result | dict[str, Any]:
@@ -203,8 +212,10 @@ async def head_object(call: Call, p: dict[str, Any]) -> Result | dict[str, Any]:
     version = found.version
     encryption.check_reader(call, found.bucket, version, p)
     span = choose_span(version, found.parts, p)
-    with_checksum = p.get("ChecksumMode") == "ENABLED" and span is None
-    answer = headers.response_headers(version, found.bucket, p, with_checksum=with_checksum)
+    with_checksum = p.get("ChecksumMode") == "ENABLED"
+    answer = headers.response_headers(version, found.bucket, p, with_checksum=with_checksum and span is None)
+    if with_checksum and found.parts and p.get("PartNumber") is not None and version.checksum:
+        answer |= _checksum_of_part(version, found.parts[p["PartNumber"] - 1])
     if version.sse is not None:
         answer |= encryption.members(version.sse, p)
     if version.lock is not None:
@@ -252,17 +263,19 @@ def _object_parts(version: Version, parts: Sequence[Part], p: Mapping[str, Any])
     most = MOST_ATTRIBUTE_PARTS if asked is None else min(int(asked), MOST_ATTRIBUTE_PARTS)
     rest = [(number, part) for number, part in enumerate(parts, 1) if number > after]
     shown = rest[:most]
-    answer: dict[str, Any] = {"TotalPartsCount": len(parts)}
-    # AWS lists the parts one by one only where each has a checksum of its own.
-    if version.checksum and f" {checksums.COMPOSITE} " in version.checksum:
-        answer |= {
-            "PartNumberMarker": after,
-            "NextPartNumberMarker": shown[-1][0] if shown else 0,
-            "MaxParts": most,
-            "IsTruncated": len(rest) > len(shown),
-            "Parts": [{"PartNumber": number, "Size": part.size, **part_checksum(part)} for number, part in shown],
-        }
-    return answer
+    # AWS lists the parts one by one only where each has a checksum of its own; here their sizes are told in any case.
+    summed = bool(version.checksum and f" {checksums.COMPOSITE} " in version.checksum)
+    return {
+        "TotalPartsCount": len(parts),
+        "PartNumberMarker": after,
+        "NextPartNumberMarker": shown[-1][0] if shown else 0,
+        "MaxParts": most,
+        "IsTruncated": len(rest) > len(shown),
+        "Parts": [
+            {"PartNumber": number, "Size": part.size, **(part_checksum(part) if summed else {})}
+            for number, part in shown
+        ],
+    }
 
 
 def part_checksum(part: Part) -> dict[str, str]:

@@ -28,7 +28,7 @@ from eucapy.walrus.s3.objects import MOST_PUT_BYTES
 from eucapy.walrus.s3.reading import part_checksum
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import content, listings, objects, uploads
-from eucapy.walrus.store.buckets import Bucket
+from eucapy.walrus.store.buckets import ENABLED, Bucket
 from eucapy.walrus.store.objects import New, Version
 from eucapy.walrus.store.uploads import Part, Upload
 
@@ -134,7 +134,7 @@ async def upload_part(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     upload, sealed = await call.read(look)
     want = _fitting(want, upload)
     data_key = None if sealed is None else sealed.data_key
-    source = receiving.as_source(p.get("Body"))
+    source = receiving.as_source(call, p.get("Body"))
     received = await receiving.receive(call.walrus, source, want, MOST_PUT_BYTES, -1, data_key)
     part = Part(
         number,
@@ -233,7 +233,7 @@ async def complete_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, 
     }
     if version.checksum:
         answer |= headers.checksum_members(version.checksum)
-    if bucket.versioning:
+    if bucket.versioning == ENABLED:
         answer["VersionId"] = version.version_id
     if version.sse is not None:
         answer |= {name: value for name, value in encryption.members(version.sse, p).items() if "Customer" not in name}

@@ -12,6 +12,9 @@ from eucapy.database import Row, Tx
 from eucapy.walrus.store import content
 from eucapy.walrus.store.schema import bucket_settings, buckets, uploads, versions
 
+ENABLED = "Enabled"
+"""The state of versioning in which a write tells its version; while it is suspended that is always `null`, and not told."""
+
 
 class Bucket(msgspec.Struct, frozen=True):
     """A bucket. `owner` is a canonical id; `versioning` "", "Enabled" or "Suspended".
