@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from eucapy.database import MOST_COLLISIONS, Database, Tx, open_database
+from eucapy.database import MOST_COLLISIONS, MOST_IN_A_TURN, ROWS_A_STATEMENT, Database, Tx, open_database
 from tests.harness.postgres import PostgresServer
 
 metadata = sa.MetaData()
@@ -160,6 +161,37 @@ async def test_a_collision_that_does_not_go_away_is_a_defect_and_soon_reported(d
 async def test_a_row_cannot_refer_to_one_that_is_not_there(database: Database) -> None:
     with pytest.raises(sa.exc.IntegrityError):
         await database.write(lambda tx: tx.run(sa.insert(counters).values(name="one", value=1, owner="nobody")))
+
+
+async def test_a_long_transaction_gives_others_a_turn_after_every_few_statements(tmp_path: Path) -> None:
+    """SQLite runs in the event loop's own thread: without turns a request would wait for all of it."""
+    database = open_database(f"sqlite:///{tmp_path}/test.sqlite")
+    await database.with_connection(metadata.create_all)
+    turns: list[int] = []
+    done = 0
+
+    async def others() -> None:
+        while True:
+            turns.append(done)
+            await asyncio.sleep(0)
+
+    async def work(tx: Tx) -> None:
+        nonlocal done
+        for number in range(10 * MOST_IN_A_TURN):
+            await put(tx, f"{number}", 0)
+            await value_of(tx, f"{number}")
+            done += 2
+        many = [{"name": f"many {number}", "value": number} for number in range(4 * MOST_IN_A_TURN * ROWS_A_STATEMENT)]
+        before = len(turns)
+        assert await tx.run(sa.insert(counters), many) == len(many)
+        assert len(turns) - before >= 3
+
+    task = asyncio.create_task(others())
+    await database.write(work)
+    task.cancel()
+    gaps = [later - earlier for earlier, later in itertools.pairwise(turns)]
+    assert max(gaps) <= MOST_IN_A_TURN + 2
+    await database.close()
 
 
 @pytest.mark.postgres

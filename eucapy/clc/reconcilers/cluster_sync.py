@@ -2,13 +2,16 @@
 
 An activation, zone by zone: compile the spec from the rows, and send it unless the same content was acknowledged already.
 The generation is committed before the spec is sent, so that after a crash the same content goes out under the same number.
-An instance that has not changed since the last compilation is neither read nor compiled again.
+An instance that has not changed since the last compilation is neither read nor compiled again: all that is kept of it is
+kept under its revision. A loop that has just begun keeps nothing, reads everything, and makes the same bytes of it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,11 +21,27 @@ from eucapy.clc.specs.network import zone_network
 from eucapy.clc.specs.node import instance_spec
 from eucapy.clc.store import attachments, components, instances, network_interfaces, placed_ports, subnets, tags, vpcs
 from eucapy.database import Database, Row, Tx
+from eucapy.wire import codec
 from eucapy.wire.cluster import ClusterAgent, ClusterSpec
 from eucapy.wire.contract import Refused, Unreachable
 from eucapy.wire.node import InstanceSpec
 
 log = logging.getLogger(__name__)
+
+
+AT_ONCE = 50
+"""Instances that are compiled in one turn of the event loop."""
+
+
+_NEVER: tuple[int, Sequence[placed_ports.Interface]] = (-1, ())
+
+
+class _Made(NamedTuple):
+    """What was made of an instance, as of a revision (`store/revisions.py`)."""
+
+    revision: int
+    spec: InstanceSpec
+    digest: str
 
 
 class ClusterSync:
@@ -43,8 +62,9 @@ class ClusterSync:
         self._heard, self._ahead = heard, ahead
         self._sent: dict[str, tuple[str, int]] = {}
         """Zone → (digest, generation) of what its cluster controller acknowledged in this life."""
-        self._made: dict[str, tuple[int, InstanceSpec]] = {}
-        """Instance → its revision (`store/revisions.py`), and the spec that was made of it."""
+        self._made: dict[str, _Made] = {}
+        self._interfaces: dict[str, dict[str, tuple[int, Sequence[placed_ports.Interface]]]] = {}
+        """Zone → instance → its revision, and its interfaces as of then."""
         self._known: dict[str, set[str]] = {}
         """Zone → the instances whose specs are kept."""
 
@@ -63,8 +83,7 @@ class ClusterSync:
 
     async def _send(self, zone: str, agent: ClusterAgent) -> bool:
         name = f"cc/{zone}"
-        spec = await self._database.read(lambda tx: self._compile(tx, zone))
-        digest = fingerprint(spec)
+        spec, digest = await self._database.read(lambda tx: self._compile(tx, zone))
         sent = self._sent.get(zone)
         passed = sent is None or self._ahead(zone) < sent[1]
         if sent is not None and sent[0] == digest and self._holds(zone) and passed:
@@ -89,34 +108,61 @@ class ClusterSync:
         heard = self._heard(zone)
         return heard is None or heard >= self._sent[zone][1]
 
-    async def _compile(self, tx: Tx, zone: str) -> ClusterSpec:
-        """The zone's spec, its generation still open."""
+    async def _compile(self, tx: Tx, zone: str) -> tuple[ClusterSpec, str]:
+        """The zone's spec, its generation still open, and its fingerprint. What is long is done in parts, with a turn for
+        others between them: nothing of it depends on what they do, since all is read from one snapshot."""
         nodes = await components.of_kind(tx, "nc", zone)
         rows = await instances.on_nodes(tx, zone)
-        network = zone_network(await placed_ports.of_zone(tx, zone), zone, self._region)
+        made = await self._instances(tx, zone, rows)
+        await asyncio.sleep(0)
+        ports = await self._ports(tx, zone)
+        around = await placed_ports.around(tx, {interface.vpc_id for interface, _, home in ports if home == zone})
+        await asyncio.sleep(0)
+        network = zone_network(ports, around, zone, self._region)
         far = {port.node for port in network.far_ports.values()}
         others = [node for node in await components.of_kind(tx, "nc") if node.name in far]
-        return ClusterSpec(
+        await asyncio.sleep(0)
+        spec = ClusterSpec(
             generation=0,
             zone=zone,
-            nodes=entries(nodes, await self._instances(tx, zone, rows)),
+            nodes=entries(nodes, {name: [one.spec for one in some] for name, some in made.items()}),
             ports=network.ports,
             vpcs=network.vpcs,
             groups=network.groups,
             far_ports=network.far_ports,
             far_nodes={node.name: node.address for node in others},
         )
+        return spec, fingerprint(spec, [one.digest for name in spec.nodes for one in made.get(name, ())])
 
-    async def _instances(self, tx: Tx, zone: str, listed: Sequence[Row]) -> dict[str, list[InstanceSpec]]:
+    async def _ports(self, tx: Tx, zone: str) -> list[tuple[placed_ports.Interface, str, str]]:
+        """The interfaces of all VPCs with one in the zone, by id, each with its node and zone."""
+        placed = await placed_ports.placed(tx, zone)
+        held = self._interfaces.get(zone, {})
+        changed = [row[0] for row in placed if held.get(row[0], _NEVER)[0] != row[1]]
+        read = await placed_ports.interfaces_of(tx, changed)
+        now: dict[str, tuple[int, Sequence[placed_ports.Interface]]] = {}
+        found: list[tuple[placed_ports.Interface, str, str]] = []
+        for instance_id, revision, node, home in placed:
+            one = held.get(instance_id, _NEVER)
+            if one[0] != revision:
+                one = (revision, read.get(instance_id, ()))
+            now[instance_id] = one
+            found += [(interface, node, home) for interface in one[1]]
+        self._interfaces[zone] = now
+        found.sort(key=_id)
+        return found
+
+    async def _instances(self, tx: Tx, zone: str, listed: Sequence[Any]) -> dict[str, list[_Made]]:
         """The specs by node; those are compiled anew whose revision grew."""
-        changed = [row.id for row in listed if self._made.get(row.id, (-1,))[0] != row.revision]
-        await self._remake(tx, changed)
-        specs: dict[str, list[InstanceSpec]] = {}
-        for row in listed:
-            specs.setdefault(row.node, []).append(self._made[row.id][1])
-        known = {row.id for row in listed}
-        here = self._known.setdefault(zone, set())
-        for gone in here - known:
+        changed = [row[0] for row in listed if (held := self._made.get(row[0])) is None or held.revision != row[2]]
+        for chunk in tags.chunks(changed, AT_ONCE):
+            await self._remake(tx, chunk)
+            await asyncio.sleep(0)
+        specs: dict[str, list[_Made]] = {}
+        for instance_id, node, _ in listed:
+            specs.setdefault(node, []).append(self._made[instance_id])
+        known = {row[0] for row in listed}
+        for gone in self._known.get(zone, set()) - known:
             del self._made[gone]
         self._known[zone] = known
         return specs
@@ -136,7 +182,11 @@ class ClusterSync:
                 tags=tagged.get(row.id, ()),
                 cidrs=cidrs,
             )
-            self._made[row.id] = (row.revision, spec)
+            self._made[row.id] = _Made(row.revision, spec, codec.digest(spec))
+
+
+def _id(port: tuple[placed_ports.Interface, str, str]) -> str:
+    return port[0].id
 
 
 class _Cidrs:

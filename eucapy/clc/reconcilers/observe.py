@@ -4,20 +4,23 @@ A report is the whole truth of a moment, so nothing is lost when reports are ski
 nothing. What the nodes have goes to `hosts`, what their guests are to `vms`; `verdicts.py` says what that means for an
 instance. All of a zone is one transaction. `Watch` follows an agent by long poll and wakes the loop.
 
+What was applied is remembered by node, so that a report costs what is new in it. Remembering nothing, as after a start or
+when it was long ago (`REMEMBERED_S`), everything in a report is new: the same rows come of it.
+
 A node that the cluster controller cannot reach keeps its instances: they fail their status checks until it is back.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from eucapy.clc.agents import Agents
 from eucapy.clc.reconcilers import endings
 from eucapy.clc.reconcilers.verdicts import Verdict, judge
 from eucapy.clc.store import hosts, instances, vms
-from eucapy.clc.store.advance import advance
+from eucapy.clc.store.advance import advance_all
 from eucapy.clock import Clock
 from eucapy.database import Database, Row, Tx
 from eucapy.lifecycle import instance as life
@@ -28,7 +31,17 @@ from eucapy.wire.node import InstanceStatus
 
 log = logging.getLogger(__name__)
 
+REMEMBERED_S = 600.0
+"""So long what was applied is taken to be in the rows still; then everything is looked at once more, come what may."""
 REFUSALS = (f"spec-{Refused.STALE}", f"spec-{Refused.CONFLICT}")
+
+
+class _Applied(NamedTuple):
+    """What the rows show of a node: its status of this boot and revision, and in it its instances."""
+
+    boot: str
+    revision: int
+    instances: Mapping[str, InstanceStatus]
 
 
 class Observe:
@@ -39,8 +52,8 @@ class Observe:
     ) -> None:
         self._database, self._agents, self._zones = database, agents, zones
         self._clock, self._wake = clock, wake
-        self._applied: dict[str, tuple[str, int]] = {}
-        """Node → (boot, revision) of its status that the rows show."""
+        self._applied: dict[str, _Applied] = {}
+        self._forget_at = 0.0
         self._generations: dict[str, int] = {}
         self._ahead: dict[str, int] = {}
 
@@ -53,6 +66,9 @@ class Observe:
         return self._ahead.get(zone, 0)
 
     async def __call__(self) -> bool:
+        if self._clock.monotonic() >= self._forget_at:
+            self._applied.clear()
+            self._forget_at = self._clock.monotonic() + REMEMBERED_S
         changed = False
         for zone in self._zones:
             changed = await self._zone(zone) or changed
@@ -67,7 +83,7 @@ class Observe:
         except Unreachable as error:
             log.info("cluster controller silent", extra={"data": {"zone": zone, "error": str(error)}})
             return False
-        applied: dict[str, tuple[str, int]] = {}
+        applied: dict[str, _Applied] = {}
 
         async def work(tx: Tx) -> bool:
             applied.clear()
@@ -85,16 +101,14 @@ class Observe:
             self._wake("cluster_sync")
         return self._ahead[zone] != before
 
-    async def _apply(self, tx: Tx, zone: str, status: ClusterStatus, applied: dict[str, tuple[str, int]]) -> bool:
+    async def _apply(self, tx: Tx, zone: str, status: ClusterStatus, applied: dict[str, _Applied]) -> bool:
         now = self._clock.time()
         changed = await self._hosts(tx, zone, status, now)
         news = [report for report in status.nodes.values() if self._is_news(report, applied)]
         touched = await self._vms(tx, news, now)
         rows = {row.id: row for row in await instances.in_motion(tx, zone)}
-        rows.update(await instances.by_ids(tx, [name for name in touched if name not in rows]))
-        moved = False
-        for row in rows.values():
-            moved = await self._instance(tx, row, _status_of(row, status), now) or moved
+        rows.update((row.id, row) for row in await instances.judged(tx, [name for name in touched if name not in rows]))
+        moved = await self._judge(tx, rows.values(), status, now)
         moved = await self._strangers(tx, news) or moved
         if moved:
             tx.on_commit(lambda: self._wake("cluster_sync"))
@@ -104,12 +118,13 @@ class Observe:
             tx.on_commit(lambda: self._wake("placement"))
         return changed or bool(touched) or moved
 
-    def _is_news(self, report: NodeReport, applied: dict[str, tuple[str, int]]) -> bool:
+    def _is_news(self, report: NodeReport, applied: dict[str, _Applied]) -> bool:
         if report.status is None or report.status.generation == 0:
             return False  # an agent that has not looked yet says nothing of its guests
-        stamp = (report.status.boot, report.status.revision)
-        applied[report.node] = stamp
-        return self._applied.get(report.node) != stamp
+        new = _Applied(report.status.boot, report.status.revision, report.status.instances)
+        applied[report.node] = new
+        held = self._applied.get(report.node)
+        return held is None or held[:2] != new[:2]
 
     async def _hosts(self, tx: Tx, zone: str, status: ClusterStatus, now: float) -> bool:
         known = await hosts.of_zone(tx, zone)
@@ -122,46 +137,75 @@ class Observe:
                 changed = True
         return changed
 
-    async def _vms(self, tx: Tx, news: Iterable[NodeReport], now: float) -> list[str]:
+    async def _vms(self, tx: Tx, news: Sequence[NodeReport], now: float) -> list[str]:
         """Write what changed; the instances concerned."""
-        reports = {report.node: report for report in news}
-        known = await vms.of_nodes(tx, list(reports))
-        seen = {
-            name: (node, one) for node, r in reports.items() if r.status for name, one in r.status.instances.items()
-        }
-        elsewhere = await vms.of_instances(tx, [name for name in seen if name not in known])
-        touched: list[str] = []
-        for name, (node, one) in seen.items():
-            row = known.get(name) or elsewhere.get(name)
+        fresh: dict[str, tuple[str, InstanceStatus]] = {}
+        gone: dict[str, str] = {}
+        unknown: list[str] = []
+        for report in news:
+            assert report.status is not None
+            held, said = self._applied.get(report.node), report.status.instances
+            if held is None:
+                unknown.append(report.node)
+                fresh.update((name, (report.node, one)) for name, one in said.items())
+            else:
+                before = held.instances
+                fresh.update((name, (report.node, one)) for name, one in said.items() if before.get(name) != one)
+                gone.update((name, report.node) for name in before.keys() - said.keys())
+        for name, node in (await vms.on_nodes(tx, unknown)).items():
+            if name not in fresh:
+                gone[name] = node
+        known = await vms.of_instances(tx, [*fresh, *(name for name in gone if name not in fresh)])
+        written: list[dict[str, Any]] = []
+        for name, (node, one) in fresh.items():
+            row = known.get(name)
             values = _vm(node, one)
             if row is None or any(getattr(row, column) != value for column, value in values.items()):
                 values["unresponsive_since"] = None if one.responsive else (row and row.unresponsive_since) or now
-                await vms.put(tx, name, values, known=row is not None)
-                touched.append(name)
-        forgotten = [name for name, row in known.items() if name not in seen]
-        await vms.remove(tx, forgotten)
-        return touched
+                written.append({"instance_id": name, **values})
+        await vms.put(tx, written)
+        # An instance that has come up elsewhere meanwhile has its row from there.
+        await vms.remove(
+            tx,
+            [name for name, node in gone.items() if name not in fresh and name in known and known[name].node == node],
+        )
+        return [values["instance_id"] for values in written]
 
-    async def _instance(self, tx: Tx, row: Row, seen: InstanceStatus | None, now: float) -> bool:
-        if not row.node:
-            verdict = _nowhere(row)
-        elif seen is None:
-            return False
-        else:
-            verdict = judge(row, seen)
-        if verdict.event:
-            target = await advance(tx, INSTANCE, row, verdict.event, state_at=now, **verdict.columns)
-            if target is None:
-                return False
-            log.info("instance", extra={"data": {"instance": row.id, "state": target, "event": verdict.event}})
-            if target == life.TERMINATED:
-                await endings.release(tx, row, now)
-            elif target == life.STOPPED:
-                await endings.rest(tx, row)
-        if verdict.leaves:
+    async def _judge(self, tx: Tx, rows: Iterable[Row], status: ClusterStatus, now: float) -> bool:
+        """Move the instances as their reports say, those of one verdict together."""
+        alike: dict[tuple[str, tuple[tuple[str, Any], ...]], list[Row]] = {}
+        leaving: list[Row] = []
+        for row in rows:
+            seen = _status_of(row, status)
+            if not row.node:
+                verdict = _nowhere(row)
+            elif seen is None:
+                continue
+            else:
+                verdict = judge(row, seen)
+            if verdict.event:
+                alike.setdefault((verdict.event, tuple(sorted(verdict.columns.items()))), []).append(row)
+            if verdict.leaves:
+                leaving.append(row)
+        late: set[str] = set()
+        for (event, columns), some in alike.items():
+            moved = await advance_all(tx, INSTANCE, some, event, state_at=now, **dict(columns))
+            late.update({row.id for row in some} - {row.id for row in moved})
+            for row in moved:
+                await self._moved(tx, row, event, now)
+        leaving = [row for row in leaving if row.id not in late]
+        for row in leaving:
             await instances.leave(tx, row.id)
-            await vms.remove(tx, [row.id])
-        return bool(verdict.event) or verdict.leaves
+        await vms.remove(tx, [row.id for row in leaving])
+        return bool(leaving) or any(row.id not in late for some in alike.values() for row in some)
+
+    async def _moved(self, tx: Tx, row: Row, event: str, now: float) -> None:
+        target = INSTANCE.target(row.state, event)
+        log.info("instance", extra={"data": {"instance": row.id, "state": target, "event": event}})
+        if target == life.TERMINATED:
+            await endings.release(tx, row, now)
+        elif target == life.STOPPED:
+            await endings.rest(tx, row)
 
     async def _strangers(self, tx: Tx, news: Iterable[NodeReport]) -> bool:
         """A guest of an instance that ended was found on a node that is not told of it: tell it again, as a tombstone."""

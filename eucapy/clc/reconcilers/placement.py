@@ -34,7 +34,7 @@ class Placement:
         self._database, self._config, self._clock, self._wake = database, config, clock, wake
 
     async def __call__(self) -> bool:
-        if not await self._database.read(instances.unplaced):
+        if not await self._database.read(instances.any_unplaced):
             return False
         return await self._database.write(self._place)
 
@@ -46,10 +46,13 @@ class Placement:
         chosen = place(demands, rooms(usable, await instances.loads(tx), self._config))
         empty = rooms(usable, {}, self._config)
         changed = False
+        by_node: dict[str, list[str]] = {}
+        for instance_id, node in chosen.items():
+            by_node.setdefault(node, []).append(instance_id)
+        for node, placed in by_node.items():
+            changed = await instances.place(tx, placed, node) > 0 or changed
         for instance_id, row in waiting.items():
-            node = chosen.get(instance_id)
-            if node is not None:
-                changed = await instances.place(tx, instance_id, node) or changed
+            if instance_id in chosen:
                 continue
             known = any(room.zone == row.zone for room in empty)
             never = known and not any(room.fits(demands[instance_id]) for room in empty)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
@@ -21,19 +21,42 @@ from eucapy.wire.network import GroupSpec, PortSpec, RuleSpec, SubnetSpec, VpcSp
 OWN_RESOLVER = "AmazonProvidedDNS"
 
 
-class Rows(Protocol):
-    """`store.placed_ports.NetworkRows`, or a test's. An interface's `groups` and `secondary_ips` are JSON text."""
+class Interface(Hashable, Protocol):
+    """`store.placed_ports.Interface`: `groups` and `secondary_ips` are JSON text."""
 
     @property
-    def interfaces(self) -> Sequence[Any]: ...
+    def id(self) -> str: ...
+    @property
+    def instance_id(self) -> str: ...
+    @property
+    def vpc_id(self) -> str: ...
+    @property
+    def subnet_id(self) -> str: ...
+    @property
+    def tap(self) -> str: ...
+    @property
+    def mac(self) -> str: ...
+    @property
+    def private_ip(self) -> str: ...
+    @property
+    def secondary_ips(self) -> str: ...
+    @property
+    def groups(self) -> str: ...
+    @property
+    def source_dest_check(self) -> bool: ...
+    @property
+    def public(self) -> tuple[tuple[str, str], ...]: ...
+
+
+class Rows(Protocol):
+    """`store.placed_ports.Around`, or a test's."""
+
     @property
     def vpcs(self) -> Sequence[Any]: ...
     @property
     def subnets(self) -> Sequence[Any]: ...
     @property
     def options(self) -> Mapping[str, Any]: ...
-    @property
-    def public(self) -> Mapping[str, Sequence[Any]]: ...
     @property
     def groups(self) -> Sequence[Any]: ...
     @property
@@ -51,15 +74,16 @@ class ZoneNetwork(NamedTuple):
     far_ports: dict[str, PlacedPort]
 
 
-def zone_network(rows: Rows, zone: str, region: str) -> ZoneNetwork:
-    """What `zone` has to know."""
+def zone_network(interfaces: Iterable[tuple[Interface, str, str]], rows: Rows, zone: str, region: str) -> ZoneNetwork:
+    """What `zone` has to know. `interfaces` are of the VPCs with a port in the zone, each with its node and zone."""
     ports: dict[str, PlacedPort] = {}
     far_ports: dict[str, PlacedPort] = {}
     names: dict[str, list[tuple[str, str]]] = {}
-    for row in rows.interfaces:
-        port = _port(row, rows)
-        (ports if row.placed_zone == zone else far_ports)[row.id] = PlacedPort(node=row.node, port=port)
-        names.setdefault(row.vpc_id, []).append((port.hostname, row.private_ip))
+    leads_out = rows.public_subnets
+    for interface, node, placed_zone in interfaces:
+        placed = placed_port(interface, node, interface.subnet_id in leads_out)
+        (ports if placed_zone == zone else far_ports)[interface.id] = placed
+        names.setdefault(interface.vpc_id, []).append((placed.port.hostname, interface.private_ip))
     places: dict[str, list[Any]] = {}
     for subnet in rows.subnets:
         places.setdefault(subnet.vpc_id, []).append(subnet)
@@ -71,51 +95,23 @@ def zone_network(rows: Rows, zone: str, region: str) -> ZoneNetwork:
     )
 
 
-def _port(row: Any, rows: Rows) -> PortSpec:
-    leads_out = row.subnet_id in rows.public_subnets
-    return _port_spec(
-        row.id,
-        row.instance_id,
-        row.vpc_id,
-        row.subnet_id,
-        row.tap,
-        row.mac,
-        row.private_ip,
-        row.secondary_ips,
-        row.groups,
-        bool(row.source_dest_check),
-        tuple((entry.private_ip, entry.ip) for entry in rows.public.get(row.id, ())) if leads_out else (),
-    )
-
-
 @lru_cache(maxsize=65536)
-def _port_spec(
-    interface_id: str,
-    instance_id: str,
-    vpc_id: str,
-    subnet_id: str,
-    tap: str,
-    mac: str,
-    private_ip: str,
-    secondary_ips: str,
-    groups: str,
-    source_dest_check: bool,
-    public: tuple[tuple[str, str], ...],
-) -> PortSpec:
+def placed_port(interface: Interface, node: str, leads_out: bool) -> PlacedPort:
     """Kept, because a zone is compiled after every change and all but a few of its ports are as they were."""
-    return PortSpec(
-        interface_id=interface_id,
-        instance_id=instance_id,
-        tap=tap,
-        mac=mac,
-        vpc_id=vpc_id,
-        subnet_id=subnet_id,
-        private_ips=(private_ip, *json.loads(secondary_ips)),
-        public=public,
-        groups=tuple(sorted(group_id for group_id, _ in json.loads(groups))),
-        hostname=host_names.private_host(private_ip),
-        source_dest_check=source_dest_check,
+    port = PortSpec(
+        interface_id=interface.id,
+        instance_id=interface.instance_id,
+        tap=interface.tap,
+        mac=interface.mac,
+        vpc_id=interface.vpc_id,
+        subnet_id=interface.subnet_id,
+        private_ips=(interface.private_ip, *json.loads(interface.secondary_ips)),
+        public=interface.public if leads_out else (),
+        groups=tuple(sorted(group_id for group_id, _ in json.loads(interface.groups))),
+        hostname=host_names.private_host(interface.private_ip),
+        source_dest_check=bool(interface.source_dest_check),
     )
+    return PlacedPort(node=node, port=port)
 
 
 def _vpc(row: Any, own: Sequence[Any], names: Sequence[tuple[str, str]], rows: Rows, region: str) -> VpcSpec:

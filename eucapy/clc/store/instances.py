@@ -15,7 +15,15 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from eucapy.clc.store.advance import lifecycle_table
-from eucapy.clc.store.base import Json, account_column, client_token_column, created_column, metadata
+from eucapy.clc.store.base import (
+    Json,
+    account_column,
+    as_list,
+    client_token_column,
+    created_column,
+    listed,
+    metadata,
+)
 from eucapy.clc.store.filters import Condition
 from eucapy.clc.store.tags import chunks
 from eucapy.database import Row, Tx
@@ -93,10 +101,17 @@ table = sa.Table(
 lifecycle_table(life.INSTANCE, table)
 
 
+MOST_AT_ONCE = 100
+"""Rows that one statement changes: it is not interrupted."""
 LONGEST_PAGE = 1000
 """The most instances that one answer shows."""
 
 METADATA_COLUMNS = ("metadata_enabled", "metadata_tokens", "metadata_hops", "metadata_ipv6", "metadata_tags")
+
+_JUDGED = (
+    table.c.id, table.c.state, table.c.starts, table.c.node, table.c.leaving, table.c.shutdown_behavior, table.c.zone,
+    table.c.root_kind,
+)  # fmt: skip
 
 _LISTED = (table.c.id, table.c.account, table.c.reservation_id, table.c.launch_index, table.c.revision)
 
@@ -179,14 +194,17 @@ async def set_values(tx: Tx, instance_id: str, **columns: Any) -> None:
     await tx.run(sa.update(table).where(table.c.id == instance_id).values(**columns))
 
 
-async def place(tx: Tx, instance_id: str, node: str) -> bool:
-    """Placement's word: the pending instance, which is nowhere yet, belongs on `node`. False when it is too late."""
-    moved = await tx.run(
-        sa.update(table)
-        .where(table.c.id == instance_id, table.c.state == life.PENDING, table.c.node == "")
-        .values(node=node)
-    )
-    return moved == 1
+async def place(tx: Tx, instance_ids: Sequence[str], node: str) -> int:
+    """Placement's word: these pending instances, which are nowhere yet, belong on `node`. How many it was not too late for."""
+    placed = 0
+    for chunk in chunks(list(instance_ids), MOST_AT_ONCE):
+        placed += await tx.run(
+            sa.update(table)
+            .where(table.c.id.in_(listed(tx.dialect)), table.c.state == life.PENDING, table.c.node == "")
+            .values(node=node),
+            {"wanted": as_list(chunk)},
+        )
+    return placed
 
 
 async def leave(tx: Tx, instance_id: str) -> None:
@@ -213,15 +231,23 @@ async def placed(tx: Tx, zone: str | None = None) -> dict[str, str]:
     return {row.id: row.node for row in await tx.all(statement)}
 
 
+_UNPLACED = (
+    sa.select(*_JUDGED, table.c.state_at, table.c.vcpus, table.c.memory_mib, table.c.architecture, table.c.image_id)
+    .where(table.c.state == life.PENDING, table.c.node == "")
+    .order_by(table.c.launched_at, table.c.reservation_id, table.c.launch_index)
+)
+
+
 async def unplaced(tx: Tx) -> list[Row]:
-    """Pending instances without a node, oldest first."""
-    return list(
-        await tx.all(
-            sa.select(table)
-            .where(table.c.state == life.PENDING, table.c.node == "")
-            .order_by(table.c.launched_at, table.c.reservation_id, table.c.launch_index)
-        )
-    )
+    """Pending instances without a node, oldest first: what they ask for, since when they wait, and what `in_motion` tells."""
+    return list(await tx.all(_UNPLACED))
+
+
+_ANY_UNPLACED = sa.select(table.c.id).where(table.c.state == life.PENDING, table.c.node == "").limit(1)
+
+
+async def any_unplaced(tx: Tx) -> bool:
+    return await tx.first(_ANY_UNPLACED) is not None
 
 
 _WAITING = sa.select(table.c.zone, table.c.vcpus, table.c.memory_mib, table.c.architecture, table.c.image_id).where(
@@ -248,20 +274,28 @@ async def loads(tx: Tx) -> dict[str, Load]:
     return {row.node: Load(int(row.vcpus), int(row.memory_mib)) for row in rows}
 
 
+_IN_MOTION = sa.select(*_JUDGED).where(
+    table.c.zone == sa.bindparam("in_zone"),
+    sa.or_(
+        table.c.state.in_((life.PENDING, life.STOPPING, life.SHUTTING_DOWN)),
+        table.c.leaving.is_(True),
+        sa.and_(table.c.state == life.TERMINATED, table.c.node != ""),
+    ),
+)
+
+
 async def in_motion(tx: Tx, zone: str) -> list[Row]:
-    """Those of the zone that wait for a word from their node."""
-    return list(
-        await tx.all(
-            sa.select(table).where(
-                table.c.zone == zone,
-                sa.or_(
-                    table.c.state.in_((life.PENDING, life.STOPPING, life.SHUTTING_DOWN)),
-                    table.c.leaving.is_(True),
-                    sa.and_(table.c.state == life.TERMINATED, table.c.node != ""),
-                ),
-            )
-        )
-    )
+    """Those of the zone that wait for a word from their node: id, state, starts, node, leaving, shutdown_behavior, zone and
+    root_kind of each, which is all that a verdict on them needs (`reconcilers/verdicts.py`)."""
+    return list(await tx.all(_IN_MOTION, {"in_zone": zone}))
+
+
+async def judged(tx: Tx, instance_ids: Sequence[str]) -> list[Row]:
+    """The same of those that exist."""
+    found: list[Row] = []
+    for chunk in chunks(list(instance_ids), 500):
+        found += await tx.all(sa.select(*_JUDGED).where(table.c.id.in_(listed(tx.dialect))), {"wanted": as_list(chunk)})
+    return found
 
 
 async def in_state(tx: Tx, state: str, until: float) -> list[Row]:

@@ -1,22 +1,44 @@
 """What a zone's network is compiled from: the interfaces of instances that placement put on nodes, and all that they touch.
 
-Read in one go, for `specs/network.py`. The VPCs are those with a port in the zone; the interfaces are all of these VPCs',
-in whatever zone, since each node must know where its neighbours are.
+For `specs/network.py`. The VPCs are those with a port in the zone; the interfaces are all of these VPCs', in whatever zone,
+since each node must know where its neighbours are. Reading comes in three parts, so that a caller who keeps what he read of
+an instance under its revision (`revisions.py`) reads only what changed: `placed`, `interfaces_of`, `around`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from eucapy.clc.store import public_ips, route_tables, security_group_rules, security_groups, subnets, vpcs
+from eucapy.clc.store import route_tables, security_group_rules, security_groups, subnets, vpcs
+from eucapy.clc.store.base import as_list, listed
 from eucapy.clc.store.dhcp_options import dhcp_options
 from eucapy.clc.store.instances import table as instances
 from eucapy.clc.store.network_interfaces import network_interfaces
+from eucapy.clc.store.public_ips import public_ips
 from eucapy.clc.store.tags import chunks
 from eucapy.database import Row, Tx
+
+
+class Interface(NamedTuple):
+    """An interface of an instance. Its lists are JSON still, since most interfaces were seen before and nobody will look;
+    `public` are the public addresses that stand for private ones."""
+
+    id: str
+    instance_id: str
+    vpc_id: str
+    subnet_id: str
+    tap: str
+    mac: str
+    private_ip: str
+    secondary_ips: str
+    groups: str
+    source_dest_check: bool
+    public: tuple[tuple[str, str], ...] = ()
+
 
 _PORT = (
     network_interfaces.c.id,
@@ -31,49 +53,76 @@ _PORT = (
     network_interfaces.c.source_dest_check,
 )
 
+_HERE = (
+    sa.select(instances.c.vpc_id)
+    .where(instances.c.node != "", instances.c.state != "terminated", instances.c.zone == sa.bindparam("in_zone"))
+    .distinct()
+)
+_PLACED = (
+    sa.select(instances.c.id, instances.c.revision, instances.c.node, instances.c.zone)
+    .where(instances.c.node != "", instances.c.state != "terminated")
+    .where(sa.or_(instances.c.zone == sa.bindparam("in_zone"), instances.c.vpc_id.in_(_HERE)))
+)
+_INTERFACES = {
+    dialect: sa.select(*_PORT)
+    .where(network_interfaces.c.instance_id.in_(listed(dialect)))
+    .order_by(network_interfaces.c.id)
+    for dialect in ("sqlite", "postgresql")
+}
+_PUBLIC = {
+    dialect: sa.select(public_ips.c.interface_id, public_ips.c.private_ip, public_ips.c.ip)
+    .join(network_interfaces, network_interfaces.c.id == public_ips.c.interface_id)
+    .where(network_interfaces.c.instance_id.in_(listed(dialect)))
+    .order_by(public_ips.c.interface_id, public_ips.c.private_ip)
+    for dialect in ("sqlite", "postgresql")
+}
+
 
 @dataclass(frozen=True)
-class NetworkRows:
-    """`interfaces` carry `node` and `placed_zone` of their instance; their lists are JSON still, since most of them were
-    seen before and nobody will look. `options` are DHCP options by id, `public` the public
-    addresses by interface, `rules` the groups' rules by group, `public_subnets` those that lead to the internet."""
+class Around:
+    """What interfaces lie in: `options` are DHCP options by id, `rules` the groups' rules by group, `public_subnets` those
+    that lead to the internet."""
 
-    interfaces: Sequence[Row]
     vpcs: Sequence[Row]
     subnets: Sequence[Row]
     options: Mapping[str, Row]
-    public: Mapping[str, Sequence[Row]]
     groups: Sequence[Row]
     rules: Mapping[str, Sequence[Row]]
     public_subnets: set[str]
 
 
-async def of_zone(tx: Tx, zone: str) -> NetworkRows:
-    """Everything about the network of the zone, rows in the order of their ids."""
-    placed = sa.and_(
-        instances.c.id == network_interfaces.c.instance_id, instances.c.node != "", instances.c.state != "terminated"
-    )
-    here = sa.select(network_interfaces.c.vpc_id).distinct().join(instances, placed).where(instances.c.zone == zone)
-    vpc_ids = sorted(row.vpc_id for row in await tx.all(here))
-    found = await vpcs.by_ids(tx, vpc_ids)
-    interfaces = await tx.all(
-        sa.select(*_PORT, instances.c.node, instances.c.zone.label("placed_zone"))
-        .join(instances, placed)
-        .where(network_interfaces.c.vpc_id.in_(vpc_ids))
-        .order_by(network_interfaces.c.id)
-    )
+async def placed(tx: Tx, zone: str) -> Sequence[Any]:
+    """The instances on nodes of the zone that have not ended, and those elsewhere in the same VPCs: id, revision, node and
+    zone of each."""
+    return await tx.all(_PLACED, {"in_zone": zone})
+
+
+async def interfaces_of(tx: Tx, instance_ids: Sequence[str]) -> dict[str, list[Interface]]:
+    """The interfaces of instances, by instance."""
+    found: dict[str, list[Interface]] = {}
+    for chunk in chunks(instance_ids, 500):
+        wanted = {"wanted": as_list(chunk)}
+        public: dict[str, list[tuple[str, str]]] = {}
+        outside: Sequence[Any] = await tx.all(_PUBLIC[tx.dialect], wanted)
+        for interface_id, private_ip, ip in outside:
+            public.setdefault(interface_id, []).append((private_ip, ip))
+        inside: Sequence[Any] = await tx.all(_INTERFACES[tx.dialect], wanted)
+        for row in inside:
+            found.setdefault(row[1], []).append(Interface._make((*row, tuple(public.get(row[0], ())))))
+    return found
+
+
+async def around(tx: Tx, vpc_ids: Iterable[str]) -> Around:
+    """What these VPCs are made of, rows in the order of their ids."""
+    wanted = sorted(vpc_ids)
+    found = await vpcs.by_ids(tx, wanted)
     options = await tx.all(sa.select(dhcp_options).where(dhcp_options.c.id.in_([row.dhcp_options_id for row in found])))
-    public: dict[str, list[Row]] = {}
-    for chunk in chunks([row.id for row in interfaces], 500):
-        public.update(await public_ips.of_interfaces(tx, chunk))
-    groups = await security_groups.of_vpcs(tx, vpc_ids)
-    return NetworkRows(
-        interfaces=interfaces,
+    groups = await security_groups.of_vpcs(tx, wanted)
+    return Around(
         vpcs=found,
-        subnets=await subnets.of_vpcs(tx, vpc_ids),
+        subnets=await subnets.of_vpcs(tx, wanted),
         options={row.id: row for row in options},
-        public=public,
         groups=groups,
         rules=await security_group_rules.of_groups(tx, [row.id for row in groups]),
-        public_subnets=await route_tables.public_subnets(tx, vpc_ids),
+        public_subnets=await route_tables.public_subnets(tx, wanted),
     )

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from eucapy.clc.store.base import Json, metadata
+from eucapy.clc.store.base import Json, as_list, listed, metadata
 from eucapy.clc.store.tags import chunks
 from eucapy.database import Row, Tx
 
@@ -38,29 +40,40 @@ OBSERVED = (
 """The columns that a report decides."""
 
 
-async def of_nodes(tx: Tx, nodes: Sequence[str]) -> dict[str, Row]:
-    """The last known incarnations on these nodes, by instance."""
-    found: dict[str, Row] = {}
+_ON_NODES = sa.select(table.c.instance_id, table.c.node).where(table.c.node.in_(sa.bindparam("nodes", expanding=True)))
+
+
+async def on_nodes(tx: Tx, nodes: Sequence[str]) -> dict[str, str]:
+    """The instances whose last known incarnations are on these nodes, each with its node."""
+    found: dict[str, str] = {}
     for chunk in chunks(list(nodes), 500):
-        rows = await tx.all(sa.select(table).where(table.c.node.in_(chunk)))
-        found.update((row.instance_id, row) for row in rows)
+        found.update((row.instance_id, row.node) for row in await tx.all(_ON_NODES, {"nodes": list(chunk)}))
     return found
 
 
 async def of_instances(tx: Tx, instance_ids: Sequence[str]) -> dict[str, Row]:
     found: dict[str, Row] = {}
     for chunk in chunks(list(instance_ids), 500):
-        rows = await tx.all(sa.select(table).where(table.c.instance_id.in_(chunk)))
+        rows = await tx.all(
+            sa.select(table).where(table.c.instance_id.in_(listed(tx.dialect))), {"wanted": as_list(chunk)}
+        )
         found.update((row.instance_id, row) for row in rows)
     return found
 
 
-async def put(tx: Tx, instance_id: str, values: Mapping[str, Any], known: bool) -> None:
-    """Write what was observed; `known` says whether there is a row already."""
-    if known:
-        await tx.run(sa.update(table).where(table.c.instance_id == instance_id).values(**values))
-    else:
-        await tx.run(sa.insert(table).values(instance_id=instance_id, **values))
+_PUT = {
+    dialect: insert(table).on_conflict_do_update(
+        index_elements=["instance_id"],
+        set_={name: insert(table).excluded[name] for name in (*OBSERVED, "unresponsive_since")},
+    )
+    for dialect, insert in (("sqlite", sqlite_insert), ("postgresql", postgresql_insert))
+}
+
+
+async def put(tx: Tx, observed: Sequence[Mapping[str, Any]]) -> None:
+    """Write what was observed: `instance_id`, all columns of `OBSERVED` and `unresponsive_since` of each."""
+    if observed:
+        await tx.run(_PUT[tx.dialect], list(observed))
 
 
 async def remove(tx: Tx, instance_ids: Sequence[str]) -> None:

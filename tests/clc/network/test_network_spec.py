@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eucapy.clc.specs.network import ZoneNetwork, gateway, zone_network
+from eucapy.clc.store.placed_ports import Interface
 from eucapy.wire.network import GroupSpec, PortSpec, RuleSpec, SubnetSpec, VpcSpec
 
 A, B = "us-east-1a", "us-east-1b"
@@ -22,7 +23,8 @@ A, B = "us-east-1a", "us-east-1b"
 class World:
     """One VPC with a subnet a zone; tests change what they are about."""
 
-    interfaces: list[Any] = field(default_factory=list)
+    interfaces: list[Interface] = field(default_factory=list)
+    places: list[tuple[str, str]] = field(default_factory=list)
     vpcs: Sequence[Any] = field(
         default_factory=lambda: [
             SimpleNamespace(id="vpc-1", cidr="10.0.0.0/16", vni=5000, dhcp_options_id="dopt-1", dns_support=True)
@@ -33,7 +35,7 @@ class World:
         SimpleNamespace(id="subnet-b", vpc_id="vpc-1", cidr="10.0.2.0/24"),
     )
     options: dict[str, Any] = field(default_factory=dict)
-    public: dict[str, Sequence[Any]] = field(default_factory=dict)
+    public: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     groups: Sequence[Any] = (
         SimpleNamespace(id="sg-web", vpc_id="vpc-1"),
         SimpleNamespace(id="sg-db", vpc_id="vpc-1"),
@@ -47,7 +49,7 @@ class World:
         interface_id = f"eni-{letter}{number}"
         block = {"a": "10.0.1", "b": "10.0.2"}[letter]
         self.interfaces.append(
-            SimpleNamespace(
+            Interface(
                 id=interface_id,
                 instance_id=f"i-{letter}{number}",
                 vpc_id="vpc-1",
@@ -58,14 +60,17 @@ class World:
                 secondary_ips="[]",
                 groups=json.dumps([[group, group] for group in groups]),
                 source_dest_check=True,
-                node=node,
-                placed_zone=zone,
             )
         )
+        self.places.append((node, zone))
         return interface_id
 
     def compiled(self, zone: str = A) -> ZoneNetwork:
-        return zone_network(self, zone, "us-east-1")
+        ports = [
+            (interface._replace(public=self.public.get(interface.id, ())), node, home)
+            for interface, (node, home) in zip(self.interfaces, self.places, strict=True)
+        ]
+        return zone_network(ports, self, zone, "us-east-1")
 
 
 def rule(**given: Any) -> Any:
@@ -94,7 +99,7 @@ def test_nothing_placed_is_nothing_told() -> None:
 def test_a_port_as_its_node_needs_it() -> None:
     world = World()
     interface_id = world.port(7)
-    world.public[interface_id] = [SimpleNamespace(private_ip="10.0.1.7", ip="203.0.113.7")]
+    world.public[interface_id] = (("10.0.1.7", "203.0.113.7"),)
     placed = world.compiled().ports[interface_id]
     assert placed.node == "n1"
     assert placed.port == PortSpec(
@@ -114,7 +119,7 @@ def test_a_port_as_its_node_needs_it() -> None:
 def test_secondary_addresses_follow_the_primary_one() -> None:
     world = World()
     interface_id = world.port(7)
-    world.interfaces[0].secondary_ips = '["10.0.1.9", "10.0.1.8"]'
+    world.interfaces[0] = world.interfaces[0]._replace(secondary_ips='["10.0.1.9", "10.0.1.8"]')
     assert world.compiled().ports[interface_id].port.private_ips == ("10.0.1.7", "10.0.1.9", "10.0.1.8")
 
 
@@ -171,7 +176,7 @@ def test_a_subnet_without_a_way_out_has_no_public_addresses() -> None:
     world = World(public_subnets={"subnet-b"})
     inside, outside = world.port(7), world.port(9, B)
     for interface_id, ip in ((inside, "10.0.1.7"), (outside, "10.0.2.9")):
-        world.public[interface_id] = [SimpleNamespace(private_ip=ip, ip=f"203.0.113.{ip[-1]}")]
+        world.public[interface_id] = ((ip, f"203.0.113.{ip[-1]}"),)
     network = world.compiled()
     assert network.ports[inside].port.public == ()
     assert network.far_ports[outside].port.public == (("10.0.2.9", "203.0.113.9"),)
