@@ -2,6 +2,7 @@
 
     python -m eucapy_services.walrus.main --config /etc/eucapy/walrus.toml              within a cloud
     python -m eucapy_services.walrus.main --port P --data DIR --key ACCESSKEY,SECRET    alone (`eucapy walrus`)
+    python -m eucapy_services.walrus.main backup|restore|verify|rotate-key|retire-keys …                 `walrus/commands.py`
 
 Ends on SIGTERM and SIGINT after the requests under way. Exit status 2 for a configuration that cannot be used, 1 when the
 folder or a port cannot be had.
@@ -22,6 +23,8 @@ import uvloop
 from eucapy import config as configuration
 from eucapy import logs
 from eucapy.clock import SystemClock
+from eucapy.http import allow_open_files
+from eucapy.walrus import commands
 from eucapy.walrus.app import App
 from eucapy.walrus.config import Config
 from eucapy.walrus.identity import StaticKeys
@@ -71,6 +74,8 @@ def read_options(arguments: list[str]) -> Config:
 
 def main() -> int:
     """The exit status."""
+    if sys.argv[1:2] and sys.argv[1] in commands.COMMANDS:
+        return commands.main(sys.argv[1:])
     try:
         config = read_options(sys.argv[1:])
         StaticKeys(config.keys)
@@ -78,6 +83,7 @@ def main() -> int:
         print(f"eucapy walrus: {error}", file=sys.stderr)
         return 2
     logs.setup("walrus", config.log_level)
+    allow_open_files()
     try:
         uvloop.run(serve(config))
     except OSError as error:

@@ -28,6 +28,10 @@ class At(msgspec.Struct, frozen=True):
     seq: int = 0
 
 
+AtUpload = tuple[int, bytes, str]
+"""A place between two rows of `uploads`: behind that bucket id, key and id."""
+
+
 class AtPart(msgspec.Struct, frozen=True):
     """A place between two rows of `parts`."""
 
@@ -112,8 +116,9 @@ async def all_parts(tx: Tx, after: AtPart, most: int) -> Sequence[tuple[str, Par
     return [_split(row, Part) for row in found]
 
 
-async def all_uploads(tx: Tx, bucket_id: int, key: bytes, upload_id: str, most: int) -> Sequence[tuple[int, Upload]]:
-    """Up to `most` (bucket id, open upload) behind the one that is named."""
+async def all_uploads(tx: Tx, after: AtUpload, most: int) -> Sequence[tuple[int, Upload]]:
+    """Up to `most` (bucket id, open upload) behind `after`."""
+    bucket_id, key, upload_id = after
     values = {"bucket_id": bucket_id, "object_key": key, "upload_id": upload_id, "most": most}
     return [_split(row, Upload) for row in await tx.all(_uploads, values)]
 

@@ -16,7 +16,7 @@ from eucapy.walrus import encryption
 from eucapy.walrus.context import Walrus
 from eucapy.walrus.encryption import CUSTOMER, Envelope
 from eucapy.walrus.store import walking
-from eucapy.walrus.store.walking import At
+from eucapy.walrus.store.walking import At, AtUpload
 from eucapy.walrus.workers.periodic import Periodic
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Rewrapper(Periodic):
         at = At()
         while page := await self._walrus.db.write(lambda tx, at=at: self._versions(tx, at, done)):  # type: ignore[misc]
             at = page
-        upload: tuple[int, bytes, str] | None = (0, b"", "")
+        upload: AtUpload | None = (0, b"", "")
         while upload is not None:
             upload = await self._walrus.db.write(lambda tx, upload=upload: self._uploads(tx, upload, done))  # type: ignore[misc]
         log.info("data keys are wrapped by the newest master key", extra={"data": msgspec.structs.asdict(done)})
@@ -64,8 +64,8 @@ class Rewrapper(Periodic):
                 done.anew += 1
         return walking.behind(*page[-1]) if page else None
 
-    async def _uploads(self, tx: Tx, at: tuple[int, bytes, str], done: Wrapped) -> tuple[int, bytes, str] | None:
-        page = await walking.all_uploads(tx, *at, PAGE_ROWS)
+    async def _uploads(self, tx: Tx, at: AtUpload, done: Wrapped) -> AtUpload | None:
+        page = await walking.all_uploads(tx, at, PAGE_ROWS)
         for bucket_id, upload in page:
             document = await self._anew(tx, bucket_id, upload.key, upload.sse, done)
             if document is not None and await walking.set_upload_sse(tx, bucket_id, upload, document):
