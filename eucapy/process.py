@@ -16,6 +16,7 @@ import uvloop
 
 from eucapy import config as configuration
 from eucapy import logs
+from eucapy.http import allow_open_files
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -37,6 +38,7 @@ def run_daemon(name: str, kind: type[T], serve: Callable[[T], Awaitable[None]]) 
         print(f"eucapy-{name}: {error}", file=sys.stderr)
         sys.exit(2)
     logs.setup(name, getattr(config, "log_level", "info"))
+    allow_open_files()
     sys.exit(uvloop.run(_until_told(name, serve(config))))
 
 

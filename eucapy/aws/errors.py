@@ -87,6 +87,13 @@ class IncompleteBody(ApiError):
     message = "You did not provide the number of bytes specified by the Content-Length HTTP header"
 
 
+class RequestTimeout(ApiError):
+    message = (
+        "Your socket connection to the server was not read from or written to within the timeout period. "
+        "Idle connections will be closed."
+    )
+
+
 class MissingContentLength(ApiError):
     status = 411
     message = "You must provide the Content-Length HTTP header."

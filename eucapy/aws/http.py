@@ -10,6 +10,7 @@ handed over untouched, body unread.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import ssl
@@ -19,13 +20,15 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from aiohttp.http_exceptions import PayloadEncodingError
 
+from eucapy import http
 from eucapy.aws import errors
 from eucapy.aws.bodies import RawReader
 from eucapy.aws.chain import Chain, host_id
-from eucapy.aws.errors import ApiError, IncompleteBody, RequestEntityTooLarge
+from eucapy.aws.errors import ApiError, IncompleteBody, RequestEntityTooLarge, RequestTimeout
 from eucapy.aws.message import Incoming, Outgoing
 from eucapy.aws.route import Claim, Unrouted
 from eucapy.aws.service import MIB
+from eucapy.http import Limits, Server
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +47,12 @@ class Edge:
         if missing:
             raise ValueError(f"the router claims {sorted(missing)}, but nobody answers them")
 
-    def server(self, **options: object) -> web.Server:
-        """An aiohttp server; `options` go to its protocol.
+    def server(self, limits: Limits = Limits(), **options: object) -> Server:  # noqa: B008 - immutable
+        """A server within `limits`; `options` go to aiohttp's protocol.
 
         aiohttp must not undo Content-Encoding: the signature is over what was sent, and S3 keeps it as it is.
         """
-        return web.Server(self.handle, access_log=None, auto_decompress=False, **options)  # type: ignore[arg-type]
+        return Server(self.handle, limits, auto_decompress=False, **options)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -168,13 +171,16 @@ def _close_unread(request: web.BaseRequest, response: web.StreamResponse) -> Non
 
 
 def _pieces(request: web.BaseRequest) -> Callable[[], Awaitable[bytes]]:
-    """Reads what has arrived of the body, b"" at its end. A client that goes away, or breaks its own framing, has sent an
-    incomplete body and not caused a fault of ours."""
+    """Reads what has arrived of the body, b"" at its end. A client that goes away, breaks its own framing, or stops in the
+    middle, has sent an incomplete body and not caused a fault of ours."""
     content = request.content
 
     async def more() -> bytes:
         try:
-            return await content.readany()
+            async with asyncio.timeout(http.BODY_S):
+                return await content.readany()
+        except TimeoutError as error:
+            raise RequestTimeout() from error
         except (ConnectionError, web.RequestPayloadError, PayloadEncodingError) as error:
             raise IncompleteBody() from error
 
@@ -227,12 +233,17 @@ def _short_id() -> str:
 
 @asynccontextmanager
 async def serving(
-    edge: Edge, host: str, port: int, *, tls: ssl.SSLContext | None = None
+    edge: Edge,
+    host: str,
+    port: int,
+    *,
+    tls: ssl.SSLContext | None = None,
+    limits: Limits = Limits(),  # noqa: B008
 ) -> AsyncIterator[tuple[str, int]]:
     """Serve `edge` while the context lasts; gives the address that is bound (port 0 picks a free one)."""
-    runner = web.ServerRunner(edge.server())
+    runner = web.ServerRunner(edge.server(limits))
     await runner.setup()
-    site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=1024)
+    site = http.Site(runner, host, port, limits, tls)
     try:
         await site.start()
         bound = runner.addresses[0]

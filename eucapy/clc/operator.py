@@ -9,6 +9,7 @@ GET  /internal/credentials?boot=&revision=&wait=      POST /admin/components {ki
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,7 @@ from eucapy.clc.context import Principal
 from eucapy.clc.operations import Operations, Refused
 from eucapy.clc.store import hosts
 from eucapy.database import Database, Tx
+from eucapy.http import BODY_S
 from eucapy.reconcile.loop import Loops
 from eucapy.wire.server import caller_role, cursor_of, only_roles
 
@@ -187,7 +189,10 @@ async def _refusals(
 
 async def _body(request: web.Request) -> dict[str, Any]:
     try:
-        body = await request.json()
+        async with asyncio.timeout(BODY_S):
+            body = await request.json()
+    except TimeoutError as error:
+        raise Refused(408, "the body came too slowly") from error
     except ValueError as error:
         raise Refused(400, f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):

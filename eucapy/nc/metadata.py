@@ -27,6 +27,7 @@ from pathlib import Path
 from aiohttp import web
 
 from eucapy import ledger
+from eucapy.http import Limits, Server, bound_by, listen
 from eucapy.nc import metadata_tree
 from eucapy.wire.node import InstanceSpec, NodeSpec
 
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 ADDRESS = "169.254.169.254"
 LONGEST_TOKEN_S = 21600
+LIMITS = Limits(idle_s=20.0, untaken_s=20.0, most=4096, most_of_one=64)
+"""Of each VPC's listener, for guests are not to be trusted: none of them takes the others' metadata away, or our files."""
 _TTL_HEADER = "X-aws-ec2-metadata-token-ttl-seconds"
 _TOKEN_HEADER = "X-aws-ec2-metadata-token"  # noqa: S105
 _DEFAULT_IP_TTL = 64
@@ -113,11 +116,12 @@ class MetadataService:
             except OSError as error:
                 log.debug("no metadata listener yet", extra={"data": {"vpc": vpc, "error": str(error)}})
                 continue
-            handlers = web.Server(lambda request, vpc=vpc: self._handle(request, vpc), access_log=None)  # type: ignore[misc]
+            bound_by(listener, LIMITS)
+            handlers = Server(lambda request, vpc=vpc: self._handle(request, vpc), LIMITS)  # type: ignore[misc]
             runner = web.ServerRunner(handlers, access_log=None)
             await runner.setup()
             assert runner.server is not None
-            serving = await asyncio.get_running_loop().create_server(runner.server, sock=listener)
+            serving = await listen(runner.server, listener, LIMITS)
             self._runners[vpc] = runner
             self._servers[vpc] = (serving, _inode(namespace))
             log.info("metadata service listens", extra={"data": {"vpc": vpc}})

@@ -18,6 +18,7 @@ from eucapy.aws.http import Edge
 from eucapy.aws.route import Router
 from eucapy.clock import Clock
 from eucapy.drivers.blob import loader
+from eucapy.http import Limits, Site
 from eucapy.walrus import internal, webserver
 from eucapy.walrus.clc_keys import ClcKeys
 from eucapy.walrus.config import Config
@@ -139,12 +140,13 @@ class App:
         finisher = Finisher(walrus, self.logs)
         chain = Chain(router, environment, region=config.region, clock=self._clock.time, finish=finisher.finish)
         edge = Edge(chain, foreign={webserver.SERVICE: webserver.WebServer(walrus, finisher).handle})
-        runner = web.ServerRunner(edge.server(read_bufsize=READ_BUFFER_BYTES), shutdown_timeout=SHUTDOWN_S)
+        limits = Limits()
+        runner = web.ServerRunner(edge.server(limits, read_bufsize=READ_BUFFER_BYTES), shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, config.host, config.port, backlog=1024)
+        site = Site(runner, config.host, config.port, limits)
         await site.start()
-        self.port = int(runner.addresses[0][1])
+        self.port = site.port
         log.info("S3 is served", extra={"data": {"host": config.host, "port": self.port}})
 
     async def _serve_components(self, walrus: Walrus) -> None:

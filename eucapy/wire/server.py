@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from eucapy.http import Limits, Site
 from eucapy.pki import role_of
 from eucapy.wire import codec
 from eucapy.wire.contract import Agent, Cursor, Spec, Unreachable
@@ -22,6 +23,8 @@ from eucapy.wire.node import NodeReads
 LONGEST_WAIT_S = 60.0
 LARGEST_SPEC_BYTES = 256 * 1024 * 1024
 MOST_CONSOLE_BYTES = 1 << 20
+SPEC_S = 120.0
+"""How long a spec may be on its way."""
 
 Read = Callable[[str, Mapping[str, str]], Awaitable[object]]
 
@@ -36,7 +39,11 @@ def application(
 
     async def put_spec(request: web.Request) -> web.Response:
         try:
-            spec = codec.decode(await request.read(), spec_kind)
+            async with asyncio.timeout(SPEC_S):
+                content = await request.read()
+            spec = codec.decode(content, spec_kind)
+        except TimeoutError:
+            return web.Response(status=408, text="the spec came too slowly", headers={"Connection": "close"})
         except codec.BadMessage as error:
             return web.Response(status=400, text=str(error))
         return _json(await agent.put_spec(spec))
@@ -117,17 +124,25 @@ def only_roles(callers: frozenset[str]) -> Any:
 class Listener:
     """A bound HTTP(S) server; `async with` it, or call `start` and `stop`."""
 
-    def __init__(self, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
-        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
-        self._host, self._port, self._tls = host, port, tls
+    def __init__(
+        self,
+        app: web.Application,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        limits: Limits = Limits(),  # noqa: B008 - immutable
+    ) -> None:
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0, keepalive_timeout=limits.idle_s
+        )
+        self._host, self._port, self._tls, self._limits = host, port, tls, limits
 
     async def start(self) -> int:
         """Returns the port bound (the given one, or the kernel's choice for 0)."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls, reuse_address=True)
+        site = Site(self._runner, self._host, self._port, self._limits, self._tls)
         await site.start()
-        address = self._runner.addresses[0]
-        self._port = int(address[1])
+        self._port = site.port
         return self._port
 
     async def stop(self) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from eucapy import config as configuration
 from eucapy import logs
 from eucapy.drivers.block.base import BadRequest, BlockError
+from eucapy.http import allow_open_files
 from eucapy.ledger import LedgerDamaged
 from eucapy.sc.app import StorageControllerApp
 from eucapy.sc.config import Config
@@ -44,6 +45,7 @@ def main() -> int:
     try:
         config = configuration.load(Config, options.config)
         logs.setup("sc", config.log_level)
+        allow_open_files()
         app = StorageControllerApp(config)
     except (configuration.ConfigError, BadRequest, LedgerDamaged, OSError) as error:
         print(f"eucapy-sc: {error}", file=sys.stderr)

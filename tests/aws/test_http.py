@@ -14,6 +14,7 @@ from aiohttp import web
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 
+from eucapy import http
 from eucapy.aws.chain import Chain
 from eucapy.aws.http import Edge, serving
 from eucapy.aws.message import Write
@@ -331,3 +332,20 @@ def test_json_answers_are_json(live: str) -> None:
         wire.send(signed("POST", f"http://{wire.netloc}/", service="sqs", body=b'{"QueueName":"q"}', headers=headers))
         status, headers, body = wire.receive()
         assert (status, headers["content-type"], json.loads(body)) == (200, "application/x-amz-json-1.0", {})
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 99\r\n\r\n",
+        "POST /b HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 9\r\n\r\n",
+    ],
+    ids=["in memory", "as a stream"],
+)
+async def test_a_body_that_comes_to_a_standstill_is_refused_and_the_connection_ends(
+    head: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "BODY_S", 0.2)
+    async with store() as url:
+        got = await raw(url, head + "half")
+    assert b" 400 " in got.splitlines()[0] and b"<Code>RequestTimeout</Code>" in got

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -10,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from eucapy.nc import metadata
 from eucapy.nc.metadata import MetadataService, Tokens
 from eucapy.wire.node import InstanceSpec, MetadataOptions, NodeSpec
 from tests.nc.specs import instance
@@ -160,3 +163,19 @@ async def test_an_unknown_address_learns_nothing(imds: Service) -> None:
 def test_tokens_survive_a_restart(tmp_path: Path) -> None:
     token = Tokens.ensure(tmp_path / "key").issue("i-1", 60)
     assert Tokens.ensure(tmp_path / "key").valid("i-1", token)
+
+
+async def test_a_guest_that_opens_connections_without_end_is_turned_away_and_leaves_room_for_others(
+    imds: Service,
+) -> None:
+    await imds.serve(here())
+    own = [await asyncio.open_connection("127.0.0.1", imds.port) for _ in range(metadata.LIMITS.most_of_one)]
+    more, writer = await asyncio.open_connection("127.0.0.1", imds.port)
+    async with asyncio.timeout(20):
+        with contextlib.suppress(ConnectionError):
+            assert await more.read() == b""
+    reader, neighbour = await asyncio.open_connection("127.0.0.1", imds.port, local_addr=("127.0.0.2", 0))
+    neighbour.write(b"GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 404"), "answered, though not one of ours"
+    for opened in (writer, neighbour, *(writer for _reader, writer in own)):
+        opened.close()
