@@ -9,41 +9,32 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import re
 import shutil
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eucapy.cli import output
 from eucapy.cli.installation import CliError, Installation, Record
+from eucapy.guests import foreign, menu
+from eucapy.guests.build_cache import BuildCache
+from eucapy.guests.errors import CannotBuild
+from eucapy.guests.image import GuestImage
+from eucapy.run import RunError
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
 BUCKET = "eucapy-images"
 Say = Callable[[str], None]
-_DOWNLOAD_BLOCK = 1 << 20
 _AVAILABLE_WITHIN_S = 600.0
-
-
-@dataclass(frozen=True)
-class MenuEntry:
-    """An image that can be built here."""
-
-    name: str
-    summary: str
-    duration: str
-
-
-MENU = (
-    MenuEntry("starter", "a small Linux that boots in seconds (busybox, ssh): for first steps and tests", "seconds"),
-    MenuEntry("debian", "Debian 12 with cloud-init, built from your package mirror", "some minutes"),
-)
+_ENDINGS = (".xz", ".gz", ".bz2", ".qcow2", ".img", ".raw", ".vmdk", ".vhd", ".vhdx", ".vdi")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9()\[\] ./'@_-]")
+_LONGEST_NAME = 100
+"""EC2 takes 128 characters, of these alone; a digest comes behind ours."""
 
 
 def main(arguments: list[str], data: Path) -> int:
@@ -53,24 +44,26 @@ def main(arguments: list[str], data: Path) -> int:
     listing.add_argument("--json", action="store_true")
     actions.add_parser("menu", help="the images that can be built here")
     build = actions.add_parser("build", help="build an image of the menu to a file")
-    build.add_argument("name", choices=[entry.name for entry in MENU])
+    build.add_argument("name", choices=menu_names())
     build.add_argument("--output", type=Path, required=True, help="the file to write (qcow2)")
     install = actions.add_parser("install", help="put an image into the cloud: from the menu, a file or a URL")
-    install.add_argument("source", help=f"{', '.join(entry.name for entry in MENU)}, a path, or http(s)://…")
+    install.add_argument("source", help=f"{', '.join(menu_names())}, a path, or http(s)://…")
     install.add_argument("--name", help="the image's name; default made of the source")
+    install.add_argument("--sha256", default="", help="refuse a file that has another checksum (hexadecimal)")
     remove = actions.add_parser("remove", help="deregister an image and remove its object")
     remove.add_argument("image_id")
     options = parser.parse_args(arguments[1:])
     installation = Installation(data)
     if options.action == "menu":
-        print(output.table([{"name": entry.name, "what": entry.summary, "takes": entry.duration} for entry in MENU]))
+        rows = [{"name": offered.name, "what": offered.title, "takes": offered.cost} for offered in menu.CHOICES]
+        print(output.table(rows))
     elif options.action == "list":
         output.rows(inventory(installation), key="images", json_wanted=options.json)
     elif options.action == "build":
         shutil.copyfile(build_image(options.name, installation, print), options.output)
         print(options.output)
     elif options.action == "install":
-        print(install_image(installation, options.source, print, name=options.name or ""))
+        print(install_image(installation, options.source, print, name=options.name or "", sha256=options.sha256))
     else:
         remove_image(installation, options.image_id)
     return 0
@@ -103,50 +96,36 @@ def inventory(installation: Installation) -> list[dict[str, object]]:
     ]
 
 
+def menu_names() -> list[str]:
+    """What can be built here."""
+    return [offered.name for offered in menu.CHOICES]
+
+
 def build_image(name: str, installation: Installation, say: Say) -> Path:
     """Build an image of the menu, or find it built; the qcow2 file. Raises CliError."""
     from eucapy.drivers.hypervisor.acceleration import detect
-    from eucapy.guests.build_cache import BuildCache
-    from eucapy.guests.errors import CannotBuild
-    from eucapy.run import RunError
 
     cache = BuildCache(installation.folder("images"))
 
-    async def build() -> Path:
-        emulated = not (await detect()).kvm
-        if name == "starter":
-            from eucapy.guests import starter
+    async def build() -> GuestImage:
+        return await menu.choice(name).build(cache, emulated=not (await detect()).kvm, progress=say)
 
-            return (await starter.build(cache, emulated=emulated, progress=say)).qcow2
-        from eucapy.guests import debian
-
-        return (await debian.build(cache, emulated=emulated, progress=say)).qcow2
-
-    try:
-        built = asyncio.run(build())
-    except (CannotBuild, RunError, OSError) as error:
-        raise CliError(f"the image {name} cannot be built: {error}") from error
+    built = _made(build(), f"the image {name} cannot be built")
     cache.prune(name)
-    return built
+    return built.qcow2
 
 
-def install_image(installation: Installation, source: str, say: Say, name: str = "") -> str:
+def install_image(installation: Installation, source: str, say: Say, name: str = "", sha256: str = "") -> str:
     """Bring an image into the cloud and return its id; an image of the same name and content is found again.
 
-    Raises CliError.
+    `sha256` (hexadecimal) is the checksum that a file or a download has to have. Raises CliError.
     """
-    from_menu = source in {entry.name for entry in MENU}
-    if from_menu:
-        path = build_image(source, installation, say)
-    elif urllib.parse.urlsplit(source).scheme in ("http", "https"):
-        path = download(source, installation.folder("images") / "downloads", say)
-    else:
-        path = Path(source)
-        if not path.is_file():
-            raise CliError(f"{source} is neither a file, nor a URL, nor one of {', '.join(e.name for e in MENU)}")
     name = name or image_name(source)
-    digest = _digest(path)
-    image_id = _register(installation, path, f"{name}-{digest}", say)
+    if source in menu_names():
+        path = build_image(source, installation, say)
+        image_id = _register(installation, path, f"{name}-{_digest(path)}", say)
+    else:
+        image_id = _install_foreign(installation, source, say, name, sha256)
     record: Record = installation.record()
     if record.images.get(name) != image_id:
         record.images[name] = image_id
@@ -154,17 +133,61 @@ def install_image(installation: Installation, source: str, say: Say, name: str =
     return image_id
 
 
+def _install_foreign(installation: Installation, source: str, say: Say, name: str, sha256: str) -> str:
+    """An image made by others, from a file or a URL: looked at, made into a qcow2 of our own, and brought in. Nothing of
+    it is kept here but what the cloud keeps."""
+    if not _is_url(source) and not Path(source).is_file():
+        raise CliError(f"{source} is neither a file, nor a URL, nor one of {', '.join(menu_names())}")
+    known = _of_name(installation, _foreign_name(source, name, sha256))
+    if known:
+        return known
+    cache = BuildCache(installation.folder("images"))
+    taken = _made(foreign.take(cache, source, sha256=sha256, progress=say), f"{source} cannot be used")
+    image_id = _register(installation, taken.qcow2, _foreign_name(source, name, sha256), say)
+    shutil.rmtree(taken.qcow2.parent)
+    return image_id
+
+
+def _foreign_name(source: str, name: str, sha256: str = "") -> str:
+    return f"{name}-{foreign.key(source, sha256)[:12]}"
+
+
+def _made(making: Awaitable[GuestImage], failure: str) -> GuestImage:
+    async def make() -> GuestImage:
+        return await making
+
+    try:
+        return asyncio.run(make())
+    except (CannotBuild, RunError, OSError) as error:
+        raise CliError(f"{failure}: {error}") from error
+
+
 def installed(installation: Installation, source: str) -> str | None:
     """The id of an image that an earlier run installed from `source` and that can still be launched."""
+    if source not in menu_names():
+        return _of_name(installation, _foreign_name(source, image_name(source)))
     image_id = installation.record().images.get(image_name(source))
     usable = {image["id"] for image in inventory(installation) if image["state"] == "available"}
     return image_id if image_id in usable else None
 
 
+def _of_name(installation: Installation, name: str) -> str | None:
+    found = [image["id"] for image in inventory(installation) if (image["name"], image["state"]) == (name, "available")]
+    return str(found[0]) if found else None
+
+
 def image_name(source: str) -> str:
-    """What an image is called when nobody says otherwise."""
-    in_menu = source in {entry.name for entry in MENU}
-    return f"eucapy-{source}" if in_menu else Path(urllib.parse.urlsplit(source).path).stem
+    """What an image is called when nobody says otherwise: of letters that EC2 takes in a name."""
+    if source in menu_names():
+        return f"eucapy-{source}"
+    name = Path(urllib.parse.unquote(urllib.parse.urlsplit(source).path) if _is_url(source) else source).name
+    while name.lower().endswith(_ENDINGS):
+        name = name.rpartition(".")[0]
+    return _NOT_IN_NAMES.sub("-", name)[:_LONGEST_NAME] or "image"
+
+
+def _is_url(source: str) -> bool:
+    return urllib.parse.urlsplit(source).scheme in ("http", "https")
 
 
 def remove_image(installation: Installation, image_id: str) -> None:
@@ -183,31 +206,6 @@ def remove_image(installation: Installation, image_id: str) -> None:
     record = installation.record()
     record.images = {name: known for name, known in record.images.items() if known != image_id}
     installation.save(record)
-
-
-def download(url: str, folder: Path, say: Say) -> Path:
-    """Fetch an image file, once: a finished download of the same URL is used again. Raises CliError."""
-    file_name = Path(urllib.parse.urlsplit(url).path).name or "image"
-    target = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{file_name}"
-    if target.exists():
-        return target
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.part")
-    try:
-        with urllib.request.urlopen(url, timeout=60) as answer, aside.open("wb") as writer:  # noqa: S310
-            total = int(answer.headers.get("Content-Length") or 0)
-            done = 0
-            while block := answer.read(_DOWNLOAD_BLOCK):
-                writer.write(block)
-                done += len(block)
-                say(f"downloaded {done >> 20} MiB" + (f" of {total >> 20}" if total else ""))
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        aside.unlink(missing_ok=True)
-        raise CliError(f"{url} cannot be downloaded: {error}") from error
-    if total and done != total:
-        aside.unlink()
-        raise CliError(f"{url} broke off after {done} of {total} bytes")
-    return aside.rename(target)
 
 
 def _register(installation: Installation, path: Path, name: str, say: Say) -> str:

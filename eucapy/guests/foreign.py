@@ -59,7 +59,7 @@ async def take(cache: BuildCache, source: str, *, sha256: str = "", progress: Pr
         for path in (fetched, plain):
             path.unlink(missing_ok=True)
 
-    folder = await cache.get("foreign", content_key(source, sha256, *_identity(source)), make)
+    folder = await cache.get("foreign", key(source, sha256), make)
     qcow2 = folder / "image.qcow2"
     size = json.loads((await run("qemu-img", "info", "--output=json", str(qcow2))).stdout)["virtual-size"]
     return GuestImage(
@@ -72,6 +72,11 @@ async def take(cache: BuildCache, source: str, *, sha256: str = "", progress: Pr
         login="",
         ready_line="",
     )
+
+
+def key(source: str, sha256: str = "") -> str:
+    """What tells one image from the next: its place, and for a local file its size and time as well."""
+    return content_key(source, sha256, *_identity(source))
 
 
 def _identity(source: str) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ def test_every_program_has_a_unit_that_runs_this_cloud(programs: list[Program], 
         assert "Restart=always" in text
         assert "StartLimitIntervalSec=0" in text, "systemd would give a program up that ends five times in ten seconds"
         assert "StateDirectory" not in text
+        assert "RuntimeDirectory" not in text, "it would be left behind"
 
 
 def test_what_guests_need_does_not_end_with_its_keeper(programs: list[Program], units: Units) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,9 +28,10 @@ from eucapy.cli.faststart import (
 )
 from eucapy.cli.faststart.progress import Progress
 from eucapy.cli.installation import DEFAULT_DATA, DEFAULT_REGION, CliError, Installation, Ports, Record, require_root
+from eucapy.guests import menu
 from eucapy.run import RunError
 
-TOOL_LINK = Path("/usr/local/bin/eucapy")
+TOOLS = Path("/usr/local/bin")
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def _install(options: Options, installation: Installation) -> int:
     with progress.step("configuration") as step:
         changed = layout.ensure_configuration(installation, record)
         step.result(f"written to {installation.folder('etc')}" if changed else "there")
-    _link_tool(installation, record)
+    _link_tools(installation, record)
     with progress.step("programs") as step:
         if alive and changed:
             running.restart_programs(installation, record)
@@ -217,15 +219,25 @@ def _ask_range(progress: Progress, suggested: public_range.PublicRange) -> str:
             progress.warn(str(error))
 
 
-def _link_tool(installation: Installation, record: Record) -> None:
-    """Put `eucapy` on the path, unless something of that name is there."""
-    tool = Path(sys.executable).with_name("eucapy")
-    if tool.exists() and not TOOL_LINK.exists() and TOOL_LINK.parent.is_dir() and installation.data == DEFAULT_DATA:
-        TOOL_LINK.unlink(missing_ok=True)
-        TOOL_LINK.symlink_to(tool)
-    if TOOL_LINK.is_symlink() and TOOL_LINK.resolve() == tool.resolve() and str(TOOL_LINK) not in record.made:
-        record.made.append(str(TOOL_LINK))
-        installation.save(record)
+def _link_tools(installation: Installation, record: Record, folder: Path = TOOLS) -> None:
+    """Put `eucapy` on the path, and the aws CLI where there is none, unless something of that name is there."""
+    for name in ("eucapy", "aws"):
+        tool, link = Path(sys.executable).with_name(name), folder / name
+        wanted = installation.data == DEFAULT_DATA and (
+            name == "eucapy" or shutil.which(name, path=_user_path()) is None
+        )
+        if wanted and tool.exists() and not link.exists() and folder.is_dir():
+            link.unlink(missing_ok=True)
+            link.symlink_to(tool)
+        if link.is_symlink() and link.resolve() == tool.resolve() and str(link) not in record.made:
+            record.made.append(str(link))
+            installation.save(record)
+
+
+def _user_path() -> str:
+    """Where programs are looked for, without the environment that this one may run from."""
+    own = str(Path(sys.executable).parent)
+    return os.pathsep.join(folder for folder in os.get_exec_path() if folder != own)
 
 
 def _bring_up(installation: Installation, progress: Progress) -> bool:
@@ -271,9 +283,9 @@ def _install_images(options: Options, installation: Installation, progress: Prog
 
 
 def _ask_images(progress: Progress) -> list[str]:
-    for entry in images.MENU:
-        always = " (always installed)" if entry.name == "starter" else ""
-        progress.note(f"{entry.name:10} {entry.summary}; takes {entry.duration}{always}")
+    for offered in menu.CHOICES:
+        always = " (always installed)" if offered.name == "starter" else ""
+        progress.note(f"{offered.name:10} {offered.title}; takes {offered.cost}{always}")
     answer = progress.console.input("  more images (names, files or URLs, separated by blanks; Enter for none): ")
     return answer.split()
 
@@ -304,15 +316,17 @@ def _farewell(
     progress.note("")
     if record.profile:
         progress.command(f"aws --profile {record.profile} ec2 describe-instances")
+    # Keys are root's to read: who came here by sudo goes on by sudo.
+    sudo = "sudo " if os.environ.get("SUDO_USER") else ""
     data = "" if installation.data == DEFAULT_DATA else f"--data {installation.data} "
-    progress.command(f'eval "$(eucapy {data}env)"')
+    progress.command(f'eval "$({sudo}eucapy {data}env)"')
     if first is not None:
-        progress.command(first.ssh)
+        progress.command(f"{sudo}{first.ssh}")
     progress.note("")
     progress.note("Go on:")
     suffix = "" if installation.data == DEFAULT_DATA else f" --data {installation.data}"
-    progress.command(f"./faststart --tour{suffix}")
-    progress.command(f"./faststart status{suffix}   (stop, start, clean)")
+    progress.command(f"{sudo}./faststart --tour{suffix}")
+    progress.command(f"{sudo}./faststart status{suffix}   (stop, start, clean)")
 
 
 def _start(options: Options, installation: Installation) -> int:

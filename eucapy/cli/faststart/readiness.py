@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from eucapy.cli.faststart import layout
+from eucapy.cli.faststart import layout, running
 from eucapy.cli.installation import CliError, Installation, Keys
 from eucapy.cli.operator import Operator, Refused, Unreachable
 
@@ -30,9 +30,9 @@ def wait_for_operator(installation: Installation) -> Operator:
             return operator
         except Unreachable as error:
             if time.monotonic() > deadline:
-                log = installation.folder("log") / "clc.log"
+                seen = running.where_logged(installation, "clc")
                 raise CliError(
-                    f"the cloud controller did not come up in {ANSWERS_WITHIN_S:.0f} s: see {log}"
+                    f"the cloud controller did not come up in {ANSWERS_WITHIN_S:.0f} s: see {seen}"
                 ) from error
             time.sleep(0.2)
 

@@ -71,6 +71,15 @@ def states(installation: Installation, record: Record) -> list[tuple[Program, st
     return [(program, f"running (process {at.pid})" if at else "not running") for program, at in found]
 
 
+def where_logged(installation: Installation, name: str) -> str:
+    """Where the program's log is read: a file, or the command that shows it."""
+    record = installation.record()
+    found = next(program for program in programs_of(installation) if program.name == name)
+    if record.supervised_by == "systemd":
+        return f"journalctl -u {Units.of(installation, record).name(found).removesuffix('.service')}"
+    return found.log
+
+
 def is_running(installation: Installation, record: Record) -> bool:
     """Whether the cloud's programs are kept running right now."""
     if record.supervised_by == "systemd":

@@ -100,9 +100,13 @@ class Keeper:
             wait_s = 0.0 if ran_s >= GOOD_RUN_S else min(LONGEST_WAIT_S, max(1.0, wait_s * 2) if self.restarts else 0.0)
             self.restarts += 1
             logger.warning("%s ended after %.0f s; it is started again in %.0f s", self.program.name, ran_s, wait_s)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._stopping.wait()
+            await self._pause(wait_s)
+
+    async def _pause(self, limit_s: float) -> None:
+        """That long, or until told to stop."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._stopping.wait()
 
     def stop(self) -> None:
         """Ask the program to end; `keep` returns when it has."""

@@ -57,8 +57,10 @@ class Units:
         line = "ExecStart=" + " ".join(map(_quoted, program.argv))
         text, count = re.subn(r"(?m)^ExecStart=.*$", line.replace("\\", r"\\"), template)
         assert count == 1, f"{program.name}.service has {count} ExecStart lines"
-        # The interpreter may live below a home folder, and the data folder is wherever it was asked for.
-        text = re.sub(r"(?m)^StateDirectory.*\n", "", text).replace("ProtectHome=yes", "ProtectHome=read-only")
+        # The interpreter may live below a home folder; all that a program keeps is in the data folder, wherever that is.
+        text = re.sub(r"(?m)^(?:State|Runtime)Directory.*\n", "", text).replace(
+            "ProtectHome=yes", "ProtectHome=read-only"
+        )
         text = re.sub(r"(?m)^WantedBy=.*$", f"WantedBy={self.target}", text)
         if "ProtectSystem=" in text:  # elsewhere this line would make a mount namespace, which some units must not have
             text = text.replace("[Service]\n", f"[Service]\nReadWritePaths={_quoted(str(self._data))}\n", 1)
