@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import json
+import os
+import signal
 import socket
 import sys
 import threading
@@ -17,7 +20,7 @@ from botocore.config import Config as BotoConfig
 from botocore.exceptions import ClientError
 
 from eucapy.clock import ManualClock, SystemClock
-from eucapy.run import Child, spawn
+from eucapy.run import spawn
 from eucapy.walrus.app import App
 from eucapy.walrus.config import Config
 from tests.harness.processes import free_ports
@@ -123,37 +126,66 @@ async def _end_tasks() -> None:
 
 
 class Process:
-    """The object store as a process, over a folder that outlives it."""
+    """The object store as a process, over a folder that outlives it. `options` go into its configuration file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **options: Any) -> None:
         self._folder = folder
         self.port = free_ports(1)[0]
-        self._child: Child | None = None
+        self._pid: int | None = None
+        config = {
+            "data": str(folder / "data"),
+            "port": self.port,
+            "pki": "",
+            "clc_url": "",
+            "keys": KEYS[:1],
+            **options,
+        }
+        lines = [f"{name} = {json.dumps(value)}" for name, value in config.items()]
+        (folder / "walrus.toml").write_text("\n".join(lines) + "\n")
+        self._socket = folder / "nursery"
+        with (folder / "log").open("ab") as log:
+            self._nursery = spawn([sys.executable, "-m", "tests.walrus.nursery", str(self._socket)], output=log)
+        wait_until(self._socket.exists, every_s=0.05)
 
     def start(self) -> None:
-        argv = [sys.executable, "-m", "eucapy_services.walrus.main", "--port", str(self.port)]
-        argv += ["--data", str(self._folder / "data"), "--key", KEYS[0]]
-        with (self._folder / "log").open("ab") as log:
-            self._child = spawn(argv, output=log)
-        wait_until(self._answers, every_s=0.05)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(30)
+            wait_until(lambda: connection.connect_ex(str(self._socket)) == 0, every_s=0.05)
+            with connection.makefile("rw") as talk:
+                talk.write(
+                    json.dumps([["--config", str(self._folder / "walrus.toml")], str(self._folder / "log")]) + "\n"
+                )
+                talk.flush()
+                self._pid = int(talk.readline())
+        wait_until(self._answers, every_s=0.02)
 
     def kill(self) -> None:
         """SIGKILL."""
-        assert self._child is not None
-        self._child.kill()
-        self._child.wait(30)
-        self._child = None
+        self._signal(signal.SIGKILL)
 
-    def stop(self) -> int:
-        """SIGTERM; the exit status."""
-        assert self._child is not None
-        child, self._child = self._child, None
-        child.terminate()
-        return child.wait(30)
+    def stop(self) -> None:
+        """SIGTERM; returns when it has ended."""
+        self._signal(signal.SIGTERM)
 
     def close(self) -> None:
-        if self._child is not None:
+        if self._pid is not None:
             self.kill()
+        self._nursery.kill()
+        self._nursery.wait(30)
+
+    def _signal(self, number: int) -> None:
+        assert self._pid is not None
+        os.kill(self._pid, number)
+        wait_until(self._is_gone, every_s=0.01)
+        self._pid = None
+
+    def _is_gone(self) -> bool:
+        assert self._pid is not None
+        try:
+            os.kill(self._pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
 
     def _answers(self) -> bool:
         try:

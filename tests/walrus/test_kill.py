@@ -1,7 +1,9 @@
 """Kill -9 under concurrent load, again and again: what was acknowledged is there, whole; what was not is whole or not there.
 
 Writers own keys of their own, so that a model knows what each key may hold: the last acknowledged state, or the one whose
-request was under way when the process died. `EUCAPY_KILLS=200` makes a long run of it.
+request was under way when the process died. They put, copy, delete one and many and upload in parts, encrypted and not, into
+a bucket without versions and into one with them, where every acknowledged version must stay. Meanwhile the workers expire,
+scrub and collect as fast as they can. `EUCAPY_KILLS=500` makes a long run of it.
 """
 
 from __future__ import annotations
@@ -21,10 +23,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.walrus.server import Process, client
 
-KILLS = int(os.environ.get("EUCAPY_KILLS", "4"))
+KILLS = int(os.environ.get("EUCAPY_KILLS", "24"))
 WRITERS = 4
 KEYS_EACH = 12
 ABSENT = ""
+SEALED = {"ServerSideEncryption": "AES256"}
+WORKERS = {
+    "lifecycle_s": 0.05, "lifecycle_day_s": 0.05, "sweep_s": 0.5, "sweep_grace_s": 30.0, "scrub_s": 1.0,
+}  # fmt: skip
 MIB = 1 << 20
 
 
@@ -47,19 +53,22 @@ class Key:
 class Writer:
     """One client: writes, overwrites, deletes and uploads in parts, one request after the other."""
 
-    def __init__(self, number: int, s3: Any, round_number: int, keys: dict[str, Key]) -> None:
+    def __init__(self, number: int, s3: Any, round_number: int, keys: dict[str, Key], versions: dict[str, str]) -> None:
         self.number = number
         self.s3 = s3
         self.random = random.Random(f"{number} {round_number}")
         self.round = round_number
+        self.versions = versions
         self.keys = keys
         self.done = 0
+        self.touched: set[str] = set()
 
     def run(self, stop: threading.Event) -> None:
         """Until the process dies under it."""
         while not stop.is_set():
             name = f"writer-{self.number}/{self.random.randrange(KEYS_EACH):02d}"
             key = self.keys.setdefault(name, Key())
+            self.touched.add(name)
             try:
                 self._step(name, key)
             except (BotoCoreError, ClientError, OSError):
@@ -68,25 +77,45 @@ class Writer:
 
     def _step(self, name: str, key: Key) -> None:
         what = self.random.random()
-        if what < 0.15:
+        seed = f"{name} {self.round} {self.done}"
+        if what < 0.1:
             key.under_way = ABSENT
             self.s3.delete_object(Bucket="killed", Key=name)
+        elif what < 0.15:
+            key.under_way = ABSENT
+            self.s3.delete_objects(Bucket="killed", Delete={"Objects": [{"Key": name}, {"Key": "never there"}]})
+        elif what < 0.25:
+            self._add_version(name, bytes_for(seed, self.random.randrange(1, 30_000)))
+        elif what < 0.3:
+            self.s3.put_object(Bucket="fleeting", Key=name, Body=b"gone before you look")
         else:
-            seed = f"{name} {self.round} {self.done}"
             data = self._content(seed, what)
             key.under_way = hashlib.sha256(data).hexdigest()
-            if what < 0.9:
-                self.s3.put_object(Bucket="killed", Key=name, Body=data)
+            how = SEALED if self.random.random() < 0.4 else {}
+            if what < 0.4:
+                self.s3.put_object(Bucket="sources", Key=name, Body=data, **how)
+                self.s3.copy_object(Bucket="killed", Key=name, CopySource=f"sources/{name}", **how)
+            elif what < 0.97:
+                self.s3.put_object(Bucket="killed", Key=name, Body=data, **how)
             else:
-                self._in_parts(name, data)
-        key.acknowledged, key.under_way = key.under_way or ABSENT, None
+                self._in_parts(name, data, how)
+        if key.under_way is not None:
+            key.acknowledged, key.under_way = key.under_way, None
+
+    def _add_version(self, name: str, data: bytes) -> None:
+        """Each in its place in the history, and none of them ever removed."""
+        if self.random.random() < 0.2:
+            self.s3.delete_object(Bucket="versions", Key=name)
+            return
+        version = self.s3.put_object(Bucket="versions", Key=name, Body=data)["VersionId"]
+        self.versions[f"{name}?{version}"] = hashlib.sha256(data).hexdigest()
 
     def _content(self, seed: str, what: float) -> bytes:
-        size = self.random.randrange(1, 16_000) if what < 0.6 else self.random.randrange(16_000, 900_000)
-        return bytes_for(seed, size if what < 0.9 else 5 * MIB + size)
+        size = self.random.randrange(1, 16_000) if what < 0.8 else self.random.randrange(16_000, 300_000)
+        return bytes_for(seed, size if what < 0.97 else 5 * MIB + size)
 
-    def _in_parts(self, name: str, data: bytes) -> None:
-        upload = self.s3.create_multipart_upload(Bucket="killed", Key=name)["UploadId"]
+    def _in_parts(self, name: str, data: bytes, how: dict[str, str]) -> None:
+        upload = self.s3.create_multipart_upload(Bucket="killed", Key=name, **how)["UploadId"]
         pieces = [data[: 5 * MIB], data[5 * MIB :]]
         parts = [
             {
@@ -102,13 +131,21 @@ class Writer:
 
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[Process]:
-    started = Process(tmp_path)
+    started = Process(tmp_path, **WORKERS)
     yield started
     started.close()
 
 
 def compare(s3: Any, keys: dict[str, Key]) -> int:
     """Every key against the model, and the listing against the keys; how many objects there are."""
+    present = compare_some(s3, keys)
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket="killed")
+    assert {entry["Key"]: entry["ETag"] for page in pages for entry in page.get("Contents", [])} == present
+    return len(present)
+
+
+def compare_some(s3: Any, keys: dict[str, Key]) -> dict[str, str]:
+    """These keys against the model; the entity tags of those that there are."""
     present: dict[str, str] = {}
     for name, key in keys.items():
         try:
@@ -121,35 +158,49 @@ def compare(s3: Any, keys: dict[str, Key]) -> int:
             found = ABSENT
         assert found in key.allowed(), f"{name} holds what nobody wrote last"
         key.acknowledged, key.under_way = found, None
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket="killed")
-    assert {entry["Key"]: entry["ETag"] for page in pages for entry in page.get("Contents", [])} == present
-    return len(present)
+    return present
 
 
-@pytest.mark.timeout(60 + 20 * KILLS)
+def compare_versions(s3: Any, versions: dict[str, str]) -> None:
+    """Every acknowledged version is there, whole."""
+    for name, digest in versions.items():
+        key, _, version = name.partition("?")
+        data = s3.get_object(Bucket="versions", Key=key, VersionId=version)["Body"].read()
+        assert hashlib.sha256(data).hexdigest() == digest, f"{name} is not what was acknowledged"
+
+
+@pytest.mark.timeout(60 + 10 * KILLS)
 def test_nothing_acknowledged_is_lost_or_torn(process: Process, tmp_path: Path) -> None:
     process.start()
     s3 = client(process.port, connect_timeout=5, read_timeout=20)
-    s3.create_bucket(Bucket="killed")
+    for bucket in ("killed", "sources", "versions", "fleeting"):
+        s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+    expire = {"ID": "all", "Status": "Enabled", "Prefix": "", "Expiration": {"Days": 1}}
+    s3.put_bucket_lifecycle_configuration(Bucket="fleeting", LifecycleConfiguration={"Rules": [expire]})
     keys: dict[str, Key] = {}
+    versions: dict[str, str] = {}
     moment = random.Random(7)
     done = 0
     for round_number in range(KILLS):
         stop = threading.Event()
-        writers = [Writer(n, s3, round_number, keys) for n in range(WRITERS)]
+        writers = [Writer(n, s3, round_number, keys, versions) for n in range(WRITERS)]
         with ThreadPoolExecutor(WRITERS) as pool:
             running = [pool.submit(writer.run, stop) for writer in writers]
-            stop.wait(0.3 + moment.random())
+            stop.wait(0.1 + 0.5 * moment.random())
             process.kill()
             stop.set()
             for each in running:
                 each.result(60)
         done += sum(writer.done for writer in writers)
         process.start()
-        compare(s3, keys)
+        touched = {name: keys[name] for writer in writers for name in writer.touched}
+        compare_some(s3, touched)
+        compare_versions(s3, dict(list(versions.items())[-WRITERS:]))
     assert done > KILLS * WRITERS, "the writers hardly wrote"
     objects = compare(s3, keys)
-    assert process.stop() == 0
+    compare_versions(s3, versions)
+    process.stop()
     s3.close()
     check_space(tmp_path / "data", objects)
 
