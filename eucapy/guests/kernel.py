@@ -98,6 +98,7 @@ async def fetch(cache: BuildCache, progress: Progress) -> Kernel:
             progress(f"unpacking {archive.name}")
             await run("dpkg-deb", "-x", str(archive), str(folder), timeout_s=300)
             archive.unlink()
+        merge_usr(folder)
         if any((folder / "lib" / "modules").rglob("*.ko.zst")):
             zstd = str(requirements.locate("zstd"))
             await run(zstd, "-q", "-d", "--rm", "-r", str(folder / "lib" / "modules"), timeout_s=300)
@@ -129,6 +130,14 @@ async def _newest() -> tuple[list[str], str]:
 def depends_on(listing: str, prefix: str) -> list[str]:
     """The real packages with this prefix in what `apt-cache depends` prints."""
     return re.findall(rf"^ +\|?Depends: ({re.escape(prefix)}\S+)$", listing, re.MULTILINE)
+
+
+def merge_usr(root: Path) -> None:
+    """Bring the modules to `lib/modules`, where newer packages (Debian 13) leave it to a link of the installed system."""
+    newer, wanted = root / "usr" / "lib" / "modules", root / "lib" / "modules"
+    if newer.is_dir() and not wanted.exists():
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        newer.rename(wanted)
 
 
 def _release(root: Path, package: str) -> str:

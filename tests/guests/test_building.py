@@ -15,7 +15,7 @@ from eucapy.guests import menu, requirements
 from eucapy.guests.build_cache import BuildCache, content_key, copy_sparse
 from eucapy.guests.disk_image import kernel_arguments, master_boot_record
 from eucapy.guests.initramfs import Entry, cpio
-from eucapy.guests.kernel import Kernel, depends_on, module_bytes
+from eucapy.guests.kernel import Kernel, depends_on, merge_usr, module_bytes
 from eucapy.guests.programs import program_files
 from eucapy.run import run
 
@@ -52,6 +52,13 @@ def test_the_meta_packages_kernel_and_its_modules_are_found() -> None:
     )
     assert depends_on(kernel, "linux-modules-") == ["linux-modules-5.15.0-1-generic"]
     assert depends_on("linux-image-cloud-amd64\n", "linux-image-") == []
+
+
+@pytest.mark.parametrize("packed_in", ["lib/modules", "usr/lib/modules"], ids=["Debian 12", "Debian 13"])
+def test_modules_are_found_wherever_the_package_has_them(tmp_path: Path, packed_in: str) -> None:
+    (tmp_path / packed_in / "6.1").mkdir(parents=True)
+    merge_usr(tmp_path)
+    assert Kernel("linux-image-6.1", "6.1-1", "6.1", tmp_path).modules.is_dir()
 
 
 def test_a_packed_module_is_unpacked(tmp_path: Path) -> None:
