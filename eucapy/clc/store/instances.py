@@ -232,7 +232,10 @@ async def placed(tx: Tx, zone: str | None = None) -> dict[str, str]:
 
 
 _UNPLACED = (
-    sa.select(*_JUDGED, table.c.state_at, table.c.vcpus, table.c.memory_mib, table.c.architecture, table.c.image_id)
+    sa.select(
+        *_JUDGED, table.c.state_at, table.c.instance_type, table.c.vcpus, table.c.memory_mib, table.c.architecture,
+        table.c.image_id,
+    )  # fmt: skip
     .where(table.c.state == life.PENDING, table.c.node == "")
     .order_by(table.c.launched_at, table.c.reservation_id, table.c.launch_index)
 )
