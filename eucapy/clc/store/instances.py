@@ -233,7 +233,12 @@ async def placed(tx: Tx, zone: str | None = None) -> dict[str, str]:
 
 _UNPLACED = (
     sa.select(
-        *_JUDGED, table.c.state_at, table.c.instance_type, table.c.vcpus, table.c.memory_mib, table.c.architecture,
+        *_JUDGED,
+        table.c.state_at,
+        table.c.instance_type,
+        table.c.vcpus,
+        table.c.memory_mib,
+        table.c.architecture,
         table.c.image_id,
     )  # fmt: skip
     .where(table.c.state == life.PENDING, table.c.node == "")
