@@ -108,9 +108,9 @@ def check(prefix: str, value: str, *others: str) -> str:
 
 
 def missing(prefix: str, ids: Iterable[str]) -> ApiError:
-    """The NotFound error for ids that do not exist, worded as EC2 does for one and for several."""
+    """The NotFound error for ids that do not exist, worded as EC2 does for one and for several, in the order given."""
     kind = KINDS[prefix]
-    names = sorted(ids)
+    names = list(dict.fromkeys(ids))
     if len(names) == 1:
         message = f"The {kind.noun} '{names[0]}' does not exist"
         if prefix in ("ami", "aki", "ari"):
@@ -130,4 +130,5 @@ def _malformed(kind: Kind, value: str) -> ApiError:
         return _MALFORMED[kind.prefix](f"Value ({value}) for parameter {kind.noun}Id is invalid. {expected}")
     if kind.malformed.endswith("NotFound"):
         return missing(kind.prefix, [value])
-    return _MALFORMED[kind.prefix](f'Invalid id: "{value}"')
+    expecting = "" if value.startswith(f"{kind.prefix}-") else f' (expecting "{kind.prefix}-...")'
+    return _MALFORMED[kind.prefix](f'Invalid id: "{value}"{expecting}')

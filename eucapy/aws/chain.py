@@ -147,7 +147,7 @@ class Chain:
             request = await self._parse(route, identity, incoming)
             await self._environment.authorize(request)
             if route.operation is not None:
-                validate.check(route.service, route.operation, request.params, handler.unchecked)
+                validate.check(route.service, route.operation, request.params, handler.unchecked, handler.worded)
             result = await self._environment.invoke(request, handler)
             outgoing = self._serialize(route, result, incoming)
         except Unrouted as unrouted:

@@ -82,6 +82,9 @@ class _Members(dict[str, "tuple[str, Read] | None"]):
         entry = self[wire] = (name, self.compiler.reader(member))
         return entry
 
+    def is_scalar(self, wire: str) -> bool:
+        return self.wire[wire][1].type_name not in ("structure", "list", "map")
+
 
 class QueryCompiler:
     """Compiles input shapes into readers of the tree."""
@@ -131,6 +134,10 @@ class QueryCompiler:
                 try:
                     result[entry[0]] = entry[1](below)
                 except (BadValue, UnknownName) as error:
+                    if strict and members.is_scalar(wire) and below.__class__ is dict and list(below) == ["1"]:
+                        # A list of one where one value belongs: EC2 takes it, and boto 2 sends it (InstanceId.1).
+                        result[entry[0]] = entry[1](below["1"])
+                        continue
                     error.path.insert(0, wire)
                     raise
             return result

@@ -37,12 +37,14 @@ _FAMILIES = {"ec2": "ec2", "s3": "s3", "cloudwatch": "query"}
 
 class Handler(msgspec.Struct, frozen=True):
     """A registered function. `unchecked`: top-level members whose enums, ranges and patterns the function checks itself,
-    with a code of its own. `anonymous`: the operation may come unsigned. `unsigned`: the chain looks for no signature, because
-    there is none (a preflight) or the function knows where it is (a form)."""
+    with a code of its own. `worded`: those whose absence it refuses in words of its own. `anonymous`: the operation may
+    come unsigned. `unsigned`: the chain looks for no signature, because there is none (a preflight) or the function knows
+    where it is (a form)."""
 
     name: str
     function: Function
     unchecked: frozenset[str] = frozenset()
+    worded: frozenset[str] = frozenset()
     anonymous: bool = False
     unsigned: bool = False
 
@@ -91,7 +93,9 @@ class Service:
             return _FAMILIES[self.name]
         return "query" if self.model.protocol in ("query", "rest-xml") else "json"
 
-    def action(self, *names: str, unchecked: Iterable[str] = (), anonymous: bool = False) -> Callable[[F], F]:
+    def action(
+        self, *names: str, unchecked: Iterable[str] = (), worded: Iterable[str] = (), anonymous: bool = False
+    ) -> Callable[[F], F]:
         """Register a handler for one or more operations."""
 
         def register(function: F) -> F:
@@ -100,7 +104,7 @@ class Service:
                     raise ValueError(f"{self.name} has no operation {name}")
                 if name in self._handlers:
                     raise ValueError(f"{self.name}:{name} has a handler already")
-                self._handlers[name] = Handler(name, function, frozenset(unchecked), anonymous)
+                self._handlers[name] = Handler(name, function, frozenset(unchecked), frozenset(worded), anonymous)
             return function
 
         return register

@@ -293,6 +293,10 @@ def _ec2(fault: Fault) -> ApiError:
         return errors.InvalidParameterValue(
             f"Value ( {fault.value} ) for parameter {lower} is invalid. Expecting a value {than} {fault.limit}."
         )
+    if fault.kind == "enum" and lower == "attribute":
+        return errors.InvalidParameterValue(
+            f"Value ({_shown(fault.value)}) for parameter attribute is invalid. Unknown attribute."
+        )
     if fault.kind == "enum":
         return errors.InvalidParameterValue(f"Invalid value '{_shown(fault.value)}' for {lower}.")
     return errors.InvalidParameterValue(f"Value ({_shown(fault.value)}) for parameter {lower} is invalid.")
@@ -320,17 +324,21 @@ def _s3(operation: Operation, faults: list[Fault]) -> ApiError | None:
 
 
 def check(
-    service: Service, operation: Operation, params: dict[str, Any], unchecked: frozenset[str] = frozenset()
+    service: Service,
+    operation: Operation,
+    params: dict[str, Any],
+    unchecked: frozenset[str] = frozenset(),
+    worded: frozenset[str] = frozenset(),
 ) -> None:
     """Raises the family's error when `params` break the model's constraints. `unchecked` members may have any value, but
-    must still be there when required."""
+    must still be there when required; `worded` members may be absent."""
     if operation.validator is None:
         shape = operation.input
         found = _compiler(service).compile(shape) if shape is not None else None
         operation.validator = found or _nothing
     faults: list[Fault] | None = operation.validator(params)
-    if faults and unchecked:
-        faults = [fault for fault in faults if fault.kind == "required" or fault.steps[0][0] not in unchecked]
+    if faults and (unchecked or worded):
+        faults = [f for f in faults if f.steps[0][0] not in (worded if f.kind == "required" else unchecked)]
     if not faults:
         return
     family = service.family

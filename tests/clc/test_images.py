@@ -57,7 +57,6 @@ def test_an_image_in_a_bucket(ready: Cloud) -> None:
         "RootDeviceName": "/dev/sda1",
         "RootDeviceType": "instance-store",
         "State": "available",
-        "Tags": [],
         "UsageOperation": "RunInstances",
         "VirtualizationType": "hvm",
     }
@@ -162,7 +161,7 @@ def test_tags_of_an_image_are_its_owners_alone(ready: Cloud) -> None:
     ec2.create_tags(Resources=[image_id], Tags=[{"Key": "k", "Value": "v"}])
     ec2.modify_image_attribute(ImageId=image_id, LaunchPermission={"Add": [{"Group": "all"}]})
     assert show(ready, image_id)["Tags"] == [{"Key": "k", "Value": "v"}]
-    assert show(ready, image_id, "other")["Tags"] == []
+    assert "Tags" not in show(ready, image_id, "other")
 
 
 def test_filters(ready: Cloud) -> None:

@@ -88,7 +88,8 @@ def test_all_or_none(ready: Cloud) -> None:
             "InvalidInstanceID.NotFound",
             "The instance ID 'i-12345678' does not exist",
         )
-        assert error(call, InstanceIds=["no-id"]) == ("InvalidInstanceID.Malformed", 'Invalid id: "no-id"')
+        refused = ("InvalidInstanceID.Malformed", 'Invalid id: "no-id" (expecting "i-...")')
+        assert error(call, InstanceIds=["no-id"]) == refused
     assert state(ready, instance_id) == "running"
 
 

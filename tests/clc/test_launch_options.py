@@ -136,7 +136,7 @@ def test_instance_store_disks_are_those_that_the_type_has() -> None:
 @pytest.mark.parametrize(
     ("entry", "code"),
     [
-        ({"DeviceName": "/dev/sdf", "Ebs": {}}, "InvalidBlockDeviceMapping"),
+        ({"DeviceName": "/dev/sdf", "Ebs": {}}, "MissingParameter"),
         ({"DeviceName": "/dev/sda1", "NoDevice": ""}, "InvalidBlockDeviceMapping"),
         ({"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": "snap-2"}}, "InvalidBlockDeviceMapping"),
         ({"DeviceName": "disk", "Ebs": {"VolumeSize": 1}}, "InvalidParameterValue"),

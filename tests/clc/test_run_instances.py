@@ -85,7 +85,6 @@ def test_the_answer_is_pending_and_whole(cloud: Cloud) -> None:
         "State": {"Code": 0, "Name": "pending"},
         "StateReason": {"Code": "pending", "Message": "pending"},
         "StateTransitionReason": "",
-        "Tags": [],
         "UsageOperation": "RunInstances",
         "VirtualizationType": "hvm",
         "VpcId": vpc,
@@ -204,7 +203,7 @@ def test_an_interface_that_exists_stays_when_its_instance_ends(cloud: Cloud) -> 
     ("given", "code", "message"),
     [
         ({"ImageId": "ami-12345678"}, "InvalidAMIID.NotFound", "The image id '[ami-12345678]' does not exist"),
-        ({"ImageId": "image"}, "InvalidAMIID.Malformed", 'Invalid id: "image"'),
+        ({"ImageId": "image"}, "InvalidAMIID.Malformed", 'Invalid id: "image" (expecting "ami-...")'),
         ({"KeyName": "none"}, "InvalidKeyPair.NotFound", "The key pair 'none' does not exist"),
         ({"SecurityGroupIds": ["sg-12345678"]}, "InvalidGroup.NotFound", None),
         ({"SecurityGroups": ["none"]}, "InvalidGroup.NotFound", None),

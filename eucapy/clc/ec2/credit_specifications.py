@@ -32,7 +32,8 @@ async def describe_instance_credit_specifications(call: Call, p: Mapping[str, An
     listed = await instances.page(call.tx, call.account, conditions, after, (limit or instances.LONGEST_PAGE) + 1)
     listed, more = paging.cut(listed, limit or instances.LONGEST_PAGE)
     rows = await instances.by_ids(call.tx, [row.id for row in listed])
-    absent = set(wanted) - await instances.existing(call.tx, call.account, wanted)
+    known = await instances.existing(call.tx, call.account, wanted)
+    absent = [value for value in wanted if value not in known]
     if absent:
         raise ids.missing("i", absent)
     for row in rows.values():

@@ -17,6 +17,15 @@ class InvalidParameterCombination(ApiError):
     """The text is given where it is raised."""
 
 
+class InvalidGroupIdMalformed(ApiError):
+    code = "InvalidGroupId.Malformed"
+    message = "The security group ID '{id}' is malformed"
+
+
+class InvalidParameterDependency(ApiError):
+    message = "The parameter [{given}] requires the parameter {needed} to be set."
+
+
 class MissingParameter(ApiError):
     message = "The request must contain the parameter {name}"
 

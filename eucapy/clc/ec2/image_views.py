@@ -47,7 +47,7 @@ def view(row: Row, devices: Iterable[Row], tag_set: list[dict[str, str]]) -> dic
         "SourceInstanceId": row.source_instance_id or None,
         "SriovNetSupport": row.sriov or None,
         "State": row.state,
-        "Tags": tag_set,
+        "Tags": tag_set or None,
         "TpmSupport": row.tpm or None,
         "UsageOperation": "RunInstances",
         "VirtualizationType": row.virtualization,

@@ -104,8 +104,9 @@ async def describe_images(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     ]
     wanted = p.get("ImageIds") or []
     if wanted:
-        missing = {ids.check("ami", value, "aki", "ari") for value in wanted}
-        missing -= await images.existing(call.tx, call.account, wanted)
+        asked = [ids.check("ami", value, "aki", "ari") for value in wanted]
+        known = await images.existing(call.tx, call.account, wanted)
+        missing = [value for value in asked if value not in known]
         if missing:
             raise ids.missing("ami", missing)
         conditions.append(table.c.id.in_(wanted))

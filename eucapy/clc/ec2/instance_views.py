@@ -132,7 +132,7 @@ def view(parts: Parts, names: HostNames) -> dict[str, Any]:
         "SecurityGroups": [],
         "State": state(row.state),
         "StateTransitionReason": row.transition,
-        "Tags": list(parts.tags),
+        "Tags": list(parts.tags) or None,
         "UsageOperation": "RunInstances",
         "UsageOperationUpdateTime": row.created_at,
         "VirtualizationType": "hvm",

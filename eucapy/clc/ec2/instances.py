@@ -18,6 +18,7 @@ from eucapy.clc.ec2 import instance_views, instance_xml, paging, vcpu_limit
 from eucapy.clc.ec2.errors import (
     IncorrectInstanceState,
     InsufficientInstanceCapacity,
+    InvalidParameterCombination,
     OperationNotPermitted,
     UnsupportedHibernationConfiguration,
 )
@@ -56,9 +57,9 @@ async def describe_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]
     return out
 
 
-@ec2.action("StartInstances")
+@ec2.action("StartInstances", worded=("InstanceIds",))
 async def start_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    rows = await required(call, p["InstanceIds"])
+    rows = await required(call, p.get("InstanceIds") or ())
     for row in rows:
         if row.state not in (life.STOPPED, life.PENDING, life.RUNNING):
             raise IncorrectInstanceState(f"The instance '{row.id}' is not in a state from which it can be started.")
@@ -88,12 +89,12 @@ async def start_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     return {"StartingInstances": changes}
 
 
-@ec2.action("StopInstances")
+@ec2.action("StopInstances", worded=("InstanceIds",))
 async def stop_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     """`Force` cuts the power, now or of a stop that is under way."""
+    rows = await required(call, p.get("InstanceIds") or ())
     if p.get("Hibernate"):
-        raise UnsupportedHibernationConfiguration(instance=p["InstanceIds"][0])
-    rows = await required(call, p["InstanceIds"])
+        raise UnsupportedHibernationConfiguration(instance=rows[0].id)
     force = bool(p.get("Force"))
     for row in rows:
         if row.state not in (life.RUNNING, life.STOPPING, life.STOPPED):
@@ -113,9 +114,9 @@ async def stop_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     return {"StoppingInstances": changes}
 
 
-@ec2.action("RebootInstances")
+@ec2.action("RebootInstances", worded=("InstanceIds",))
 async def reboot_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    rows = await required(call, p["InstanceIds"])
+    rows = await required(call, p.get("InstanceIds") or ())
     for row in rows:
         if row.state not in (life.RUNNING, life.PENDING):
             raise IncorrectInstanceState(f"The instance '{row.id}' is not in a state from which it can be rebooted.")
@@ -126,10 +127,10 @@ async def reboot_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-@ec2.action("TerminateInstances")
+@ec2.action("TerminateInstances", worded=("InstanceIds",))
 async def terminate_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     """Terminating what is terminated succeeds again and changes nothing."""
-    rows = await required(call, p["InstanceIds"])
+    rows = await required(call, p.get("InstanceIds") or ())
     kept = [row for row in rows if row.keep_from_termination and row.state in life.LIVE]
     if kept:
         raise OperationNotPermitted(
@@ -146,11 +147,14 @@ async def terminate_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any
 
 
 async def required(call: Call, instance_ids: Sequence[str]) -> list[Row]:
-    """The account's instances with these ids, each once, in the order given. Raises Malformed and NotFound."""
+    """The account's instances with these ids, each once, in the order given. Raises Malformed and NotFound, and
+    InvalidParameterCombination when none is named (EC2's answer to an empty list)."""
+    if not instance_ids:
+        raise InvalidParameterCombination("No instances specified")
     rows = await instances.by_ids(call.tx, [ids.check("i", value) for value in instance_ids], call.account)
     missing = [value for value in instance_ids if value not in rows]
     if missing:
-        raise ids.missing("i", set(missing))
+        raise ids.missing("i", missing)
     return [rows[value] for value in dict.fromkeys(instance_ids)]
 
 
@@ -163,7 +167,8 @@ async def must_exist(call: Call, instance_ids: Sequence[str]) -> None:
     """Raises Malformed and NotFound unless all are instances of the account."""
     for value in instance_ids:
         ids.check("i", value)
-    missing = set(instance_ids) - await instances.existing(call.tx, call.account, instance_ids)
+    known = await instances.existing(call.tx, call.account, instance_ids)
+    missing = [value for value in instance_ids if value not in known]
     if missing:
         raise ids.missing("i", missing)
 

@@ -121,7 +121,7 @@ async def _made(call: Call, p: Mapping[str, Any], row: Row) -> dict[str, Any]:
         "KeyPairId": row.id,
         "KeyName": row.name,
         "KeyFingerprint": row.fingerprint,
-        "Tags": [{"Key": key, "Value": value} for key, value in sorted(values.items())],
+        "Tags": [{"Key": key, "Value": value} for key, value in sorted(values.items())] or None,
     }
 
 

@@ -16,6 +16,7 @@ from eucapy.clc.ec2.errors import (
     InvalidBlockDeviceMapping,
     InvalidParameterCombination,
     InvalidParameterValue,
+    MissingParameter,
     Unsupported,
 )
 from eucapy.clc.instance_types import InstanceType
@@ -129,7 +130,9 @@ def _device(entry: Mapping[str, Any], before: Device | None) -> Device:
     device = entry["DeviceName"]
     if entry.get("VirtualName"):
         return NewEphemeral(_ephemeral(entry["VirtualName"]), device)
-    return _volume(device, entry.get("Ebs") or {}, before if isinstance(before, NewVolume) else None)
+    if entry.get("Ebs") is None:
+        raise MissingParameter(name="ebs")
+    return _volume(device, entry["Ebs"], before if isinstance(before, NewVolume) else None)
 
 
 def _volume(device: str, ebs: Mapping[str, Any], before: NewVolume | None) -> NewVolume:
@@ -147,7 +150,7 @@ def _volume(device: str, ebs: Mapping[str, Any], before: NewVolume | None) -> Ne
         made = replace(made, delete_on_termination=ebs["DeleteOnTermination"])
     made = replace(made, iops=ebs.get("Iops") or made.iops, throughput=ebs.get("Throughput") or made.throughput)
     if made.size_gib is None and not made.snapshot_id:
-        raise InvalidBlockDeviceMapping("Missing snapshotId or volumeSize in block device mapping")
+        raise MissingParameter(name="size or snapshotId")
     return made
 
 

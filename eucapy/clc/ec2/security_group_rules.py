@@ -16,6 +16,7 @@ from eucapy.clc.context import Call
 from eucapy.clc.ec2 import paging, permissions
 from eucapy.clc.ec2 import tags as tagging
 from eucapy.clc.ec2.errors import (
+    InvalidGroupIdMalformed,
     InvalidParameterCombination,
     InvalidParameterValue,
     InvalidPermissionDuplicate,
@@ -95,6 +96,10 @@ async def describe_security_group_rules(call: Call, p: Mapping[str, Any]) -> dic
         prefix="sgr",
         member="SecurityGroupRuleIds",
     )
+    for entry in p.get("Filters") or ():
+        for value in entry.get("Values") or () if entry.get("Name") == "group-id" else ():
+            if not value.startswith("sg-"):  # the one filter whose values EC2 looks at
+                raise InvalidGroupIdMalformed(id=value)
     tags = await tag_rows.of(call.tx, [row.id for row in rows])
     return {"SecurityGroupRules": [_view(call, row, tags.get(row.id, [])) for row in rows], **more}
 
@@ -186,6 +191,10 @@ async def _describe_rules(call: Call, p: Mapping[str, Any], *, is_egress: bool) 
 
 async def _requested(call: Call, group: Row, wanted: Mapping[str, Any]) -> Rule:
     """A rule as ModifySecurityGroupRules takes it: one protocol, one peer."""
+    if not wanted.get("IpProtocol"):
+        raise InvalidParameterValue(
+            "Invalid value 'null' for protocol. VPC security group rules must specify protocols explicitly."
+        )
     protocol, first, last = permissions.ports(wanted.get("IpProtocol"), wanted.get("FromPort"), wanted.get("ToPort"))
     rule = Rule(protocol, first, last, description=permissions.described(wanted))
     peers = [

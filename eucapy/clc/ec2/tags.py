@@ -12,7 +12,7 @@ from typing import Any
 from eucapy import ids
 from eucapy.clc.context import Call
 from eucapy.clc.ec2 import paging
-from eucapy.clc.ec2.errors import InvalidID, InvalidParameterValue, MissingParameter, TagLimitExceeded
+from eucapy.clc.ec2.errors import InvalidID, InvalidParameter, InvalidParameterValue, MissingParameter, TagLimitExceeded
 from eucapy.clc.ec2.service import ec2
 from eucapy.clc.store import filters, instances, owners
 from eucapy.clc.store import tags as tag_rows
@@ -23,7 +23,7 @@ LONGEST_VALUE = 256
 MOST_RESOURCES = 1000
 
 
-@ec2.action("CreateTags")
+@ec2.action("CreateTags", worded=("Resources", "Tags"))
 async def create_tags(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     resources = _resources(p)
     if not p.get("Tags"):
@@ -38,7 +38,7 @@ async def create_tags(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-@ec2.action("DeleteTags")
+@ec2.action("DeleteTags", worded=("Resources",))
 async def delete_tags(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     """Without `Tags` all go that the owner has set; a tag with a value goes only if it has that value."""
     resources = _resources(p)
@@ -81,7 +81,7 @@ def from_specifications(p: Mapping[str, Any], resource_type: str, *others: str) 
     for specification in p.get("TagSpecifications") or ():
         named = specification.get("ResourceType")
         if not named:
-            raise InvalidParameterValue("Tag specification resource type must have a value")
+            raise InvalidParameter("Tag specification resource type must have a value")
         if named != resource_type and named not in others:
             raise InvalidParameterValue(f"'{named}' is not a valid taggable resource type for this operation.")
         if not specification.get("Tags"):

@@ -16,6 +16,7 @@ from eucapy.clc.ec2 import tags as tagging
 from eucapy.clc.ec2.errors import (
     IncorrectState,
     InvalidParameterCombination,
+    InvalidParameterDependency,
     InvalidParameterValue,
     InvalidZoneNotFoundByName,
     MissingParameter,
@@ -190,7 +191,9 @@ def _size(size_gib: int | None, source: Row | None) -> int:
 
 def _refuse_unsupported(p: Mapping[str, Any]) -> None:
     """What this cloud's storage cannot do is refused, never ignored."""
-    if p.get("Encrypted") or p.get("KmsKeyId"):
+    if p.get("KmsKeyId") and not p.get("Encrypted"):
+        raise InvalidParameterDependency(given="KmsKeyId", needed="Encrypted")
+    if p.get("Encrypted"):
         raise UnsupportedOperation("Encrypted volumes are not supported.")
     if p.get("MultiAttachEnabled"):
         raise UnsupportedOperation("Multi-Attach is not supported.")

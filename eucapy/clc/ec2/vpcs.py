@@ -146,8 +146,14 @@ async def required(call: Call, vpc_id: str) -> Row:
 
 def view(row: Row, tags: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     """A row as EC2's Vpc."""
+    # boto 2 forgets what comes after a list within an item: what it reads comes first, as EC2 has it.
     return {
+        "VpcId": row.id,
         "OwnerId": row.account,
+        "State": "available",
+        "CidrBlock": row.cidr,
+        "DhcpOptionsId": row.dhcp_options_id,
+        "IsDefault": row.is_default,
         "InstanceTenancy": row.tenancy,
         "CidrBlockAssociationSet": [
             {
@@ -156,11 +162,6 @@ def view(row: Row, tags: Sequence[Mapping[str, str]]) -> dict[str, Any]:
                 "CidrBlockState": {"State": "associated"},
             }
         ],
-        "IsDefault": row.is_default,
         "Tags": tags,
         "BlockPublicAccessStates": {"InternetGatewayBlockMode": "off"},
-        "VpcId": row.id,
-        "State": "available",
-        "CidrBlock": row.cidr,
-        "DhcpOptionsId": row.dhcp_options_id,
     }

@@ -154,19 +154,20 @@ def test_longest_key_and_value_and_any_characters(ec2: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("specification", "message"),
+    ("specification", "code_", "message"),
     [
         (
             {"ResourceType": "volume", "Tags": [tag("a")]},
+            "InvalidParameterValue",
             "'volume' is not a valid taggable resource type for this operation.",
         ),
-        ({"ResourceType": "security-group"}, "Tag specification must have at least one tag"),
-        ({"Tags": [tag("a")]}, "Tag specification resource type must have a value"),
+        ({"ResourceType": "security-group"}, "InvalidParameterValue", "Tag specification must have at least one tag"),
+        ({"Tags": [tag("a")]}, "InvalidParameter", "Tag specification resource type must have a value"),
     ],
 )
-def test_tag_specifications_that_ec2_refuses(ec2: Any, specification: dict[str, Any], message: str) -> None:
+def test_tag_specifications_that_ec2_refuses(ec2: Any, specification: dict[str, Any], code_: str, message: str) -> None:
     assert error(ec2.create_security_group, GroupName="g", Description="d", TagSpecifications=[specification]) == (
-        "InvalidParameterValue",
+        code_,
         message,
     )
 
