@@ -49,6 +49,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ""
     log_level: Annotated[str, doc("debug, info, warning or error.")] = "info"
     cpu_overcommit: Annotated[float, doc("Virtual processors given out for each real one of a node.", gt=0)] = 4.0
+    shared_storage: Annotated[
+        bool,
+        doc(
+            "Whether the storage controllers of all zones work on one and the same pool: a snapshot then serves every zone, "
+            "as in AWS, and not only its own."
+        ),
+    ] = False
     vcpus_per_account: Annotated[
         int, doc("Virtual processors that an account's running instances may have together (VcpuLimitExceeded).", ge=1)
     ] = 100_000

@@ -8,6 +8,7 @@ decides when the world goes on.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,8 @@ from eucapy.walrus.app import App as ObjectStore
 from eucapy.walrus.config import Config as StoreConfig
 from eucapy.wire.cluster import ClusterAgent, NodeEntry
 from eucapy.wire.network import NetworkAgent
-from eucapy.wire.node import NodeAgent
-from eucapy.wire.objects import ObjectFetcher, WalrusFetcher
+from eucapy.wire.node import NodeAgent, NodeSource
+from eucapy.wire.objects import Changed, ObjectFetcher, WalrusFetcher
 from eucapy.wire.storage import StorageAgent
 
 from .store_keys import StoreKeys
@@ -79,6 +80,21 @@ class Zone:
     nodes: dict[str, Node] = field(default_factory=dict)
 
 
+class Captures:
+    """What nodes captured, without a network."""
+
+    def __init__(self, node: Callable[[str], Node]) -> None:
+        self._node = node
+
+    async def fetch_capture(self, source: NodeSource, into: Path, progress: Callable[[int], None]) -> None:
+        try:
+            content = self._node(source.node).nc.capture(source.instance_id, source.snapshot_id).read_bytes()
+        except LookupError as error:
+            raise Changed(str(error)) from error
+        into.write_bytes(content)
+        progress(len(content))
+
+
 class DevCloud:
     """`async with DevCloud(...)`: serves until the block ends; `address` is where."""
 
@@ -95,8 +111,10 @@ class DevCloud:
         database: str = "",
         clock: Clock | None = None,
         stepped: bool = False,
+        begin: Callable[[DevCloud], Awaitable[None]] | None = None,
         **options: Any,
     ) -> None:
+        """`begin` is awaited when the cloud answers and its loops do not run yet: what it asks for is done by `settle()`."""
         self.data = data
         self.stepped = stepped
         self.clock = clock or SystemClock()
@@ -114,6 +132,8 @@ class DevCloud:
         self.database = open_database(database or f"sqlite:///{(data / 'clc' / 'eucapy.sqlite').absolute()}")
         self.zones: dict[str, Zone] = {}
         self._nodes_per_zone, self._node_cpus = nodes_per_zone, node_cpus
+        self._pool = FakeBlock(data / "storage", POOL_GIB) if self.config.shared_storage else None
+        self._begin = begin
         self._stack = contextlib.AsyncExitStack()
         self.address = ("", 0)
 
@@ -138,6 +158,7 @@ class DevCloud:
                 walrus_url=f"http://127.0.0.1:{store.port}",
                 walrus_internal_url=f"http://127.0.0.1:{store.internal_port}",
             )
+            stack.enter_context(ledger.unsynced(self.data / "storage"))
             fetcher = WalrusFetcher(self.config.walrus_internal_url, None)
             for name in self.config.zones:
                 stack.enter_context(ledger.unsynced(self.data / name))
@@ -149,6 +170,8 @@ class DevCloud:
             await self._register()
             stack.push_async_callback(self._stop)
             self.address = await stack.enter_async_context(serving(self.clc.edge, self.config.host, self.config.port))
+            if self._begin is not None:
+                await self._begin(self)
             if not self.stepped:
                 self._start()
             self._stack = stack.pop_all()
@@ -166,10 +189,11 @@ class DevCloud:
                 found += [node.nc.loop, node.eucanetd.loop]
         return found
 
-    async def settle(self, most_rounds: int = 100) -> int:
-        """Run every loop until a whole round changed nothing; returns the rounds. RuntimeError if it never rests."""
+    async def settle(self, most_rounds: int = 100, loops: Sequence[Loop] | None = None) -> int:
+        """Run every loop (or those) until a whole round changed nothing; returns the rounds. RuntimeError if it never
+        rests."""
         for count in range(1, most_rounds + 1):
-            moved = [loop.name for loop in self.loops() if await loop.activate()]
+            moved = [loop.name for loop in loops or self.loops() if await loop.activate()]
             if not moved:
                 return count
         raise RuntimeError(f"the cloud does not come to rest: {', '.join(moved)} keep changing something")
@@ -188,8 +212,10 @@ class DevCloud:
 
     def _zone(self, name: str, fetcher: ObjectFetcher) -> Zone:
         folder = self.data / name
-        block = FakeBlock(folder / "sc" / "pool", POOL_GIB)
-        executor = Executor(block, Transfer(fetcher, LARGEST_IMAGE_GIB * GIB), folder / "sc" / "downloads")
+        block = self._pool or FakeBlock(folder / "sc" / "pool", POOL_GIB)
+        executor = Executor(
+            block, Transfer(fetcher, Captures(self.node), LARGEST_IMAGE_GIB * GIB), folder / "sc" / "downloads"
+        )
         (folder / "sc").mkdir(parents=True, exist_ok=True)
         storage = StorageController(
             name, folder / "sc", block, executor, self.clock, is_here=lambda address: address in FIRST_NODES

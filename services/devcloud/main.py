@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import logging
 import re
 import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -88,6 +88,13 @@ async def serve(options: argparse.Namespace) -> int:
 async def begun(options: argparse.Namespace) -> AsyncIterator[tuple[DevCloud, Admin, str]]:
     """The cloud, its admin, and the id of the starter image ("" for none)."""
     options.data.mkdir(parents=True, exist_ok=True)
+    there: dict[str, Any] = {"image": ""}
+
+    async def begin(cloud: DevCloud) -> None:
+        there["admin"] = await admins.ensure(cloud, options.key)
+        if not options.empty:
+            there["image"] = await starter.ensure(cloud, there["admin"].key)
+
     cloud = DevCloud(
         options.data,
         host=options.host,
@@ -97,17 +104,12 @@ async def begun(options: argparse.Namespace) -> AsyncIterator[tuple[DevCloud, Ad
         nodes_per_zone=options.nodes,
         node_cpus=options.node_cpus,
         database=options.database,
+        begin=begin,
         public_ranges=[PUBLIC_RANGE],
+        shared_storage=True,
     )
     async with cloud:
-        admin = await admins.ensure(cloud, options.key)
-        image_id = ""
-        if not options.empty:
-            try:
-                image_id = await starter.ensure(options.data, cloud.endpoint, options.region, admin.key)
-            except (starter.NotSeeded, TimeoutError) as error:
-                logging.getLogger(__name__).warning("no starter image: %s", error)
-        yield cloud, admin, image_id
+        yield cloud, there["admin"], there["image"]
 
 
 def summary(endpoint: str, exports: str, admin: Admin, env_file: Path | None, image_id: str) -> str:

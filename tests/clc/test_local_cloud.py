@@ -60,10 +60,27 @@ async def test_there_is_an_image_to_launch_and_a_network_to_launch_it_into(tmp_p
         (vpc,) = (await answer(ec2, "describe_vpcs"))["Vpcs"]
         assert vpc["IsDefault"]
         assert len((await answer(ec2, "describe_subnets"))["Subnets"]) == 3
-        asked = {"ImageId": there.image_id, "MinCount": 1, "MaxCount": 1, "InstanceType": "t3.micro"}
+        asked: dict[str, Any] = {"ImageId": there.image_id, "MinCount": 1, "MaxCount": 1, "InstanceType": "t3.micro"}
         instance_id = (await answer(ec2, "run_instances", **asked))["Instances"][0]["InstanceId"]
         waiter = ec2.get_waiter("instance_running")
         await asyncio.to_thread(waiter.wait, InstanceIds=[instance_id], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+
+
+async def test_its_root_is_a_volume_in_whatever_zone_and_as_large_as_one_likes(tmp_path: Path) -> None:
+    async with begun(tmp_path) as there:
+        ec2 = there.client("ec2")
+        root = {"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 20, "DeleteOnTermination": False}}
+        made = {}
+        for zone in ("us-east-1a", "us-east-1c"):
+            asked = {"ImageId": there.image_id, "MinCount": 1, "MaxCount": 1, "InstanceType": "t3.micro"}
+            placed = {"Placement": {"AvailabilityZone": zone}, "BlockDeviceMappings": [root]}
+            answered = await answer(ec2, "run_instances", **asked, **placed)
+            made[answered["Instances"][0]["InstanceId"]] = zone
+        waiter = ec2.get_waiter("instance_running")
+        await asyncio.to_thread(waiter.wait, InstanceIds=list(made), WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+        volumes = (await answer(ec2, "describe_volumes"))["Volumes"]
+        attached = {one["Attachments"][0]["InstanceId"]: (one["AvailabilityZone"], one["Size"]) for one in volumes}
+        assert attached == {instance_id: (zone, 20) for instance_id, zone in made.items()}
 
 
 async def test_a_second_start_is_the_same_cloud_and_brings_nothing_back(tmp_path: Path) -> None:

@@ -215,7 +215,8 @@ async def _volumes(call: Call, wanted: Sequence[NewVolume], of_image: set[str]) 
             if snapshot.state != snapshot_life.COMPLETED:
                 raise InvalidParameterValue(f"Snapshot '{snapshot.id}' is not 'completed'.")
             size = int(snapshot.size_gib)
-            zones.add(snapshot.zone)
+            if not call.config.shared_storage:
+                zones.add(snapshot.zone)
         found.append(launch_devices.check_volume(volume, size))
     if len(zones) > 1:
         raise InvalidParameterValue("The snapshots of the block device mapping are in different Availability Zones.")

@@ -169,7 +169,7 @@ async def _source(call: Call, snapshot_id: str | None, zone: str) -> Row | None:
         raise ids.missing("snap", [snapshot_id])
     if row.state != snapshot_life.COMPLETED:
         raise IncorrectState(f"Snapshot is in invalid state - {row.state}")
-    if row.zone != zone:
+    if row.zone != zone and not call.config.shared_storage:
         raise UnsupportedOperation(
             f"The snapshot '{row.id}' lies in the storage of {row.zone}; volumes can be made of it there only."
         )

@@ -101,6 +101,7 @@ class StorageSync:
             attachments=attached,
             instances=await instances.whereabouts(tx, sorted({row.instance_id for row in attached})),
             addresses={row.name: row.address for row in await components.of_kind(tx, "nc", zone)},
+            needed=await snapshots.needed(tx, zone),
         )
 
     async def _apply(self, tx: Tx, zone: str, status: StorageStatus) -> bool:

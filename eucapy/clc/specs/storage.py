@@ -6,7 +6,7 @@ it is off. The export goes on through a detachment until the guest has let go, b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -26,8 +26,10 @@ def storage_spec(
     attachments: Iterable[Any],
     instances: Mapping[str, Any],
     addresses: Mapping[str, str],
+    needed: Collection[str] = (),
 ) -> StorageSpec:
-    """Generation 0. `instances` by id (state, node), those that have attachments; `addresses` of nodes by name."""
+    """Generation 0. `instances` by id (state, node), those that have attachments; `addresses` of nodes by name; `needed`
+    are snapshots that volumes are being made of, in whatever zone: these stay until that is done."""
     exports = {
         attachment.volume_id: _export(attachment, instances[attachment.instance_id], addresses)
         for attachment in attachments
@@ -37,7 +39,7 @@ def storage_spec(
         generation=0,
         zone=zone,
         volumes={row.id: _volume(row, exports.get(row.id)) for row in volumes},
-        snapshots={row.id: _snapshot(row) for row in snapshots},
+        snapshots={row.id: _snapshot(row, needed) for row in snapshots},
     )
 
 
@@ -63,12 +65,12 @@ def _volume(row: Any, export: ExportSpec | None) -> VolumeSpec:
     )
 
 
-def _snapshot(row: Any) -> SnapshotSpec:
+def _snapshot(row: Any, needed: Collection[str]) -> SnapshotSpec:
     return SnapshotSpec(
         snapshot_id=row.id,
         volume_id=row.volume_id,
         size_gib=row.size_gib,
-        gone=row.state == snapshot_life.DELETING,
+        gone=row.state == snapshot_life.DELETING and row.id not in needed,
     )
 
 

@@ -11,13 +11,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from eucapy import ids
-from eucapy.clc.store import filters
+from eucapy.clc.store import filters, volumes
 from eucapy.clc.store import tags as tag_rows
 from eucapy.clc.store.advance import advance, lifecycle_table
 from eucapy.clc.store.base import account_column, client_token_column, created_column, metadata
 from eucapy.clc.store.tags import chunks, tag_filters
 from eucapy.database import Row, Tx
 from eucapy.lifecycle import snapshot as life
+from eucapy.lifecycle import volume as volume_life
 
 table = sa.Table(
     "snapshots",
@@ -165,6 +166,12 @@ _WANTED = (
     .where(table.c.zone == sa.bindparam("in_zone"))
     .order_by(table.c.id)
 )
+_NEEDED = (
+    sa.select(volumes.table.c.snapshot_id)
+    .join_from(table, volumes.table, volumes.table.c.snapshot_id == table.c.id)
+    .where(table.c.zone == sa.bindparam("in_zone"), table.c.state == life.DELETING)
+    .where(volumes.table.c.state == volume_life.CREATING)
+)
 _IN_MOTION = (
     sa.select(table)
     .where(table.c.zone == sa.bindparam("in_zone"), table.c.state.in_(life.IN_MOTION))
@@ -175,6 +182,11 @@ _IN_MOTION = (
 async def wanted(tx: Tx, zone: str) -> list[Row]:
     """What the zone's storage must know of all its snapshots, tombstones included, by id: volume, size, state."""
     return list(await tx.all(_WANTED, {"in_zone": zone}))
+
+
+async def needed(tx: Tx, zone: str) -> set[str]:
+    """Those of the zone that are to be deleted, and that a volume in any zone is being made of."""
+    return {row.snapshot_id for row in await tx.all(_NEEDED, {"in_zone": zone})}
 
 
 async def in_motion(tx: Tx, zone: str) -> list[Row]:
