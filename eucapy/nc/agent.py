@@ -260,6 +260,8 @@ class NodeController:
                         self._failed(name, error)
                         return worked
                     worked = True
+                    # A fake's verbs never wait: a thousand of them in one turn would keep everybody else waiting.
+                    await asyncio.sleep(0)
                 if any(isinstance(step, planner.Detach | planner.Resume) for step in steps):
                     break  # the guest or its disk decides; events and the timer bring us back
         self._phases.pop(name, None)
