@@ -10,7 +10,7 @@ from pathlib import Path
 from eucapy.cc.config import Config
 from eucapy.cc.merge import merge
 from eucapy.cc.nodes import NodeLink
-from eucapy.cc.split import split
+from eucapy.cc.split import Part, split
 from eucapy.clock import Clock
 from eucapy.reconcile.loop import Loop
 from eucapy.wire.agent import SpecKeeper, StatusBoard
@@ -42,6 +42,7 @@ class ClusterController:
         self._keeper = SpecKeeper(data / "spec.json", ClusterSpec, self.loop.wake)
         self._board = StatusBoard(ClusterStatus(boot="", revision=0, generation=0, zone=config.zone))
         self._links: dict[str, tuple[NodeEntry, NodeLink]] = {}
+        self._divided: tuple[ClusterSpec, dict[str, Part]] | None = None
         self._slots = asyncio.Semaphore(MOST_PUSHES)
 
     async def put_spec(self, spec: ClusterSpec) -> Ack:
@@ -78,7 +79,7 @@ class ClusterController:
         if spec is None:
             return False
         await self._follow(spec)
-        parts = split(spec)
+        parts = self._parts(spec)
 
         async def one(name: str, link: NodeLink) -> bool:
             async with self._slots:
@@ -88,6 +89,12 @@ class ClusterController:
         worked = await asyncio.gather(*(one(name, link) for name, (_entry, link) in self._links.items()))
         heard = {name: link.heard(self._config.lost_after_s) for name, (_entry, link) in self._links.items()}
         return self._board.publish(merge(self._config.zone, self._keeper.generation, heard)) or any(worked)
+
+    def _parts(self, spec: ClusterSpec) -> dict[str, Part]:
+        """News from a node is no reason to divide the same spec again."""
+        if self._divided is None or self._divided[0] is not spec:
+            self._divided = (spec, split(spec))
+        return self._divided[1]
 
     async def _follow(self, spec: ClusterSpec) -> None:
         """Links for the nodes that the spec names; a node that moved gets a new one."""

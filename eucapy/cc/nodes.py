@@ -12,12 +12,10 @@ import logging
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-import msgspec
-
 from eucapy.cc.merge import Heard
 from eucapy.cc.split import Part
 from eucapy.clock import Clock
-from eucapy.wire import VERSION, codec
+from eucapy.wire import VERSION
 from eucapy.wire.contract import Agent, Cursor, Fault, Spec, Status, Unreachable
 from eucapy.wire.network import NetworkAgent, NetworkSpec, NetworkStatus
 from eucapy.wire.node import NodeAgent, NodeSpec, NodeStatus
@@ -43,9 +41,8 @@ class Line(Generic[SpecT, StatusT]):
         self._clock = clock
         self._sent = ""
 
-    async def push(self, spec: SpecT) -> bool:
+    async def push(self, spec: SpecT, digest: str) -> bool:
         """Send the spec unless its content is the one that was acknowledged last. True when it was sent."""
-        digest = codec.digest(msgspec.structs.replace(spec, generation=0))
         if digest == self._sent:
             return False
         try:
@@ -108,8 +105,8 @@ class NodeLink:
 
     async def push(self, part: Part) -> bool:
         """The network first, so that rules are there before the guest is."""
-        network = await self.network.push(part.network)
-        return await self.node.push(part.node) or network
+        network = await self.network.push(part.network, part.network_digest)
+        return await self.node.push(part.node, part.node_digest) or network
 
     async def listen_once(self) -> bool:
         """What is new right now on both lines (for clouds that are stepped, in tests)."""

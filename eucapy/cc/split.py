@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 
+from eucapy.wire import codec
 from eucapy.wire.cluster import ClusterSpec, PlacedPort
 from eucapy.wire.network import GroupSpec, NetworkSpec, RemoteSpec
 from eucapy.wire.node import NodeSpec
@@ -18,10 +20,18 @@ from eucapy.wire.node import NodeSpec
 
 @dataclass(frozen=True)
 class Part:
-    """What one node is sent."""
+    """What one node is sent. The digests are of the content, whatever the generation, and are made when first asked for."""
 
     node: NodeSpec
     network: NetworkSpec
+
+    @cached_property
+    def node_digest(self) -> str:
+        return codec.digest(msgspec.structs.replace(self.node, generation=0))
+
+    @cached_property
+    def network_digest(self) -> str:
+        return codec.digest(msgspec.structs.replace(self.network, generation=0))
 
 
 def split(spec: ClusterSpec) -> dict[str, Part]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from eucapy.cc import agent
 from eucapy.cc.agent import ClusterController
 from eucapy.cc.config import Config
+from eucapy.cc.split import Part, split
 from eucapy.clock import ManualClock
 from eucapy.wire.cluster import ClusterSpec, NodeEntry
 from eucapy.wire.contract import Ack, Cursor, Refused, Unreachable
@@ -144,4 +148,25 @@ async def test_reads_go_to_the_node_that_has_the_instance(tmp_path: Path) -> Non
         assert "i9" in str(error)
     else:
         raise AssertionError("an unknown instance was answered")
+    await zone.cc.stop()
+
+
+async def test_news_of_a_node_is_no_reason_to_divide_the_same_spec_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    divided: list[int] = []
+
+    def counted(spec: ClusterSpec) -> dict[str, Part]:
+        divided.append(spec.generation)
+        return split(spec)
+
+    monkeypatch.setattr(agent, "split", counted)
+    zone = Zone(tmp_path)
+    await zone.wants(1, i1="n1")
+    for revision in (2, 3):
+        zone.ncs["n1"].status = NodeStatus(boot="b", revision=revision, generation=0, node="n1")
+        await zone.cc.loop.activate()
+    assert divided == [1]
+    await zone.wants(2, i1="n1", i2="n2")
+    assert divided == [1, 2]
     await zone.cc.stop()
