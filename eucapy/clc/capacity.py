@@ -37,7 +37,7 @@ def rooms(usable: Sequence[Row], loads: Mapping[str, Load], config: Config) -> l
                 host=host.name,
                 zone=host.zone,
                 vcpus=host.cpus * config.cpu_overcommit - load.vcpus,
-                memory_mib=host.memory_mib - config.memory_reserve_mib - load.memory_mib,
+                memory_mib=host.memory_mib - load.memory_mib,
                 architecture=host.architecture,
                 cached_images=frozenset(host.cached_images),
             )

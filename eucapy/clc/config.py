@@ -59,7 +59,6 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vcpus_per_account: Annotated[
         int, doc("Virtual processors that an account's running instances may have together (VcpuLimitExceeded).", ge=1)
     ] = 100_000
-    memory_reserve_mib: Annotated[int, doc("Memory that placement leaves to each node's own system, MiB.", ge=0)] = 512
     node_lost_after_s: Annotated[float, doc("Seconds without an answer after which a node counts as lost.", gt=0)] = (
         60.0
     )

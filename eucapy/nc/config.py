@@ -48,5 +48,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         float, doc("Seconds that a guest has to shut itself down before its power is cut.", ge=0)
     ] = 120.0
     terminate_grace_s: Annotated[float, doc("The same, when the instance is terminated.", ge=0)] = 15.0
-    reserve_memory_mib: Annotated[int, doc("Memory kept for the host itself, MiB.", ge=0)] = 512
+    reserve_memory_mib: Annotated[
+        int,
+        doc(
+            "Memory kept for the host itself, MiB; the node offers the rest, and placement gives out all of that.", ge=0
+        ),
+    ] = 512
     log_level: Annotated[str, doc("debug, info, warning or error.")] = "info"

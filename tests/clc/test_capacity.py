@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from eucapy.clc import capacity
 from eucapy.clc.store import hosts
 from eucapy.database import Tx
+from eucapy.nc.config import Config as NodeConfig
+from eucapy.wire.contract import Cursor
 from tests.clc import ebs
 from tests.clc.launching import described, error, image, launch, lose, node_of, state
 from tests.harness.cloud import Cloud
@@ -77,3 +80,18 @@ def test_what_was_promised_and_finds_no_room_in_time_is_terminated_with_the_reas
         "Message": "Server.InsufficientInstanceCapacity: Insufficient capacity to satisfy instance request",
     }
     assert ended["NetworkInterfaces"] == []
+
+
+def test_all_that_a_node_offers_is_given_out(cloud: Cloud) -> None:
+    """The node has kept its own share back already (`reserve_memory_mib`); it is not taken twice."""
+    cloud.settle()
+    node = cloud.dev.node("node-a1")
+    config = cloud.dev.clc.config
+
+    async def look(tx: Tx) -> dict[str, int]:
+        return {room.host: room.memory_mib for room in capacity.rooms(await hosts.usable(tx), {}, config)}
+
+    offered = cloud.run(node.nc.get_status(Cursor(), 0)).host.memory_mib
+    whole = cloud.run(node.hypervisor.capabilities()).memory_mib
+    assert offered == whole - NodeConfig().reserve_memory_mib
+    assert cloud.run(cloud.dev.database.read(look))["node-a1"] == offered
