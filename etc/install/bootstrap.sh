@@ -12,9 +12,19 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 venv="$root/.venv"
+stamp="$venv/.eucapy-installed"
 lists=()
 extras="node"
 quiet=""
+ahead=""  # the process that installs Python packages ahead of time
+policy=/usr/sbin/policy-rc.d
+policy_made=""
+
+tidy() {
+  [ -z "$policy_made" ] || rm -f "$policy"
+  [ -z "$ahead" ] || kill "$ahead" 2>/dev/null || true
+}
+trap tidy EXIT
 
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -84,28 +94,48 @@ apt_install() {
   fi
   export DEBIAN_FRONTEND=noninteractive
   with_progress "apt update" apt-get update -q
-  local name kept=()
+  local name first=() kept=()
   for name in "${missing[@]}"; do
-    if [ "${name%\?}" = "$name" ] || offered "${name%\?}"; then kept+=("${name%\?}"); fi
+    case "$name" in
+      python3-venv | python3-dev | ca-certificates) first+=("$name") ;;
+      *\?) if offered "${name%\?}"; then kept+=("${name%\?}"); fi ;;
+      *) kept+=("$name") ;;
+    esac
   done
+  [ ${#first[@]} -eq 0 ] || apt_get_install "apt install, for Python" "${first[@]}"
   [ ${#kept[@]} -gt 0 ] || return 0
-  apt_get_install "${kept[@]}"
+  start_ahead
+  apt_get_install "apt install" "${kept[@]}"
+}
+
+# Unpacking Debian packages waits for the disk: meanwhile pip can fetch and unpack all that needs no compiler. This is
+# a head start and no more: `make_environment` does the whole of it properly, and says what fails.
+start_ahead() {
+  local python plain
+  if satisfied || ! python=$(find_python); then return 0; fi
+  plain=$(tr , '\n' <<<"$extras" | sed '/^node$/d' | paste -sd ,)
+  {
+    has_environment || "$python" -m venv --clear "$venv"
+    exec "$venv/bin/python" -m pip install --disable-pip-version-check --progress-bar off \
+      -e "$root${plain:+[$plain]}"
+  } >/dev/null 2>&1 </dev/null &
+  ahead=$!
 }
 
 apt_get_install() {
+  local title=$1
+  shift
   say "installing $# packages: $*"
   # A package's own daemons stay off: the cloud starts what it needs itself.
-  local policy=/usr/sbin/policy-rc.d made=""
   if [ ! -e "$policy" ]; then
+    policy_made=1
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
-    made=1
-    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
   fi
-  with_progress "apt install" apt-get install -q -y --no-install-recommends -o Dpkg::Lock::Timeout=300 "$@"
-  if [ -n "$made" ]; then
+  with_progress "$title" apt-get install -q -y --no-install-recommends -o Dpkg::Lock::Timeout=300 "$@"
+  if [ -n "$policy_made" ]; then
     rm -f "$policy"
-    trap - EXIT
+    policy_made=""
   fi
 }
 
@@ -120,28 +150,42 @@ find_python() {
   return 1
 }
 
+checksum() { cat "$root/pyproject.toml" "$root/setup.py" | sha256sum | cut -c1-16; }
+
+has_environment() {
+  [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+# Whether the environment has every extra that is asked for, in the versions that this checkout asks for.
+satisfied() {
+  local extra key
+  has_environment || return 1
+  key=$(checksum)
+  for extra in ${extras//,/ }; do
+    grep -qsx "$key $extra" "$stamp" || return 1
+  done
+}
+
 make_environment() {
-  local wanted stamp="$venv/.eucapy-installed"
-  wanted=$(cat "$root/pyproject.toml" "$root/setup.py" | sha256sum | cut -c1-16)
-  if [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-    local extra satisfied=1
-    for extra in ${extras//,/ }; do
-      grep -qsx "$wanted $extra" "$stamp" || satisfied=""
-    done
-    [ -z "$satisfied" ] || return 0
-  else
-    local python
+  local python extra started
+  if [ -n "$ahead" ]; then
+    started=$SECONDS
+    wait "$ahead" || true
+    ahead=""
+    say "waited for pip, which began meanwhile: $((SECONDS - started)) s"
+  fi
+  if satisfied; then return 0; fi
+  if ! has_environment; then
     if ! find_python >/dev/null && [ "$(id -u)" -eq 0 ] && offered python3.11-venv; then
       # Ubuntu 22.04: its own python3 is 3.10, but it has a newer one beside it.
-      apt_get_install python3.11 python3.11-venv python3.11-dev
+      apt_get_install "apt install, for Python" python3.11 python3.11-venv python3.11-dev
     fi
     python=$(find_python) || fail "No Python of 3.11 or newer with the venv module was found. On Ubuntu 22.04: apt install python3.11 python3.11-venv python3.11-dev"
     with_progress "virtual environment ($("$python" --version))" "$python" -m venv --clear "$venv"
   fi
   with_progress "Python packages [$extras]" \
     "$venv/bin/python" -m pip install --disable-pip-version-check --progress-bar off -e "$root[$extras]"
-  local extra
-  for extra in ${extras//,/ }; do echo "$wanted $extra" >>"$stamp"; done
+  for extra in ${extras//,/ }; do echo "$(checksum) $extra" >>"$stamp"; done
 }
 
 [ ${#lists[@]} -eq 0 ] || apt_install "${lists[@]}"
