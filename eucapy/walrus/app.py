@@ -28,6 +28,7 @@ from eucapy.walrus.environment import Environment
 from eucapy.walrus.finishing import Finisher
 from eucapy.walrus.identity import Keys, StaticKeys
 from eucapy.walrus.keyring import Keyring
+from eucapy.walrus.room import Room
 from eucapy.walrus.s3.registry import s3
 from eucapy.walrus.store import engine, migrating
 from eucapy.walrus.workers.collector import Collector
@@ -99,6 +100,7 @@ class App:
             default_encryption=dump_default(Default()) if config.encrypt_by_default else "",
             day_ms=int(config.lifecycle_day_s * 1000),
             keys=keys,
+            room=Room(data, config.reserve_mib << 20),
         )
         await self._start_workers(self.walrus)
         await self._serve_s3(self.walrus, keys)

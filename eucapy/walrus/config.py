@@ -49,6 +49,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = ""
     blob_driver: Annotated[str, doc("Where the bytes are kept: files.")] = "files"
+    reserve_mib: Annotated[
+        int,
+        doc("Objects are refused while less than this is free, MiB (1/20 of a small disk), so that others can be deleted."),
+    ] = 256
     inline_kib: Annotated[int, doc("Objects up to this size are kept beside their metadata, KiB.", ge=0, le=1024)] = 16
     old_defaults: Annotated[
         bool,

@@ -20,6 +20,7 @@ from eucapy.walrus import access, errors, grants, policycontext
 from eucapy.walrus.identity import Keys, Principal
 from eucapy.walrus.keyring import Keyring
 from eucapy.walrus.lifecycle import DAY_MS
+from eucapy.walrus.room import Room
 from eucapy.walrus.store import buckets
 from eucapy.walrus.store.buckets import Bucket
 from eucapy.walrus.store.engine import StoreFull
@@ -34,7 +35,7 @@ class Walrus:
     """The object store. `inline_bytes`: objects up to this size are kept beside their metadata. `old_defaults`: new buckets
     have ACLs and no public access block. `accounts`: all there are by canonical id, where that is known. `keys`: for
     forms, whose signature is a field. `day_ms`: how long a day of a lifecycle rule is.
-    `default_encryption`: the `encryption` of new buckets."""
+    `default_encryption`: the `encryption` of new buckets. `room`: what of the disk is not given to objects."""
 
     db: Database
     blobs: BlobDriver
@@ -49,6 +50,7 @@ class Walrus:
     keys: Keys | None = None
     day_ms: int = DAY_MS
     default_encryption: str = ""
+    room: Room = dataclasses.field(default_factory=Room)
 
 
 @dataclass(frozen=True, slots=True)

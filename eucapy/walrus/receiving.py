@@ -26,6 +26,7 @@ from eucapy.database import Tx
 from eucapy.drivers.blob.base import BLOCK_BYTES, NoSpace, Writer
 from eucapy.walrus import checksums, errors, sealing
 from eucapy.walrus.context import Call, Walrus
+from eucapy.walrus.room import Room
 from eucapy.walrus.store import content
 from eucapy.walrus.store.engine import StoreFull
 
@@ -262,12 +263,13 @@ async def _receive(
     length = source.length
     if length is not None and length > most_bytes:
         raise errors.EntityTooLarge(fields={"ProposedSize": length, "MaxSizeAllowed": most_bytes})
+    walrus.room.check(length or 0)
     if length is not None and length <= limit:
         return await _receive_small(walrus, source, want, length, data_key)
     async with walrus.blobs.create() as writer:
         hashes = _Hashes(want)
         sink = writer if data_key is None else _SealedWriter(writer, data_key)
-        size = await _pump(source, sink, hashes, most_bytes)
+        size = await _pump(source, sink, hashes, most_bytes, walrus.room)
         if length is not None and size != length:
             raise IncompleteBody()
         hashes.check(source.trailers)
@@ -318,7 +320,7 @@ class _SealedWriter:
         await self._writer.write(self._sealer.finish())
 
 
-async def _pump(source: Source, writer: _Sink, hashes: _Hashes, most_bytes: int) -> int:
+async def _pump(source: Source, writer: _Sink, hashes: _Hashes, most_bytes: int, room: Room) -> int:
     size = 0
     working: asyncio.Future[Any] | None = None
     pieces: list[bytes] = []
@@ -339,6 +341,7 @@ async def _pump(source: Source, writer: _Sink, hashes: _Hashes, most_bytes: int)
                 await working
                 working = None
             if pieces:
+                room.check()
                 working = asyncio.ensure_future(_take(writer, hashes, pieces, gathered))
                 pieces, gathered = [], 0
             if not piece:

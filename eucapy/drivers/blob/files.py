@@ -16,7 +16,6 @@ All file work runs in a pool of threads of its own, except reads that the page c
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import functools
 import os
@@ -267,8 +266,13 @@ class FileReader(Reader):
     async def read(self, offset: int, length: int) -> bytes:
         buffer = bytearray(length)
         got = 0
-        with contextlib.suppress(BlockingIOError):
+        try:
             got = os.preadv(self._fd, [buffer], offset, os.RWF_NOWAIT)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:  # a file system that only reads while one waits (tmpfs)
+                raise
         if got < length:
             fd = self._fd
             got += await self._driver.hop(lambda: os.preadv(fd, [memoryview(buffer)[got:]], offset + got))
