@@ -16,7 +16,7 @@ install:
 	@etc/install/bootstrap.sh --apt node --extras node,tools
 
 environment:
-	@etc/install/bootstrap.sh --extras node,tools,dev
+	@etc/install/bootstrap.sh --extras tools,dev
 
 check: environment
 	@etc/dev/check.sh

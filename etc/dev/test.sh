@@ -2,13 +2,19 @@
 # `make test`: from a bare Debian or Ubuntu to the verdict over everything that this machine can run.
 #
 # As root it installs the packages that are missing and runs the host tests (libvirt, QEMU, network namespaces, real
-# guests) too; without root those are skipped, by name, and the packages must be there. Arguments go to pytest and
-# narrow the run; with arguments the stages are not split.
+# guests) too. Without root it runs all that needs neither root nor a package that is missing, and says what it left out.
+# Arguments go to pytest and narrow the run; with arguments the stages are not split.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 
 printf '\n── install\n'
-etc/install/bootstrap.sh --apt node --apt test --extras node,tools,dev || exit 1
+lacking=""
+if ! etc/install/bootstrap.sh --apt node --apt test --extras node,tools,dev; then
+  [ "$(id -u)" -ne 0 ] || exit 1
+  printf '\nWithout them: the tests that need none of them.\n'
+  etc/install/bootstrap.sh --extras tools,dev || exit 1
+  lacking=1
+fi
 export PATH="$PWD/.venv/bin:$PATH"
 
 if [ $# -gt 0 ]; then
@@ -35,8 +41,9 @@ fi
 if [ "$(id -u)" -eq 0 ]; then
   stage "host tests" python -m pytest -v --durations=15 -m "host or guest"
 else
-  printf '\n── host tests: not run, they need root\n'
+  printf '\n── host tests (libvirt, network namespaces, real guests): not run, they need root: sudo make test\n'
 fi
+[ -z "$lacking" ] || printf '\nPackages are missing here, and tests that need them were skipped: see the top.\n'
 
 printf '\ntest: %d s in all\n' $((SECONDS - started))
 if [ ${#failed[@]} -gt 0 ]; then

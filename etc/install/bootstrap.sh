@@ -90,7 +90,8 @@ apt_install() {
   mapfile -t missing < <(missing_packages "${wanted[@]}")
   [ ${#missing[@]} -gt 0 ] || return 0
   if [ "$(id -u)" -ne 0 ]; then
-    status=3 fail "These packages are missing, and only root can install them: ${missing[*]%\?}"
+    status=3 fail "These packages are missing, and only root can install them:
+  sudo apt-get install --no-install-recommends ${missing[*]%\?}"
   fi
   export DEBIAN_FRONTEND=noninteractive
   with_progress "apt update" apt-get update -q
@@ -175,12 +176,17 @@ make_environment() {
     say "waited for pip, which began meanwhile: $((SECONDS - started)) s"
   fi
   if satisfied; then return 0; fi
+  if [ -d "$venv" ] && [ ! -w "$venv/bin" ]; then
+    fail "$venv is another user's ($(stat -c %U "$venv")), and something new has to be installed in it. Go on with sudo, or make it yours: sudo chown -R $(id -un) $venv"
+  fi
   if ! has_environment; then
     if ! find_python >/dev/null && [ "$(id -u)" -eq 0 ] && offered python3.11-venv; then
       # Ubuntu 22.04: its own python3 is 3.10, but it has a newer one beside it.
       apt_get_install "apt install, for Python" python3.11 python3.11-venv python3.11-dev
     fi
-    python=$(find_python) || fail "No Python of 3.11 or newer with the venv module was found. On Ubuntu 22.04: apt install python3.11 python3.11-venv python3.11-dev"
+    python=$(find_python) || fail "No Python of 3.11 or newer with the venv module was found.
+  Debian 12, Ubuntu 24.04 and newer: sudo apt-get install python3-venv
+  Ubuntu 22.04, whose own is 3.10:   sudo apt-get install python3.11 python3.11-venv python3.11-dev (from universe)"
     with_progress "virtual environment ($("$python" --version))" "$python" -m venv --clear "$venv"
   fi
   with_progress "Python packages [$extras]" \
