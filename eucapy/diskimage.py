@@ -14,6 +14,8 @@ from dataclasses import dataclass
 HEADER_BYTES = 64 * 1024
 """As much of an image's start as `inspect` ever needs."""
 
+LARGEST_VIRTUAL_BYTES = 16 << 40
+"""Sixteen TiB, as large as a gp3 volume. A header of a few bytes can claim any size."""
 SECTOR_BYTES = 512
 _QCOW2_MAGIC = b"QFI\xfb"
 _OTHER_MAGICS = ((b"KDMV", "vmdk"), (b"# Disk DescriptorFile", "vmdk"), (b"vhdxfile", "vhdx"), (b"conectix", "vhd"))
@@ -47,6 +49,24 @@ def inspect(head: bytes, size_bytes: int, claimed: str = "") -> ImageFacts:
         raise BadImage(f"the format {claimed} is not supported: raw or qcow2 is")
     if size_bytes == 0:
         raise BadImage("the image is empty")
+    facts = _facts(head, size_bytes, claimed)
+    if facts.virtual_bytes > LARGEST_VIRTUAL_BYTES:
+        raise BadImage(f"the image is a disk of {facts.virtual_bytes} bytes; 16 TiB is the most")
+    return facts
+
+
+def refuse_data_file(head: bytes) -> None:
+    """Refuse a qcow2 disk of our own making (its backing file is known) that keeps its data elsewhere, as a guest that broke
+    out of its machine could have made it. Raises BadImage."""
+    if len(head) < 104 or not head.startswith(_QCOW2_MAGIC):
+        raise BadImage("the disk has no whole qcow2 header")
+    version, incompatible = struct.unpack_from(">I", head, 4)[0], struct.unpack_from(">Q", head, 72)[0]
+    if version > 2 and incompatible & _INCOMPATIBLE_DATA_FILE:
+        raise BadImage("the qcow2 image keeps its data in an external file")
+    _refuse_extensions(head, 72 if version == 2 else struct.unpack_from(">I", head, 100)[0])
+
+
+def _facts(head: bytes, size_bytes: int, claimed: str) -> ImageFacts:
     if claimed == "raw":
         return ImageFacts("raw", _sectors(size_bytes))
     if head.startswith(_QCOW2_MAGIC):
