@@ -34,7 +34,9 @@ from eucapy.walrus.store import engine, migrating
 from eucapy.walrus.workers.collector import Collector
 from eucapy.walrus.workers.lifecycle import LifecycleWorker
 from eucapy.walrus.workers.log_delivery import LogDelivery
+from eucapy.walrus.workers.notifier import Notifier, read_hooks
 from eucapy.walrus.workers.periodic import Periodic
+from eucapy.walrus.workers.replicator import Replicator
 from eucapy.walrus.workers.rewrapper import Rewrapper
 from eucapy.walrus.workers.scrubber import Scrubber
 from eucapy.wire.server import Listener
@@ -87,6 +89,9 @@ class App:
         collector.start()
         self._stack.push_async_callback(collector.stop)
         keys = self._keys()
+        notifier = Notifier(db, self._clock, read_hooks(config.hooks))
+        notifier.start()
+        self._stack.push_async_callback(notifier.stop)
         self.walrus = Walrus(
             db,
             blobs,
@@ -101,6 +106,7 @@ class App:
             day_ms=int(config.lifecycle_day_s * 1000),
             keys=keys,
             room=Room(data, config.reserve_mib << 20),
+            notifier=notifier,
         )
         await self._start_workers(self.walrus)
         await self._serve_s3(self.walrus, keys)
@@ -113,6 +119,7 @@ class App:
         self.workers = {
             "lifecycle": LifecycleWorker(walrus.db, walrus.collector, walrus.clock, config.lifecycle_s, walrus.day_ms),
             "scrubber": Scrubber(walrus, place_file, config.scrub_s, config.scrub_mib_s * (1 << 20)),
+            "replicator": Replicator(walrus),
             "rewrapper": Rewrapper(walrus, config.sweep_s),
         }
         for worker in self.workers.values():

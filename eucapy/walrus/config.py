@@ -51,7 +51,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     blob_driver: Annotated[str, doc("Where the bytes are kept: files.")] = "files"
     reserve_mib: Annotated[
         int,
-        doc("Objects are refused while less than this is free, MiB (1/20 of a small disk), so that others can be deleted."),
+        doc(
+            "Objects are refused while less than this is free, MiB (1/20 of a small disk), so that others can be deleted."
+        ),
     ] = 256
     inline_kib: Annotated[int, doc("Objects up to this size are kept beside their metadata, KiB.", ge=0, le=1024)] = 16
     old_defaults: Annotated[
@@ -80,6 +82,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "How long a day of a lifecycle rule is, seconds. Another than 86400 is for tests: ages then count exactly."
         ),
     ] = 86400.0
+    hooks: Annotated[
+        list[str],
+        doc("Destinations of event notifications, each ARN=URL: events for that ARN are posted to the URL, as JSON."),
+    ] = []
     log_delivery_s: Annotated[
         float, doc("Pause between deliveries of access logs to the buckets that are to have them, seconds.", gt=0)
     ] = 300.0

@@ -6,6 +6,7 @@ request: who asks, with which headers. Handlers reach everything through it and 
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from eucapy.walrus.store.buckets import Bucket
 from eucapy.walrus.store.engine import StoreFull
 from eucapy.walrus.store.objects import Version
 from eucapy.walrus.workers.collector import Collector
+from eucapy.walrus.workers.notifier import Notifier
 
 T = TypeVar("T")
 
@@ -35,7 +37,9 @@ class Walrus:
     """The object store. `inline_bytes`: objects up to this size are kept beside their metadata. `old_defaults`: new buckets
     have ACLs and no public access block. `accounts`: all there are by canonical id, where that is known. `keys`: for
     forms, whose signature is a field. `day_ms`: how long a day of a lifecycle rule is.
-    `default_encryption`: the `encryption` of new buckets. `room`: what of the disk is not given to objects."""
+    `default_encryption`: the `encryption` of new buckets. `to_replicate`: set when there is work
+    for the replicator. `notifier`: None where nobody is told of events. `room`: what
+    of the disk is not given to objects."""
 
     db: Database
     blobs: BlobDriver
@@ -49,7 +53,9 @@ class Walrus:
     accounts: Mapping[str, str] | None = None
     keys: Keys | None = None
     day_ms: int = DAY_MS
+    to_replicate: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     default_encryption: str = ""
+    notifier: Notifier | None = None
     room: Room = dataclasses.field(default_factory=Room)
 
 

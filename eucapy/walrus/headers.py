@@ -108,7 +108,7 @@ def parse_tagging_header(text: str | None) -> str | None:
             "duplicates.",
             fields={"ArgumentName": "x-amz-tagging", "ArgumentValue": text},
         )
-    return encode_tags(pairs, MOST_TAGS)
+    return encode_tags(sorted(pairs), MOST_TAGS)
 
 
 def encode_tags(pairs: Sequence[tuple[str, str]], most: int) -> str | None:

@@ -28,6 +28,7 @@ from eucapy.walrus import commands
 from eucapy.walrus.app import App
 from eucapy.walrus.config import Config
 from eucapy.walrus.identity import StaticKeys
+from eucapy.walrus.workers.notifier import read_hooks
 
 log = logging.getLogger("eucapy.walrus")
 
@@ -79,6 +80,7 @@ def main() -> int:
     try:
         config = read_options(sys.argv[1:])
         StaticKeys(config.keys)
+        read_hooks(config.hooks)
     except (configuration.ConfigError, ValueError) as error:
         print(f"eucapy walrus: {error}", file=sys.stderr)
         return 2

@@ -14,7 +14,7 @@ import msgspec
 from eucapy.aws.errors import AccessDenied, InvalidRequest, MalformedXML
 from eucapy.aws.message import Result
 from eucapy.database import Tx
-from eucapy.walrus import access, errors, grants
+from eucapy.walrus import access, errors, events, grants
 from eucapy.walrus.access import ENFORCED, NO_BLOCK, Access, PublicAccessBlock
 from eucapy.walrus.context import Call
 from eucapy.walrus.grants import Grants
@@ -137,6 +137,7 @@ async def put_object_acl(call: Call, p: dict[str, Any]) -> None:
         granted = _asked(call, p, owner, bucket.owner)
         _check(bucket, granted)
         await objects.set_acl(tx, bucket, version, grants.dump(granted, owner))
+        await events.changed(tx, call, bucket, version, "ObjectAcl:Put")
 
     await call.write(work)
 

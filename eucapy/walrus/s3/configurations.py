@@ -15,7 +15,6 @@ from eucapy.walrus.context import Call
 from eucapy.walrus.s3.service import s3
 
 ABSENT: dict[str, type[ApiError]] = {
-    "GetBucketReplication": errors.ReplicationConfigurationNotFoundError,
     "GetBucketAnalyticsConfiguration": errors.NoSuchConfiguration,
     "GetBucketIntelligentTieringConfiguration": errors.NoSuchConfiguration,
     "GetBucketInventoryConfiguration": errors.NoSuchConfiguration,
@@ -23,7 +22,6 @@ ABSENT: dict[str, type[ApiError]] = {
 }
 HOLDS: dict[str, Mapping[str, Any]] = {
     "GetBucketAccelerateConfiguration": {},
-    "GetBucketNotificationConfiguration": {},
     "ListBucketAnalyticsConfigurations": {"IsTruncated": False},
     "ListBucketIntelligentTieringConfigurations": {"IsTruncated": False},
     "ListBucketInventoryConfigurations": {"IsTruncated": False},

@@ -21,6 +21,7 @@ from eucapy.walrus import (
     conditions,
     encryption,
     errors,
+    events,
     headers,
     lifecycle,
     locks,
@@ -34,6 +35,7 @@ from eucapy.walrus.receiving import Expected, InMemory, Received
 from eucapy.walrus.s3 import acls, lockheaders, reading
 from eucapy.walrus.s3.objects import MOST_PUT_BYTES
 from eucapy.walrus.s3.reading import TRIES, Found
+from eucapy.walrus.s3.replication import replicating
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import content, objects, uploads
 from eucapy.walrus.store.buckets import ENABLED, Bucket
@@ -215,7 +217,11 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
             lock=locks.of_new_version(bucket, wanted, call.now_ms),
             sse=None if sealed is None else encryption.envelope(call.walrus, bucket, key, sealed),
         )
-        return bucket, await objects.put(tx, bucket, new, check)
+        version = await objects.put(tx, bucket, new, check)
+        await events.created(tx, call, bucket, version)
+        if bucket.replication:
+            await replicating(tx, call, bucket, version)
+        return bucket, version
 
     bucket, version = await received.keep(work)
     call.walrus.collector.wake()

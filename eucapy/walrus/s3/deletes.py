@@ -11,10 +11,11 @@ from typing import Any
 from eucapy.aws.errors import InvalidRequest, MalformedXML
 from eucapy.database import Tx
 from eucapy.errors import ApiError
-from eucapy.walrus import errors, headers, locks, receiving
+from eucapy.walrus import errors, events, headers, locks, receiving
 from eucapy.walrus.context import Call
 from eucapy.walrus.s3.lockheaders import bypasses
 from eucapy.walrus.s3.reading import check_version_id
+from eucapy.walrus.s3.replication import replicating
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import buckets, objects
 from eucapy.walrus.store.buckets import Bucket
@@ -97,10 +98,15 @@ async def _remove(
     p: Mapping[str, Any],
 ) -> Removed:
     if version_id is None:
-        return await objects.remove(tx, bucket, key, call.now_ms, check)
-    if bucket.lock:
-        check = _unlocked(call, bucket, key, p, check)
-    return await objects.remove_version(tx, bucket, key, version_id, check)
+        removed = await objects.remove(tx, bucket, key, call.now_ms, check)
+        if bucket.replication and removed.made is not None:
+            await replicating(tx, call, bucket, removed.made)
+    else:
+        if bucket.lock:
+            check = _unlocked(call, bucket, key, p, check)
+        removed = await objects.remove_version(tx, bucket, key, version_id, check)
+    await events.removed(tx, call, bucket, key, version_id, removed)
+    return removed
 
 
 def _unlocked(call: Call, bucket: Bucket, key: bytes, p: Mapping[str, Any], check: Check | None) -> Check:

@@ -11,11 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 from eucapy.database import Tx
-from eucapy.walrus import checksums, conditions, encryption, headers, lifecycle, locks, receiving
+from eucapy.walrus import checksums, conditions, encryption, events, headers, lifecycle, locks, receiving
 from eucapy.walrus.context import Call
 from eucapy.walrus.encryption import Sealed
 from eucapy.walrus.receiving import Source
 from eucapy.walrus.s3 import acls, lockheaders
+from eucapy.walrus.s3.replication import replicating
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import objects
 from eucapy.walrus.store.buckets import ENABLED, Bucket
@@ -84,7 +85,12 @@ async def put(call: Call, p: dict[str, Any], source: Source) -> dict[str, Any]:
             lock=locks.of_new_version(bucket, wanted, call.now_ms),
             sse=None if sealed is None else encryption.envelope(call.walrus, bucket, key, sealed),
         )
-        return bucket, await objects.replace(tx, bucket, replaced, new)
+        version = await objects.replace(tx, bucket, replaced, new)
+        if bucket.notifications:
+            await events.created(tx, call, bucket, version)
+        if bucket.replication:
+            await replicating(tx, call, bucket, version)
+        return bucket, version
 
     bucket, version = await received.keep(work)
     call.walrus.collector.wake()

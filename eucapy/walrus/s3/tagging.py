@@ -8,7 +8,7 @@ from typing import Any
 from eucapy.aws.errors import MalformedXML
 from eucapy.aws.message import Result
 from eucapy.database import Tx
-from eucapy.walrus import errors, headers
+from eucapy.walrus import errors, events, headers
 from eucapy.walrus.context import Call
 from eucapy.walrus.s3.reading import find
 from eucapy.walrus.s3.service import s3
@@ -43,6 +43,8 @@ async def _change(call: Call, p: Mapping[str, Any], document: str | None) -> dic
     async def work(tx: Tx) -> tuple[Bucket, Version]:
         bucket, version = await find(tx, call, p)
         await objects.set_tags(tx, bucket, version, document)
+        what = "Delete" if call.operation == "DeleteObjectTagging" else "Put"
+        await events.changed(tx, call, bucket, version, f"ObjectTagging:{what}")
         return bucket, version
 
     bucket, version = await call.write(work)

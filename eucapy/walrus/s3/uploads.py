@@ -17,7 +17,7 @@ import msgspec
 
 from eucapy.aws.errors import InvalidRequest, MalformedXML
 from eucapy.database import Tx
-from eucapy.walrus import checksums, conditions, encryption, errors, headers, lifecycle, locks, receiving
+from eucapy.walrus import checksums, conditions, encryption, errors, events, headers, lifecycle, locks, receiving
 from eucapy.walrus.context import Call
 from eucapy.walrus.encryption import Sealed
 from eucapy.walrus.receiving import Expected
@@ -26,6 +26,7 @@ from eucapy.walrus.s3.copies import check_part_number
 from eucapy.walrus.s3.listings import as_bytes, encoder, most_of
 from eucapy.walrus.s3.objects import MOST_PUT_BYTES
 from eucapy.walrus.s3.reading import part_checksum
+from eucapy.walrus.s3.replication import replicating
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import content, listings, objects, uploads
 from eucapy.walrus.store.buckets import ENABLED, Bucket
@@ -221,7 +222,11 @@ async def complete_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, 
             lock=locks.of_new_version(bucket, locks.load(upload.lock) if upload.lock else None, call.now_ms),
             sse=upload.sse,
         )
-        return bucket, await objects.put(tx, bucket, new, check)
+        version = await objects.put(tx, bucket, new, check)
+        await events.created(tx, call, bucket, version)
+        if bucket.replication:
+            await replicating(tx, call, bucket, version)
+        return bucket, version
 
     bucket, version = await call.write(work)
     call.walrus.collector.wake()

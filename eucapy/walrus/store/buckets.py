@@ -19,8 +19,8 @@ ENABLED = "Enabled"
 class Bucket(msgspec.Struct, frozen=True):
     """A bucket. `owner` is a canonical id; `versioning` "", "Enabled" or "Suspended".
 
-    `access`, `lock`, `encryption` and `lifecycle` are documents of the modules of walrus that have these names: they stand
-    here, and not among the settings, because they decide in every request.
+    `access`, `lock`, `encryption`, `lifecycle`, `notifications` and `replication` are documents of the modules of walrus
+    that have these names: they stand here, and not among the settings, because they decide in every request.
     """
 
     id: int
@@ -35,6 +35,8 @@ class Bucket(msgspec.Struct, frozen=True):
     lock: str = ""
     encryption: str = ""
     lifecycle: str = ""
+    notifications: str = ""
+    replication: str = ""
 
 
 columns = [buckets.c[name] for name in Bucket.__struct_fields__]
@@ -66,6 +68,8 @@ _set_access = sa.update(buckets).where(buckets.c.id == _id).values(access=sa.bin
 _set_lock = sa.update(buckets).where(buckets.c.id == _id).values(lock=sa.bindparam("document"))
 _set_encryption = sa.update(buckets).where(buckets.c.id == _id).values(encryption=sa.bindparam("document"))
 _set_lifecycle = sa.update(buckets).where(buckets.c.id == _id).values(lifecycle=sa.bindparam("document"))
+_set_replication = sa.update(buckets).where(buckets.c.id == _id).values(replication=sa.bindparam("document"))
+_set_notifications = sa.update(buckets).where(buckets.c.id == _id).values(notifications=sa.bindparam("document"))
 _set_versioning = sa.update(buckets).where(buckets.c.id == _id).values(versioning=sa.bindparam("status"))
 _any_current = sa.select(versions.c.seq).where(versions.c.bucket == _id, versions.c.current == 1).limit(1)
 _any_old = sa.select(versions.c.seq).where(versions.c.bucket == _id, versions.c.current == 0).limit(1)
@@ -123,6 +127,8 @@ async def insert(
             "lock": lock,
             "encryption": encryption,
             "lifecycle": "",
+            "notifications": "",
+            "replication": "",
         },
     )
 
@@ -171,6 +177,14 @@ async def set_versioning(tx: Tx, bucket: Bucket, status: str) -> None:
 async def set_ownership(tx: Tx, bucket: Bucket, rule: str) -> None:
     """`rule` is empty where the bucket has none: then writers own their objects."""
     await tx.run(_set_ownership, {"bucket_id": bucket.id, "rule": rule})
+
+
+async def set_replication(tx: Tx, bucket: Bucket, document: str) -> None:
+    await tx.run(_set_replication, {"bucket_id": bucket.id, "document": document})
+
+
+async def set_notifications(tx: Tx, bucket: Bucket, document: str) -> None:
+    await tx.run(_set_notifications, {"bucket_id": bucket.id, "document": document})
 
 
 async def set_access(tx: Tx, bucket: Bucket, document: str) -> None:

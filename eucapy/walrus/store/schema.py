@@ -4,6 +4,8 @@
              ├─ versions          every version of every object, and delete markers
              └─ uploads ── parts  open multipart uploads; a completed one leaves its parts behind as the object's bytes
     inline_data                   bytes of small objects, kept beside their metadata: one commit makes both durable
+    events                        what happened, on its way to the destinations that want to know
+    replications                  versions on their way to other buckets
     dead_blobs                    blobs that nothing refers to any more, until the collector has removed them
 
 Keys are bytes (UTF-8), because S3 lists them in byte order and both databases compare bytes so. The primary key of
@@ -46,6 +48,8 @@ buckets = sa.Table(
     sa.Column("lock", sa.Text, nullable=False, server_default=""),  # JSON of walrus/locks.py; "": no object lock
     sa.Column("encryption", sa.Text, nullable=False, server_default=""),  # JSON of walrus/encryption.py; "": none
     sa.Column("lifecycle", sa.Text, nullable=False, server_default=""),  # JSON of walrus/lifecycle.py; "": no rules
+    sa.Column("notifications", sa.Text, nullable=False, server_default=""),  # JSON of walrus/notifications.py; "": none
+    sa.Column("replication", sa.Text, nullable=False, server_default=""),  # JSON of walrus/replication.py; "": none
 )
 
 bucket_settings = sa.Table(
@@ -79,6 +83,7 @@ versions = sa.Table(
     sa.Column("acl", sa.Text),  # NULL: private
     sa.Column("lock", sa.Text),  # JSON of walrus/locks.py; NULL: never locked
     sa.Column("sse", sa.Text),  # JSON of walrus/encryption.py; NULL: the bytes are as they came
+    sa.Column("replication", sa.Text),  # PENDING, COMPLETED, FAILED or REPLICA; NULL: nothing of the kind
     sqlite_with_rowid=False,
 )
 sa.Index(
@@ -136,4 +141,27 @@ dead_blobs = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("since_ms", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", BIGINT, primary_key=True, autoincrement=True),
+    sa.Column("arn", sa.Text, nullable=False, index=True),
+    sa.Column("created_ms", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),  # JSON, as it is posted
+)
+
+replications = sa.Table(
+    "replications",
+    metadata,
+    sa.Column("id", BIGINT, primary_key=True, autoincrement=True),
+    sa.Column("bucket", sa.BigInteger, nullable=False),  # the source's id
+    sa.Column("key", sa.LargeBinary, nullable=False),
+    sa.Column("version_id", sa.Text, nullable=False),
+    sa.Column("target", sa.Text, nullable=False),  # a bucket's name
+    sa.Column("storage_class", sa.Text),
+    sa.Column("due_ms", sa.BigInteger, nullable=False, index=True),  # not to be tried before
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Index("ix_replications_bucket_key", "bucket", "key"),
 )
