@@ -140,6 +140,8 @@ async def _answer(call: Call, found: Found, p: Mapping[str, Any]) -> Result | di
         answer |= _checksum_of_part(version, found.parts[p["PartNumber"] - 1])
     if version.sse is not None:
         answer |= encryption.members(version.sse, p)
+    if version.replication is not None:
+        answer["ReplicationStatus"] = version.replication
     if version.lock is not None:
         answer |= lockheaders.members(call, found.bucket, version, p["Key"])
     if found.bucket.lifecycle and version.current:
@@ -218,6 +220,8 @@ async def head_object(call: Call, p: dict[str, Any]) -> Result | dict[str, Any]:
         answer |= _checksum_of_part(version, found.parts[p["PartNumber"] - 1])
     if version.sse is not None:
         answer |= encryption.members(version.sse, p)
+    if version.replication is not None:
+        answer["ReplicationStatus"] = version.replication
     if version.lock is not None:
         answer |= lockheaders.members(call, found.bucket, version, p["Key"])
     if found.bucket.lifecycle and version.current:

@@ -27,6 +27,10 @@ async def put_bucket_versioning(call: Call, p: dict[str, Any]) -> None:
             raise errors.InvalidBucketState(
                 "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed."
             )
+        if bucket.replication and status != "Enabled":
+            raise errors.InvalidBucketState(
+                "A replication configuration is present on this bucket, so the versioning state cannot be changed."
+            )
         await buckets.set_versioning(tx, bucket, status)
 
     await call.write(work)

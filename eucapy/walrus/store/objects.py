@@ -67,6 +67,7 @@ class Version(msgspec.Struct, frozen=True):
     acl: str | None
     lock: str | None = None
     sse: str | None = None
+    replication: str | None = None
 
 
 def version_of(row: Row) -> Version:
@@ -96,10 +97,12 @@ class New(msgspec.Struct, frozen=True):
 
 
 class Removed(msgspec.Struct, frozen=True):
-    """What a delete did. `version_id` of what was removed or of the marker that was made; None where S3 names none."""
+    """What a delete did. `version_id` of what was removed or of the marker that was made; None where S3 names none.
+    `made` is the marker that was made."""
 
     version_id: str | None
     marker: bool
+    made: Version | None = None
 
 
 Check = Callable[[Version | None], None]
@@ -148,6 +151,7 @@ _set_tags = sa.update(versions).where(_this).values(tags=sa.bindparam("document"
 _set_lock = sa.update(versions).where(_this).values(lock=sa.bindparam("document"))
 _set_label = sa.update(versions).where(_this).values(storage_class=sa.bindparam("label"))
 _old_behind = _old.where(versions.c.seq > _seq).limit(1)
+_set_replication = sa.update(versions).where(_this).values(replication=sa.bindparam("status"))
 _set_acl = sa.update(versions).where(_this).values(acl=sa.bindparam("document"))
 
 
@@ -285,7 +289,7 @@ async def remove(tx: Tx, bucket: Bucket, key: bytes, now_ms: int, check: Check |
         acl=None,
     )
     await _write(tx, bucket, marker)
-    return Removed(marker.version_id, True)
+    return Removed(marker.version_id, True, marker)
 
 
 async def remove_version(tx: Tx, bucket: Bucket, key: bytes, version_id: str, check: Check | None = None) -> Removed:
@@ -327,6 +331,29 @@ async def has_older(tx: Tx, bucket: Bucket, version: Version) -> bool:
     """Whether a version or marker of the key is older."""
     values = {"bucket_id": bucket.id, "object_key": version.key, "at_seq": version.seq}
     return await tx.first(_old_behind, values) is not None
+
+
+async def set_replication(tx: Tx, bucket: Bucket, version: Version, status: str) -> None:
+    await tx.run(_set_replication, _address(bucket, version) | {"status": status})
+
+
+async def insert_replica(tx: Tx, bucket: Bucket, version: Version, data: bytes) -> bool:
+    """Put a version of another bucket into its place in this one's history, with its id and its age; False where it is
+    there already. `data` are the bytes of one that is kept inline. The bucket is versioned."""
+    if await by_version(tx, bucket.id, version.key, version.version_id) is not None:
+        return False
+    live = await current(tx, bucket.id, version.key)
+    newest = await newest_old(tx, bucket.id, version.key)
+    above = [each.seq for each in (live, newest) if each is not None]
+    is_newest = not above or version.seq < min(above)
+    if is_newest and live is not None:
+        await tx.run(_move, _address(bucket, live) | {"becomes": 0})
+    where = version.content
+    if version.place == content.INLINE:
+        where = await content.keep_inline(tx, data)
+    replica = msgspec.structs.replace(version, current=int(is_newest and not version.marker), content=where)
+    await _write(tx, bucket, replica)
+    return True
 
 
 async def set_acl(tx: Tx, bucket: Bucket, version: Version, document: str | None) -> None:

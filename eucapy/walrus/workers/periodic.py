@@ -34,6 +34,10 @@ class Periodic(ABC):
     async def run_once(self) -> Any:
         """One pass."""
 
+    async def rest(self) -> None:
+        """Between two passes."""
+        await asyncio.sleep(self._period_s)
+
     def status(self) -> Any:
         """What it did last, for /internal/status; None where it does not tell."""
         return None
@@ -45,4 +49,4 @@ class Periodic(ABC):
                 await self.run_once()
             except Exception:
                 log.exception("%s goes on after its pause", self._name)
-            await asyncio.sleep(self._period_s)
+            await self.rest()

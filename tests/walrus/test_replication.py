@@ -1,0 +1,279 @@
+"""Replication through boto3: the other bucket has the same versions, once each, whatever happens on the way."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import os
+from typing import Any
+
+import pytest
+
+from eucapy.drivers.blob.base import NoSpace
+from eucapy.walrus import replication
+from eucapy.walrus.store.objects import Version
+from tests.walrus.conftest import Refused
+from tests.walrus.server import OTHER_ACCOUNT, Store
+from tests.walrus.test_encryption import customer, reading
+
+_numbers = itertools.count(1)
+KINDS = [{}, {"ServerSideEncryption": "AES256"}, {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "mine"}]
+
+
+def rule(target: str, name: str = "r", **said: Any) -> dict[str, Any]:
+    return {
+        "ID": name, "Status": "Enabled", "Priority": 1, "Filter": {"Prefix": ""},
+        "DeleteMarkerReplication": {"Status": "Enabled"}, "Destination": {"Bucket": f"arn:aws:s3:::{target}"}, **said,
+    }  # fmt: skip
+
+
+def versioned(s3: Any) -> str:
+    name = f"replicated-{next(_numbers)}"
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return name
+
+
+def configure(s3: Any, source: str, *rules: dict[str, Any]) -> None:
+    s3.put_bucket_replication(Bucket=source, ReplicationConfiguration={"Role": "arn:aws:iam::1:role/r", "Rules": rules})
+
+
+@pytest.fixture
+def pair(s3: Any) -> tuple[str, str]:
+    """A source whose versions all go to a target."""
+    source, target = versioned(s3), versioned(s3)
+    configure(s3, source, rule(target))
+    return source, target
+
+
+def history(s3: Any, bucket: str) -> list[tuple[Any, ...]]:
+    """What is in the bucket, in order: key, version, time, whether it is the newest, tag."""
+    found = s3.list_object_versions(Bucket=bucket)
+    rows = [(e["Key"], e["VersionId"], e["LastModified"], e["IsLatest"], e["ETag"]) for e in found.get("Versions", [])]
+    rows += [(e["Key"], e["VersionId"], e["LastModified"], e["IsLatest"], "") for e in found.get("DeleteMarkers", [])]
+    return sorted(rows)
+
+
+def settle(store: Store) -> None:
+    store.work("replicator")
+
+
+def test_every_kind_of_object_arrives_as_it_is(store: Store, s3: Any, pair: tuple[str, str]) -> None:
+    source, target = pair
+    bodies = {}
+    for n, (size, how) in enumerate(itertools.product((0, 300, 70_000), KINDS)):
+        bodies[f"k{n}"] = os.urandom(size)
+        s3.put_object(
+            Bucket=source, Key=f"k{n}", Body=bodies[f"k{n}"], Metadata={"n": str(n)}, Tagging="a=b",
+            ContentType="text/x", **how,
+        )  # fmt: skip
+    for n, how in enumerate(KINDS):
+        upload = s3.create_multipart_upload(Bucket=source, Key=f"parts{n}", **how)["UploadId"]
+        bodies[f"parts{n}"] = os.urandom(80_000)
+        part = s3.upload_part(Bucket=source, Key=f"parts{n}", UploadId=upload, PartNumber=1, Body=bodies[f"parts{n}"])
+        parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+        s3.complete_multipart_upload(Bucket=source, Key=f"parts{n}", UploadId=upload, MultipartUpload=parts)
+    s3.copy_object(Bucket=source, Key="copy", CopySource=f"{source}/k1")
+    bodies["copy"] = bodies["k1"]
+    settle(store)
+    assert history(s3, target) == history(s3, source)
+    for key, body in bodies.items():
+        mine, yours = s3.get_object(Bucket=source, Key=key), s3.get_object(Bucket=target, Key=key)
+        assert (mine["ReplicationStatus"], yours["ReplicationStatus"]) == ("COMPLETED", "REPLICA")
+        assert mine["Body"].read() == yours["Body"].read() == body
+        for name in ("Metadata", "ContentType", "ETag", "ServerSideEncryption", "SSEKMSKeyId", "TagCount"):
+            assert mine.get(name) == yours.get(name)
+        s3.delete_object(Bucket=source, Key=key, VersionId=mine["VersionId"])
+        assert s3.get_object(Bucket=target, Key=key)["Body"].read() == body  # it has bytes of its own
+    store.settle()
+    assert all(s3.get_object(Bucket=target, Key=key)["Body"].read() == body for key, body in bodies.items())
+
+
+def test_versions_and_markers_take_their_place_by_age_in_whatever_order_they_come(
+    store: Store, s3: Any, pair: tuple[str, str]
+) -> None:
+    source, target = pair
+    for n in range(4):
+        s3.put_object(Bucket=source, Key="k", Body=b"%d" % n)
+        if n % 2:
+            s3.delete_object(Bucket=source, Key="k")
+    settle(store)
+    assert history(s3, target) == history(s3, source)
+    s3.put_object(Bucket=target, Key="k", Body=b"the target's own")
+    s3.put_object(Bucket=source, Key="k", Body=b"newest")
+    settle(store)
+    settle(store)  # again: nothing comes twice
+    assert s3.get_object(Bucket=target, Key="k")["Body"].read() == b"newest"
+    assert len(history(s3, target)) == len(history(s3, source)) + 1
+
+
+def test_only_what_the_rules_name_goes_and_the_strongest_rule_counts(store: Store, s3: Any) -> None:
+    source, one, two = versioned(s3), versioned(s3), versioned(s3)
+    without = {"Status": "Disabled"}
+    configure(
+        s3, source,
+        rule(one, "weak", Priority=1, Filter={"Prefix": "a"}, DeleteMarkerReplication=without),
+        rule(one, "strong", Priority=2, Filter={"Prefix": "ab"}, DeleteMarkerReplication=without,
+             Destination={"Bucket": f"arn:aws:s3:::{one}", "StorageClass": "STANDARD_IA"}),
+        rule(two, "tags", Priority=3, Filter={"Tag": {"Key": "k", "Value": "v"}}, DeleteMarkerReplication=without),
+        rule(two, "off", Priority=4, Status="Disabled"),
+    )  # fmt: skip
+    s3.put_object(Bucket=source, Key="a", Body=b"1")
+    s3.put_object(Bucket=source, Key="ab", Body=b"2", Tagging="k=v")
+    s3.put_object(Bucket=source, Key="c", Body=b"3")
+    s3.delete_object(Bucket=source, Key="a")
+    settle(store)
+    labels = {e["Key"]: e["StorageClass"] for e in s3.list_objects_v2(Bucket=one)["Contents"]}
+    assert labels == {"a": "STANDARD", "ab": "STANDARD_IA"}
+    assert [row[0] for row in history(s3, two)] == ["ab"]
+    assert "ReplicationStatus" not in s3.head_object(Bucket=source, Key="c")
+
+
+def test_a_replica_is_not_replicated_on_and_old_versions_stay_where_they_are(store: Store, s3: Any) -> None:
+    first, second, third = versioned(s3), versioned(s3), versioned(s3)
+    s3.put_object(Bucket=first, Key="before", Body=b"x")
+    configure(s3, first, rule(second))
+    configure(s3, second, rule(third))
+    s3.put_object(Bucket=first, Key="after", Body=b"x")
+    settle(store)
+    assert [row[0] for row in history(s3, second)] == ["after"]
+    assert history(s3, third) == []
+
+
+def test_locks_go_along_where_the_target_knows_them(store: Store, s3: Any) -> None:
+    source, target = f"locked-source-{next(_numbers)}", f"locked-target-{next(_numbers)}"
+    for name in (source, target):
+        s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+    configure(s3, source, rule(target))
+    until = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(days=1)
+    s3.put_object(Bucket=source, Key="k", Body=b"x", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=until)
+    settle(store)
+    assert s3.head_object(Bucket=target, Key="k")["ObjectLockRetainUntilDate"] == until
+
+
+def test_a_default_of_the_target_encrypts_what_comes_plain(store: Store, s3: Any, pair: tuple[str, str]) -> None:
+    source, target = pair
+    default = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+    s3.put_bucket_encryption(Bucket=target, ServerSideEncryptionConfiguration=default)
+    for size in (100, 70_000):
+        body = os.urandom(size)
+        s3.put_object(Bucket=source, Key="k", Body=body)
+        settle(store)
+        found = s3.get_object(Bucket=target, Key="k")
+        assert (found["Body"].read(), found["ServerSideEncryption"]) == (body, "AES256")
+
+
+def test_what_cannot_be_had_there_is_said_to_have_failed(store: Store, s3: Any, pair: tuple[str, str]) -> None:
+    source, target = pair
+    own = customer(1)
+    s3.put_object(Bucket=source, Key="sealed", Body=b"x", **own)
+    settle(store)
+    assert s3.head_object(Bucket=source, Key="sealed", **reading(own))["ReplicationStatus"] == "FAILED"
+    s3.delete_bucket(Bucket=target)
+    s3.put_object(Bucket=source, Key="k", Body=b"x")
+    settle(store)
+    assert s3.head_object(Bucket=source, Key="k")["ReplicationStatus"] == "FAILED"
+
+
+def test_another_accounts_bucket_must_allow_it(store: Store, s3: Any) -> None:
+    source, target = versioned(s3), versioned(store.other)
+    configure(s3, source, rule(target))
+    s3.put_object(Bucket=source, Key="k", Body=b"x")
+    settle(store)
+    assert s3.head_object(Bucket=source, Key="k")["ReplicationStatus"] == "FAILED"
+    account = "111122223333"
+    store.other.put_bucket_policy(
+        Bucket=target,
+        Policy=f'{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Principal": {{"AWS": "{account}"}},'
+        f' "Action": "s3:ReplicateObject", "Resource": "arn:aws:s3:::{target}/*"}}}}',
+    )
+    s3.put_object(Bucket=source, Key="k", Body=b"y")
+    settle(store)
+    assert store.other.get_object(Bucket=target, Key="k")["Body"].read() == b"y"
+    assert account != OTHER_ACCOUNT
+
+
+def test_a_full_disk_only_delays(still: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3 = still.s3
+    source, target = versioned(s3), versioned(s3)
+    configure(s3, source, rule(target))
+    assert still.app.walrus is not None
+    blobs = still.app.walrus.blobs
+
+    async def full(blob_id: str) -> str:
+        raise NoSpace("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(blobs, "clone", full)
+        s3.put_object(Bucket=source, Key="k", Body=b"x" * 50_000)
+        settle(still)
+        assert s3.head_object(Bucket=source, Key="k")["ReplicationStatus"] == "PENDING"
+        assert history(s3, target) == []
+    still.advance(400)
+    settle(still)
+    assert s3.head_object(Bucket=source, Key="k")["ReplicationStatus"] == "COMPLETED"
+
+
+def test_killed_between_clone_and_commit_it_comes_once_and_leaves_nothing(
+    still: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = still.s3
+    source, target = versioned(s3), versioned(s3)
+    assert still.app.walrus is not None
+    from eucapy.walrus.store import objects
+
+    async def die(*_: Any) -> bool:
+        raise OSError("the power went")
+
+    configure(s3, source, rule(target))
+    with monkeypatch.context() as patched:
+        patched.setattr(objects, "insert_replica", die)
+        s3.put_object(Bucket=source, Key="k", Body=b"x" * 50_000)
+        settle(still)
+    assert len(still.blobs()) == 1  # the clone is nobody's, and was collected
+    still.advance(400)
+    settle(still)
+    assert len(still.blobs()) == 2
+    assert s3.get_object(Bucket=target, Key="k")["Body"].read() == b"x" * 50_000
+
+
+def test_a_configuration_is_given_back_and_binds_versioning(s3: Any, pair: tuple[str, str], refused: Refused) -> None:
+    source, target = pair
+    found = s3.get_bucket_replication(Bucket=source)["ReplicationConfiguration"]
+    assert found == {"Role": "arn:aws:iam::1:role/r", "Rules": [rule(target)]}
+    with refused("InvalidBucketState", 409):
+        s3.put_bucket_versioning(Bucket=source, VersioningConfiguration={"Status": "Suspended"})
+    s3.delete_bucket_replication(Bucket=source)
+    with refused("ReplicationConfigurationNotFoundError", 404):
+        s3.get_bucket_replication(Bucket=source)
+    s3.put_bucket_versioning(Bucket=source, VersioningConfiguration={"Status": "Suspended"})
+
+
+def test_a_configuration_that_cannot_work_is_refused(s3: Any, bucket: str, refused: Refused) -> None:
+    source, target = versioned(s3), versioned(s3)
+    with refused("InvalidRequest", 400):
+        configure(s3, bucket, rule(target))  # the source is not versioned
+    for wrong, code in (
+        ([], "MalformedXML"),
+        ([rule(bucket)], "InvalidRequest"),
+        ([rule("there-is-none")], "InvalidRequest"),
+        ([rule(source)], "InvalidRequest"),
+        ([rule(target, Destination={"Bucket": target})], "InvalidArgument"),
+        ([rule(target), rule(target, Priority=2)], "InvalidArgument"),
+        ([rule(target), rule(target, "other")], "InvalidArgument"),
+        ([rule(target, Status="on")], "MalformedXML"),
+        ([rule(target, DeleteMarkerReplication={})], "InvalidRequest"),
+        ([rule(target, Filter={"Tag": {"Key": "k", "Value": "v"}})], "InvalidRequest"),
+    ):
+        with refused(code, 400):
+            configure(s3, source, *wrong)
+
+
+def test_the_first_form_of_rules_takes_markers_along() -> None:
+    old = {"ID": "r", "Status": "Enabled", "Prefix": "a", "Destination": {"Bucket": "arn:aws:s3:::t"}}
+    marker = Version(0, b"ab", 1, "v", 1, 0, 0, "", None, None, None, 0, None, "{}", None, None)
+    import msgspec
+
+    document = msgspec.json.encode(replication.Document("r", [old])).decode()
+    assert [each.target for each in replication.targets(document, marker)] == ["t"]
+    assert replication.targets(document, msgspec.structs.replace(marker, key=b"b")) == []
