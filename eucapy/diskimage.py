@@ -79,6 +79,13 @@ def _facts(head: bytes, size_bytes: int, claimed: str) -> ImageFacts:
     return ImageFacts("raw", _sectors(size_bytes))
 
 
+def empty_qcow2(virtual_bytes: int) -> bytes:
+    """The header of a qcow2 image without content, for pretended disks."""
+    # magic, version, backing file (offset, length), cluster bits, size, encryption; what follows is empty
+    head = struct.pack(">4sIQIIQI", _QCOW2_MAGIC, 3, 0, 0, 16, virtual_bytes, 0)
+    return head + bytes(100 - len(head)) + struct.pack(">I", 104) + bytes(8)
+
+
 def _sectors(size_bytes: int) -> int:
     return -(-size_bytes // SECTOR_BYTES) * SECTOR_BYTES
 

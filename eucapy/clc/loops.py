@@ -14,6 +14,7 @@ from eucapy import pki
 from eucapy.clc.agents import Agents
 from eucapy.clc.config import Config
 from eucapy.clc.objects import WalrusObjects
+from eucapy.clc.reconcilers.captures import Captures
 from eucapy.clc.reconcilers.cluster_sync import ClusterSync
 from eucapy.clc.reconcilers.deadlines import Deadlines
 from eucapy.clc.reconcilers.images import Images
@@ -42,6 +43,7 @@ def build(config: Config, database: Database, agents: Agents, clock: Clock) -> t
     loops.add(Loop("observe", observe, NET_S))
     loops.add(Loop("deadlines", Deadlines(database, config, clock, loops.wake), SWEEP_S))
     loops.add(Loop("images", Images(database, WalrusObjects(config.walrus_internal_url, tls)), NET_S))
+    loops.add(Loop("captures", Captures(database, clock, loops.wake), NET_S))
     watches = []
     for zone in zones:
         watches.append(Watch(partial(agents.cluster, zone), partial(loops.wake, "observe")))

@@ -126,6 +126,15 @@ class NodeController:
             raise LookupError(str(error)) from error
         return Screenshot(content=base64.b64encode(picture.content).decode(), media_type=picture.media_type)
 
+    def capture(self, instance_id: str, snapshot_id: str) -> Path:
+        """The file of a capture. Raises LookupError."""
+        if instance_id not in self._records.known():
+            raise LookupError(f"{instance_id} is not on this node")
+        folder = self._records.folder(instance_id)
+        if snapshot_id not in observe.captures(folder):
+            raise LookupError(f"there is no capture {snapshot_id} of {instance_id}")
+        return disks.capture_path(folder, snapshot_id)
+
     async def sensors(self, instance_id: str) -> Sensors:
         try:
             return Sensors(values=await self._hypervisor.sensors(instance_id))

@@ -26,6 +26,10 @@ def ephemeral_path(folder: Path, name: str) -> Path:
     return folder / f"{name}.qcow2"
 
 
+def capture_path(folder: Path, snapshot_id: str) -> Path:
+    return folder / f"{snapshot_id}.capture"
+
+
 def console_path(folder: Path) -> Path:
     return folder / "console.log"
 

@@ -156,6 +156,28 @@ class Executor:
         await self._hypervisor.detach_disk(spec.instance_id, step.serial)
 
     @_apply.register
+    async def _(self, step: planner.NoteResting, spec: InstanceSpec) -> None:
+        self._note(spec, asked_at=self._clock.time())
+
+    @_apply.register
+    async def _(self, step: planner.Capture, spec: InstanceSpec) -> None:
+        folder = self._records.folder(spec.instance_id)
+        path = disks.capture_path(folder, step.snapshot_id)
+        self._note(spec, captured=True)
+        if step.live:
+            beside = path.with_name(f".{path.name}.new")
+            await self._hypervisor.copy_disk(spec.instance_id, planner.ROOT_SERIAL, str(beside))
+            beside.rename(path)
+        else:
+            name = self._records.get(spec.instance_id).base
+            base = self._cache.path(name) if name else None
+            await self._imaging.flatten(disks.root_path(folder), base, base.suffix[1:] if base else "", path)
+
+    @_apply.register
+    async def _(self, step: planner.DropCapture, spec: InstanceSpec) -> None:
+        disks.capture_path(self._records.folder(spec.instance_id), step.snapshot_id).unlink(missing_ok=True)
+
+    @_apply.register
     async def _(self, step: planner.Undefine, spec: InstanceSpec) -> None:
         await self._hypervisor.undefine(spec.instance_id)
 

@@ -47,8 +47,14 @@ def seen(
         image_cached=isinstance(spec.root, ImageRoot) and cache.find(spec.root.source) is not None,
         root_made=here and _there(disks.root_path(folder)),
         proxies=proxies.get(spec.instance_id, {}),
+        captures=captures(folder) if here and (spec.captures or records.get(spec.instance_id).captured) else {},
         ephemerals=frozenset(e.name for e in spec.ephemerals if _there(disks.ephemeral_path(folder, e.name))),
     )
+
+
+def captures(folder: Path) -> dict[str, int]:
+    """Whole copies of the root disk, by snapshot, and their sizes in bytes."""
+    return {path.stem: path.stat().st_size for path in folder.glob("snap-*.capture")}
 
 
 def _there(path: Path) -> bool:
@@ -70,6 +76,8 @@ def instance_status(spec: InstanceSpec, view: Seen, fault: Fault | None, phase: 
         reboots=view.record.reboots,
         disks=tuple(inside),
         disk_gib={name: known_gib[name] for name in inside if name in known_gib},
+        resting=spec.rest if spec.rest and view.domain is not None and view.domain.power is Power.OFF else "",
+        captures={name: view.captures[name] for name in spec.captures if name in view.captures},
         started_at=view.record.started_at if power is wire.Power.RUNNING else 0.0,
         responsive=view.domain is None or view.domain.power is not Power.PAUSED,
         phase=phase,
@@ -89,6 +97,8 @@ def _power(spec: InstanceSpec, view: Seen) -> tuple[wire.Power, wire.End]:
         return wire.Power.RUNNING, wire.End.NONE
     if ended_by_guest(spec, view):
         return wire.Power.OFF, wire.End.GUEST
+    if spec.rest and view.record.starts >= spec.starts:
+        return wire.Power.RUNNING, wire.End.NONE  # as a reboot is: down for a moment, and nothing that a state tells
     return wire.Power.PENDING, wire.End.NONE
 
 

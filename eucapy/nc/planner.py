@@ -133,6 +133,26 @@ class Resize:
 
 
 @dataclass(frozen=True)
+class NoteResting:
+    """Write down that the guest is down because we want it so, and not because it ended itself."""
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Copy the root disk as it is now. `live`: out of the running guest's hands."""
+
+    snapshot_id: str
+    live: bool
+
+
+@dataclass(frozen=True)
+class DropCapture:
+    """Remove a copy that nobody needs any more."""
+
+    snapshot_id: str
+
+
+@dataclass(frozen=True)
 class Undefine:
     """Forget the domain."""
 
@@ -167,6 +187,9 @@ Step = (
     | OpenProxy
     | CloseProxy
     | Resize
+    | NoteResting
+    | Capture
+    | DropCapture
     | Undefine
     | RemoveFiles
     | Wait
@@ -185,6 +208,8 @@ class Seen:
     image_cached: bool = False
     root_made: bool = False
     ephemerals: frozenset[str] = frozenset()
+    captures: Mapping[str, int] = field(default_factory=dict)
+    """Copies of the root disk that are whole, by snapshot, and their sizes in bytes."""
     proxies: Mapping[str, ProxySeen] = field(default_factory=dict)
     """The instance's, by attachment."""
 
@@ -202,8 +227,10 @@ def plan(spec: InstanceSpec, seen: Seen, graces: Graces) -> list[Step]:
     if spec.gone:
         return _remove(seen, graces.terminate_s)
     if not spec.run:
-        return _stop(seen, 0.0 if spec.force_stop else graces.stop_s)
-    return _run(spec, seen)
+        return _stop(seen, 0.0 if spec.force_stop else graces.stop_s) + _captures(spec, seen)
+    if spec.rest and seen.record.starts >= spec.starts and not ended_by_guest(spec, seen):
+        return _rest(seen, graces.stop_s) + _captures(spec, seen)
+    return _run(spec, seen) + _captures(spec, seen)
 
 
 def ended_by_guest(spec: InstanceSpec, seen: Seen) -> bool:
@@ -286,6 +313,27 @@ def _power_on(spec: InstanceSpec, seen: Seen) -> list[Step]:
     if isinstance(spec.root, VolumeRoot) and spec.root.volume_id not in {disk.volume_id for disk in spec.disks}:
         return [*steps, Wait(30.0, "the root volume is not reachable yet")]
     return [*steps, *_close_proxies(spec, seen, ()), *_open_proxies(spec, seen), Start()]
+
+
+def _rest(seen: Seen, grace_s: float) -> list[Step]:
+    """Down like a stop, but kept from being taken for one: it is started again when the rest is over."""
+    if not _off(seen.domain):
+        return _power_off(seen, grace_s)
+    return [] if seen.record.asked_at else [NoteResting()]
+
+
+def _captures(spec: InstanceSpec, seen: Seen) -> list[Step]:
+    """Copies to make of the root disk, and to remove. While a guest goes down nothing is copied."""
+    steps: list[Step] = [DropCapture(name) for name in seen.captures if name not in spec.captures]
+    wanted = [name for name in spec.captures if name not in seen.captures]
+    if not wanted or not seen.root_made or not isinstance(spec.root, ImageRoot):
+        return steps
+    if _off(seen.domain):
+        return steps + [Capture(name, live=False) for name in wanted]
+    running = seen.domain is not None and seen.domain.power is Power.RUNNING
+    if running and spec.run and not spec.rest and not seen.record.asked_at:
+        steps += [Capture(name, live=True) for name in wanted]
+    return steps
 
 
 def _stop(seen: Seen, grace_s: float) -> list[Step]:

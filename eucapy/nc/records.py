@@ -35,6 +35,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """When the guest was asked to shut down; 0 while nobody asked since its start."""
     ended: str = ""
     """How the guest ended under `starts`, once that was seen: `guest`."""
+    captured: bool = False
+    """There were copies of the root disk; whether there still are is seen."""
     disk_gib: dict[str, int] = {}
     """By attachment: how large the running guest knows the disk to be, at least."""
     base: str = ""

@@ -40,7 +40,7 @@ class StorageControllerApp:
         store = WalrusFetcher(
             config.walrus_internal_url, pki.client_context(certificates, "sc") if certificates is not None else None
         )
-        transfer = Transfer(store, config.largest_image_gib * GIB)
+        transfer = Transfer(store, store, config.largest_image_gib * GIB)
         executor = Executor(driver, transfer, config.data_folder / "downloads")
         self.agent = StorageController(
             config.zone, config.data_folder, driver, executor, SystemClock(), config.resync_s, is_here=own_address

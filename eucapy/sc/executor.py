@@ -20,6 +20,7 @@ from eucapy.sc.planner import (
     Unexport,
 )
 from eucapy.sc.transfer import Transfer
+from eucapy.wire.node import NodeSource, ObjectSource
 
 
 class Executor:
@@ -63,6 +64,11 @@ class Executor:
         image = self._folder / step.snapshot_id
         try:
             await self._transfer.fetch(step.source, image, progress)
-            await self._driver.import_snapshot(step.snapshot_id, image, step.source.format, step.size_gib)
+            await self._driver.import_snapshot(step.snapshot_id, image, _format(step.source), step.size_gib)
         finally:
             image.unlink(missing_ok=True)
+
+
+def _format(source: ObjectSource | NodeSource) -> str:
+    """A node makes its captures itself, and always in the same format."""
+    return source.format if isinstance(source, ObjectSource) else "qcow2"

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from eucapy.drivers.block.base import Capabilities, PoolSeen, VolumeSeen
 from eucapy.wire.contract import Fault
-from eucapy.wire.node import ObjectSource
+from eucapy.wire.node import NodeSource, ObjectSource
 from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, VolumeSpec
 
 
@@ -65,7 +65,7 @@ class TakeSnapshot:
 @dataclass(frozen=True)
 class ImportSnapshot:
     snapshot_id: str
-    source: ObjectSource
+    source: ObjectSource | NodeSource
     size_gib: int = 0
 
 

@@ -22,6 +22,18 @@ class ObjectSource(Message, frozen=True, kw_only=True, tag="object"):
     """`raw` or `qcow2`: what the bytes are, as found at registration."""
 
 
+class NodeSource(Message, frozen=True, kw_only=True, tag="node"):
+    """A capture of an instance's root disk, held by the instance's node until the storage has it: a qcow2 file that stands
+    alone, fetched from the node's own port."""
+
+    node: str
+    url: str
+    """Of the node controller."""
+    instance_id: str
+    snapshot_id: str
+    size_bytes: int
+
+
 class ImageRoot(Message, frozen=True, kw_only=True, tag="image"):
     """A root disk that lives on the node: a copy-on-write overlay over the cached image."""
 
@@ -137,6 +149,11 @@ class InstanceSpec(Message, frozen=True, kw_only=True):
     ephemerals: tuple[EphemeralSpec, ...] = ()
     architecture: str = "x86_64"
     boot_mode: str = "legacy-bios"
+    rest: str = ""
+    """Not "": the guest shall be down for a moment, whatever `run` says, because its disks are being copied; why, so that
+    one reason is told from the next. It is started again when this is over."""
+    captures: tuple[str, ...] = ()
+    """Snapshot ids: for each, a copy of the root disk as it was at one moment, kept until it is named no more."""
 
 
 class NodeSpec(Spec, frozen=True, kw_only=True):
@@ -177,6 +194,10 @@ class InstanceStatus(Message, frozen=True, kw_only=True):
     """Attachment ids of the volumes that are in the domain now."""
     disk_gib: dict[str, int] = {}
     """By attachment id: how large the guest knows these to be."""
+    resting: str = ""
+    """The `rest` of the spec, once the guest is down for it."""
+    captures: dict[str, int] = {}
+    """Captures that are ready, and their size in bytes."""
     started_at: float = 0.0
     responsive: bool = True
     """False while the hypervisor says paused or blocked: the instance's status check fails."""

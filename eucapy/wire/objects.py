@@ -16,7 +16,7 @@ from urllib.parse import quote
 import aiohttp
 
 from eucapy.wire.contract import Unreachable
-from eucapy.wire.node import ObjectSource
+from eucapy.wire.node import NodeSource, ObjectSource
 
 CHUNK_BYTES = 1 << 20
 HOLE_BYTES = 64 * 1024
@@ -38,8 +38,16 @@ class ObjectFetcher(Protocol):
         ...
 
 
+class CaptureFetcher(Protocol):
+    """Gets what a node captured of an instance into a file."""
+
+    async def fetch_capture(self, source: NodeSource, into: Path, progress: Callable[[int], None]) -> None:
+        """As `ObjectFetcher.fetch`."""
+        ...
+
+
 class WalrusFetcher:
-    """The real one."""
+    """The real one, for captures on nodes too: they show certificates of the same authority."""
 
     def __init__(self, url: str, tls: ssl.SSLContext | None, stall_s: float = 60.0) -> None:
         self._url = url.rstrip("/")
@@ -48,6 +56,18 @@ class WalrusFetcher:
 
     async def fetch(self, source: ObjectSource, into: Path, progress: Callable[[int], None]) -> None:
         url = f"{self._url}/internal/objects/{quote(source.bucket, safe='')}/{quote(source.key, safe='/')}"
+        what = f"{source.bucket}/{source.key}"
+        await self._get(url, what, source.size_bytes, source.etag, into, progress)
+
+    async def fetch_capture(self, source: NodeSource, into: Path, progress: Callable[[int], None]) -> None:
+        """`fetch` for a capture on a node. Raises Changed and Unreachable."""
+        url = f"{source.url}/v1/file/{quote(source.instance_id, safe='')}/{quote(source.snapshot_id, safe='')}"
+        what = f"the capture of {source.instance_id} for {source.snapshot_id}"
+        await self._get(url, what, source.size_bytes, None, into, progress)
+
+    async def _get(
+        self, url: str, what: str, size_bytes: int, etag: str | None, into: Path, progress: Callable[[int], None]
+    ) -> None:
         connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True)
         try:
             async with (
@@ -55,13 +75,12 @@ class WalrusFetcher:
                 session.get(url) as answer,
             ):
                 if answer.status == 404:
-                    raise Changed(f"{source.bucket}/{source.key} is no longer there")
+                    raise Changed(f"{what} is no longer there")
                 if answer.status != 200:
                     raise Unreachable(f"GET {url}: HTTP {answer.status}")
-                etag = answer.headers.get("ETag", "").strip('"')
-                if etag != source.etag.strip('"'):
-                    raise Changed(f"{source.bucket}/{source.key} was replaced since the image was registered")
-                await self._receive(answer, source, into, progress)
+                if etag is not None and answer.headers.get("ETag", "").strip('"') != etag.strip('"'):
+                    raise Changed(f"{what} was replaced since the image was registered")
+                await self._receive(answer, what, size_bytes, into, progress)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             into.unlink(missing_ok=True)
             if isinstance(error, OSError) and error.errno is not None and not isinstance(error, aiohttp.ClientError):
@@ -72,20 +91,23 @@ class WalrusFetcher:
             raise
 
     async def _receive(
-        self, answer: aiohttp.ClientResponse, source: ObjectSource, into: Path, progress: Callable[[int], None]
+        self,
+        answer: aiohttp.ClientResponse,
+        what: str,
+        size_bytes: int,
+        into: Path,
+        progress: Callable[[int], None],
     ) -> None:
         got = 0
         with into.open("wb") as stream:
             async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
                 write_sparse(stream.fileno(), chunk, got)
                 got += len(chunk)
-                if got > source.size_bytes:
+                if got > size_bytes:
                     break
                 progress(got)
-            if got != source.size_bytes:
-                raise Changed(
-                    f"{source.bucket}/{source.key} has not the {source.size_bytes} bytes it was registered with"
-                )
+            if got != size_bytes:
+                raise Changed(f"{what} has not the {size_bytes} bytes it was registered with")
             stream.truncate(got)
             stream.flush()
             os.fsync(stream.fileno())

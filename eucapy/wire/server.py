@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -26,7 +28,18 @@ MOST_CONSOLE_BYTES = 1 << 20
 SPEC_S = 120.0
 """How long a spec may be on its way."""
 
+FILES = "/v1/file/"
+
 Read = Callable[[str, Mapping[str, str]], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files that callers of these roles may fetch: `find` tells where the one of this owner and name is, or raises
+    LookupError."""
+
+    callers: frozenset[str]
+    find: Callable[[str, str], Path]
 
 
 def application(
@@ -34,8 +47,10 @@ def application(
     spec_kind: type[Spec],
     callers: frozenset[str],
     reads: Mapping[str, Read] | None = None,
+    files: Files | None = None,
 ) -> web.Application:
-    """The HTTP face of an agent. `callers` are the roles that may use it; `reads` its plain calls by name."""
+    """The HTTP face of an agent. `callers` are the roles that may use it; `reads` its plain calls by name; `files` what it
+    gives away whole, to a role of its own."""
 
     async def put_spec(request: web.Request) -> web.Response:
         try:
@@ -68,10 +83,20 @@ def application(
         except Unreachable as error:
             return web.Response(status=502, text=str(error))
 
-    app = web.Application(client_max_size=LARGEST_SPEC_BYTES, middlewares=[only_roles(callers)])
+    async def file(request: web.Request) -> web.StreamResponse:
+        if files is None:
+            return web.Response(status=404, text="no files here")
+        try:
+            return web.FileResponse(files.find(request.match_info["of"], request.match_info["name"]))
+        except LookupError as error:
+            return web.Response(status=404, text=str(error))
+
+    others = {FILES: files.callers} if files is not None else {}
+    app = web.Application(client_max_size=LARGEST_SPEC_BYTES, middlewares=[only_roles(callers, others)])
     app.router.add_put("/v1/spec", put_spec)
     app.router.add_get("/v1/status", get_status)
     app.router.add_get("/v1/read/{name}/{id}", read)
+    app.router.add_get(FILES + "{of}/{name}", file)
     return app
 
 
@@ -107,14 +132,15 @@ def caller_role(request: web.BaseRequest) -> str | None:
     return role_of(transport.get_extra_info("peercert"))
 
 
-def only_roles(callers: frozenset[str]) -> Any:
-    """Middleware: refuse a caller whose certificate has another role (403). Plain HTTP carries no roles and passes:
-    it is only ever bound by tests and the one-process cloud."""
+def only_roles(callers: frozenset[str], others: Mapping[str, frozenset[str]] | None = None) -> Any:
+    """Middleware: refuse a caller whose certificate has another role (403); `others` are the roles for paths that begin so.
+    Plain HTTP carries no roles and passes: it is only ever bound by tests and the one-process cloud."""
 
     @web.middleware
     async def check(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Any:
         role = caller_role(request)
-        if role is not None and role not in callers:
+        allowed = next((roles for path, roles in (others or {}).items() if request.path.startswith(path)), callers)
+        if role is not None and role not in allowed:
             return web.Response(status=403, text=f"{role or 'nobody'} may not call this")
         return await handler(request)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from eucapy.wire.contract import Agent, Fault, Message, Spec, Status
-from eucapy.wire.node import ObjectSource
+from eucapy.wire.node import NodeSource, ObjectSource
 
 
 class ExportSpec(Message, frozen=True, kw_only=True):
@@ -31,12 +31,13 @@ class VolumeSpec(Message, frozen=True, kw_only=True):
 
 
 class SnapshotSpec(Message, frozen=True, kw_only=True):
-    """A snapshot, taken of `volume_id` once, or made from an object of the store. `gone` is the tombstone."""
+    """A snapshot, taken of `volume_id` once, or made from an object of the store or from what a node captured. `gone` is
+    the tombstone."""
 
     snapshot_id: str
     volume_id: str = ""
     size_gib: int = 0
-    source: ObjectSource | None = None
+    source: ObjectSource | NodeSource | None = None
     gone: bool = False
 
 

@@ -83,7 +83,9 @@ def test_all_that_a_node_needs() -> None:
         ),
     )
     assert made.disks == (
-        DiskSpec(volume_id="vol-f", attachment_id="vatt-f", device="/dev/sdf", export="nbd+unix:///v?socket=/s"),
+        DiskSpec(
+            volume_id="vol-f", attachment_id="vatt-f", device="/dev/sdf", export="nbd+unix:///v?socket=/s", size_gib=1
+        ),
     )
     assert (made.run, made.starts, made.reboots, made.gone) == (True, 2, 1, False)
     assert made.metadata.public_keys == (("k", "ssh-ed25519 AAAA"),)

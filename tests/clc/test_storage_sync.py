@@ -61,7 +61,7 @@ class World:
     def begin_controller(self) -> None:
         """A new life of the storage controller."""
         self.driver = FakeDriver(self.folder / "pool")
-        executor = Executor(self.driver, Transfer(None, 1 << 30), self.folder / "downloads")  # type: ignore[arg-type]
+        executor = Executor(self.driver, Transfer(None, None, 1 << 30), self.folder / "downloads")  # type: ignore[arg-type]
         self.controller = StorageController(ZONE, self.folder, self.driver, executor, self.clock)
         self.line: Line | None = Line(self.controller)
 

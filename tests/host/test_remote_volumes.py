@@ -153,6 +153,24 @@ def test_a_guest_that_writes_loses_nothing_whoever_dies(stage: Stage) -> None:
     stage.volume_is("in-use")
 
 
+def test_a_volume_grows_under_the_guest(stage: Stage) -> None:
+    """The guest does nothing with its disk meanwhile, and sees the new size all the same."""
+    assert stage.sh("cat /sys/block/${D#/dev/}/size").strip() == str(1 << 21)
+    stage.ec2.modify_volume(VolumeId=stage.volume, Size=3)
+
+    def completed() -> bool:
+        [change] = stage.ec2.describe_volumes_modifications(VolumeIds=[stage.volume])["VolumesModifications"]
+        return bool(change["ModificationState"] == "completed")
+
+    wait_until(completed, 120)
+    assert stage.sh("cat /sys/block/${D#/dev/}/size").strip() == str(3 << 21)
+    wrote = stage.sh(
+        "echo beyond | dd of=$D bs=1M seek=2500 conv=notrunc,fsync; dd if=$D bs=1M skip=2500 count=1 | head -c 6"
+    )
+    assert "beyond" in wrote
+    assert "damaged: 0" in stage.sh(READER)
+
+
 def test_after_a_detachment_nothing_of_it_runs_on_either_host(stage: Stage) -> None:
     proxy, exporter = int((stage.proxy() / "pid").read_text()), int((stage.exporter() / "pid").read_text())
     stage.ec2.detach_volume(VolumeId=stage.volume)
@@ -160,3 +178,24 @@ def test_after_a_detachment_nothing_of_it_runs_on_either_host(stage: Stage) -> N
     wait_until(lambda: not any(stage.run_folder.iterdir()) and not stage.exporter().exists(), 60)
     for pid in (proxy, exporter):
         assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.parametrize("no_reboot", [True, False])
+def test_an_image_of_the_guest_boots_with_what_was_on_its_disk(stage: Stage, no_reboot: bool) -> None:
+    """The root disk lies on the node; it is copied out of the running guest, or while the guest is down for it."""
+    ec2, waiting = stage.ec2, {"Delay": 1, "MaxAttempts": 300}
+    stage.sh(f"echo remember {no_reboot} > /root/note; sync")
+    booted = stage.sh("cat /proc/sys/kernel/random/boot_id")
+    made = ec2.create_image(InstanceId=stage.instance, Name=f"copy {no_reboot}", NoReboot=no_reboot)["ImageId"]
+    ec2.get_waiter("image_available").wait(ImageIds=[made], WaiterConfig=waiting)
+    assert (stage.sh("cat /proc/sys/kernel/random/boot_id") == booted) == no_reboot
+    [instance] = ec2.run_instances(ImageId=made, MinCount=1, MaxCount=1, InstanceType="t2.nano", KeyName="lab")[
+        "Instances"
+    ]
+    copy = instance["InstanceId"]
+    ec2.get_waiter("instance_running").wait(InstanceIds=[copy], WaiterConfig=waiting)
+    [reservation] = ec2.describe_instances(InstanceIds=[copy])["Reservations"]
+    address = reservation["Instances"][0]["PublicIpAddress"]
+    assert f"remember {no_reboot}" in stage.lab.log_in(address, stage.key, "cat /root/note")
+    ec2.terminate_instances(InstanceIds=[copy])
+    ec2.get_waiter("instance_terminated").wait(InstanceIds=[copy], WaiterConfig=waiting)

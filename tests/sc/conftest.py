@@ -15,7 +15,7 @@ from eucapy.sc.agent import StorageController
 from eucapy.sc.executor import Executor
 from eucapy.sc.transfer import Transfer
 from eucapy.wire.contract import Ack, Cursor
-from eucapy.wire.node import ObjectSource
+from eucapy.wire.node import NodeSource, ObjectSource
 from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, StorageStatus, VolumeSpec
 
 
@@ -35,6 +35,11 @@ class FakeStore:
         into.write_bytes(content)
         progress(len(content))
 
+    async def fetch_capture(self, source: NodeSource, into: Path, progress: Callable[[int], None]) -> None:
+        content = self.objects[source.snapshot_id]
+        into.write_bytes(content)
+        progress(len(content))
+
 
 class Zone:
     """One zone's storage: the folders that survive, and the present life of the agent."""
@@ -48,7 +53,7 @@ class Zone:
 
     def _begin(self) -> None:
         self.driver = FakeDriver(self.folder / "pool")
-        executor = Executor(self.driver, Transfer(self.store, GIB), self.folder / "state" / "downloads")
+        executor = Executor(self.driver, Transfer(self.store, self.store, GIB), self.folder / "state" / "downloads")
         self.agent = StorageController("one", self.folder / "state", self.driver, executor, self.clock)
         self.loops = Loops()
         self.loops.add(self.agent.loop)

@@ -12,6 +12,7 @@ MODULES = (
     "addresses",
     "attachments",
     "console",
+    "create_image",
     "credit_specifications",
     "dhcp_options",
     "id_format",

@@ -50,7 +50,7 @@ _NOT_HERE = ("KernelId", "RamdiskId", "BillingProducts", "UefiData")
 @ec2.action("RegisterImage", unchecked=("Name",))
 async def register_image(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     columns = _columns(p)
-    name = await _free_name(call, p["Name"])
+    name = await free_name(call, p["Name"])
     tags = tagging.from_specifications(p, "image")
     root_device = columns["root_device"]
     devices = launch_devices.of_request(p.get("BlockDeviceMappings") or ())
@@ -75,7 +75,7 @@ async def register_image(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
         owner_alias=ALIAS if call.principal.account_name == OPERATOR else "",
         **columns,
     )
-    await images.insert_devices(call.tx, row.id, [_device_columns(device) for device in devices])
+    await images.insert_devices(call.tx, row.id, [device_columns(device) for device in devices])
     await tagging.put(call, "image", row.id, tags)
     if not location:
         await advance(call.tx, IMAGE, row, "ready")
@@ -91,6 +91,7 @@ async def deregister_image(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     row = await own(call, p["ImageId"])
     await advance(call.tx, IMAGE, row, "deregister")
     await images.strip(call.tx, row.id)
+    call.wake("captures")
     return {"Return": True}
 
 
@@ -155,7 +156,8 @@ async def own(call: Call, image_id: str) -> Row:
     return row
 
 
-async def _free_name(call: Call, name: str) -> str:
+async def free_name(call: Call, name: str) -> str:
+    """A name that a new image may have. Raises InvalidAMIName.Malformed and .Duplicate."""
     if not _NAME.fullmatch(name):
         raise InvalidAMINameMalformed
     taken = await images.by_name(call.tx, call.account, name)
@@ -236,7 +238,8 @@ async def _snapshot_gib(call: Call, snapshot_id: str) -> int | None:
     return int(snapshot.size_gib)
 
 
-def _device_columns(device: Device) -> dict[str, Any]:
+def device_columns(device: Device) -> dict[str, Any]:
+    """A mapping as `images.insert_devices` takes it."""
     columns: dict[str, Any] = {
         "device": device.device,
         "virtual_name": "",

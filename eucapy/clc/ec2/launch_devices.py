@@ -80,11 +80,12 @@ def of_image(rows: Iterable[Any]) -> dict[str, Device]:
 def merge(
     image: Mapping[str, Device],
     wanted: Sequence[Mapping[str, Any]],
-    kind: InstanceType,
+    kind: InstanceType | None,
     root_device: str,
     root_kind: str,
 ) -> list[Device]:
-    """The devices of the launch, the root first. Raises InvalidBlockDeviceMapping, InvalidParameterValue and the like."""
+    """The devices of the launch, the root first; without a `kind`, those of a new image. Raises
+    InvalidBlockDeviceMapping, InvalidParameterValue and the like."""
     devices = dict(image)
     for entry in _each_once(wanted):
         device = entry["DeviceName"]
@@ -98,7 +99,11 @@ def merge(
             )
         else:
             devices[device] = _device(entry, devices.get(device))
-    kept = [one for one in devices.values() if isinstance(one, NewVolume) or _disk_number(one) < kind.disk_count]
+    kept = [
+        one
+        for one in devices.values()
+        if isinstance(one, NewVolume) or kind is None or _disk_number(one) < kind.disk_count
+    ]
     return sorted(kept, key=lambda one: (one.device != root_device, one.device))
 
 

@@ -19,7 +19,17 @@ from eucapy.clc.agents import Agents
 from eucapy.clc.specs.cluster import entries, fingerprint
 from eucapy.clc.specs.network import zone_network
 from eucapy.clc.specs.node import instance_spec
-from eucapy.clc.store import attachments, components, instances, network_interfaces, placed_ports, subnets, tags, vpcs
+from eucapy.clc.store import (
+    attachments,
+    components,
+    image_captures,
+    instances,
+    network_interfaces,
+    placed_ports,
+    subnets,
+    tags,
+    vpcs,
+)
 from eucapy.database import Database, Row, Tx
 from eucapy.wire import codec
 from eucapy.wire.cluster import ClusterAgent, ClusterSpec
@@ -171,6 +181,7 @@ class ClusterSync:
         rows = await instances.by_ids(tx, wanted)
         interfaces = await network_interfaces.of_instances(tx, wanted)
         volumes = await attachments.of_instances(tx, wanted)
+        captured = await image_captures.of_instances(tx, wanted)
         tagged = await tags.of(tx, [row.id for row in rows.values() if row.metadata_tags])
         cidrs = await _Cidrs.load(tx, interfaces)
         for row in rows.values():
@@ -180,6 +191,7 @@ class ClusterSync:
                 interfaces=interfaces.get(row.id, ()),
                 attachments=volumes.get(row.id, ()),
                 tags=tagged.get(row.id, ()),
+                captures=captured.get(row.id, ()),
                 cidrs=cidrs,
             )
             self._made[row.id] = _Made(row.revision, spec, codec.digest(spec))

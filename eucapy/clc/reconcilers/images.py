@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 GIB = 1 << 30
 REFUSED = "Client.InvalidImage"
+_NEVER = (snapshot_life.ERROR, snapshot_life.DELETING)
 MISSING = "Client.InvalidImageLocation"
 
 
@@ -71,10 +72,19 @@ class Images:
 
     async def _snapshot(self, tx: Tx, row: Row) -> bool:
         snapshot = await snapshots.shown(tx, row.source["snapshot_id"])
-        if snapshot is None or snapshot.state == snapshot_life.ERROR:
-            why = f"The snapshot {row.source['snapshot_id']} could not be made"
-            return await advance(tx, IMAGE, row, "failed", reason_code=REFUSED, reason=f"{REFUSED}: {why}") is not None
-        return snapshot.state == snapshot_life.COMPLETED and await self._ready(tx, row)
+        others = await snapshots.of_capture(tx, row.id)
+        failed = next((one for one in others if one.state in _NEVER), None)
+        if snapshot is None or snapshot.state == snapshot_life.ERROR or failed is not None:
+            lost = failed if failed is not None else snapshot
+            why = f"The snapshot {row.source['snapshot_id'] if lost is None else lost.id} could not be made"
+            if lost is not None and lost.fault:
+                why += f": {lost.fault}"
+            return (
+                await advance(tx, IMAGE, row, "failed", reason_code=REFUSED, reason=f"{REFUSED}: {why}"[:255])
+                is not None
+            )
+        completed = all(one.state == snapshot_life.COMPLETED for one in (snapshot, *others))
+        return completed and await self._ready(tx, row)
 
     async def _ready(self, tx: Tx, row: Row, **columns: object) -> bool:
         return await advance(tx, IMAGE, row, "ready", **columns) is not None

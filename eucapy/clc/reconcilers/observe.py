@@ -164,6 +164,8 @@ class Observe:
                 values["unresponsive_since"] = None if one.responsive else (row and row.unresponsive_since) or now
                 written.append({"instance_id": name, **values})
         await vms.put(tx, written)
+        if any(values["resting"] or values["captures"] for values in written):
+            tx.on_commit(lambda: self._wake("captures"))
         # An instance that has come up elsewhere meanwhile has its row from there.
         await vms.remove(
             tx,
@@ -270,6 +272,8 @@ def _vm(node: str, seen: InstanceStatus) -> dict[str, Any]:
         "reboots": seen.reboots,
         "disks": list(seen.disks),
         "disk_gib": dict(seen.disk_gib),
+        "resting": seen.resting,
+        "captures": dict(seen.captures),
         "started_at": seen.started_at,
         "responsive": seen.responsive,
         "phase": seen.phase[:255],

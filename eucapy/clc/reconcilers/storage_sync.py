@@ -94,13 +94,15 @@ class StorageSync:
 
     async def _compile(self, tx: Tx, zone: str) -> StorageSpec:
         attached = await attachments.in_zone(tx, zone)
+        nodes = await components.of_kind(tx, "nc", zone)
         return storage_spec(
             zone,
             volumes=await volumes.wanted(tx, zone),
             snapshots=await snapshots.wanted(tx, zone),
             attachments=attached,
             instances=await instances.whereabouts(tx, sorted({row.instance_id for row in attached})),
-            addresses={row.name: row.address for row in await components.of_kind(tx, "nc", zone)},
+            addresses={node.name: node.address for node in nodes},
+            urls={node.name: node.url for node in nodes},
             needed=await snapshots.needed(tx, zone),
         )
 
@@ -175,6 +177,7 @@ class StorageSync:
             elif verdict.event:
                 await snapshots.move(tx, row, verdict.event, now, **verdict.columns)
                 log.info("snapshot", extra={"data": {"snapshot": row.id, "event": verdict.event}})
+                tx.on_commit(lambda: self._wake("captures"))
             elif verdict.columns:
                 await snapshots.set_values(tx, row.id, **verdict.columns)
             else:

@@ -39,11 +39,13 @@ def instance_spec(
     interfaces: Sequence[Any] = (),
     attachments: Sequence[Any] = (),
     tags: Sequence[Mapping[str, str]] = (),
+    captures: Sequence[Any] = (),
     cidrs: Cidrs,
 ) -> InstanceSpec:
     """`row` of the instance; `interfaces` as `network_interfaces.of_instances` gives them, `attachments` as
     `attachments.of_instances` does (id, volume_id, device, export, export_node,
-    size_gib), `tags` as EC2's TagSet."""
+    size_gib), `tags` as EC2's TagSet, `captures` as
+    `image_captures.of_instances` does."""
     gone = is_gone(row)
     return InstanceSpec(
         instance_id=row.id,
@@ -65,6 +67,8 @@ def instance_spec(
         ),
         architecture=row.architecture,
         boot_mode=row.boot_mode,
+        rest=next((one.id for one in captures if one.rest), ""),
+        captures=tuple(one.root_snapshot_id for one in captures if one.begun and one.root_snapshot_id),
     )
 
 

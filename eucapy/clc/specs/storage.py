@@ -15,6 +15,7 @@ from eucapy.lifecycle import instance as instance_life
 from eucapy.lifecycle import snapshot as snapshot_life
 from eucapy.lifecycle import volume as volume_life
 from eucapy.wire import codec
+from eucapy.wire.node import NodeSource
 from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, VolumeSpec
 
 
@@ -27,9 +28,10 @@ def storage_spec(
     instances: Mapping[str, Any],
     addresses: Mapping[str, str],
     needed: Collection[str] = (),
+    urls: Mapping[str, str] | None = None,
 ) -> StorageSpec:
-    """Generation 0. `instances` by id (state, node), those that have attachments; `addresses` of nodes by name; `needed`
-    are snapshots that volumes are being made of, in whatever zone: these stay until that is done."""
+    """Generation 0. `instances` by id (state, node), those that have attachments; `addresses` and `urls` of nodes by
+    name; `needed` are snapshots that volumes are being made of, in whatever zone: these stay until that is done."""
     exports = {
         attachment.volume_id: _export(attachment, instances[attachment.instance_id], addresses)
         for attachment in attachments
@@ -39,7 +41,7 @@ def storage_spec(
         generation=0,
         zone=zone,
         volumes={row.id: _volume(row, exports.get(row.id)) for row in volumes},
-        snapshots={row.id: _snapshot(row, needed) for row in snapshots},
+        snapshots={row.id: _snapshot(row, needed, urls or {}) for row in snapshots},
     )
 
 
@@ -65,8 +67,12 @@ def _volume(row: Any, export: ExportSpec | None) -> VolumeSpec:
     )
 
 
-def _snapshot(row: Any, needed: Collection[str]) -> SnapshotSpec:
+def _snapshot(row: Any, needed: Collection[str], urls: Mapping[str, str]) -> SnapshotSpec:
+    source = None
+    if row.source is not None:
+        source = NodeSource(snapshot_id=row.id, url=urls.get(row.source["node"], ""), **row.source)
     return SnapshotSpec(
+        source=source,
         snapshot_id=row.id,
         volume_id=row.volume_id,
         size_gib=row.size_gib,

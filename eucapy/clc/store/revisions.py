@@ -1,8 +1,9 @@
 """An instance's `revision`: a number that grows whenever anything that DescribeInstances shows of it changes.
 
 The database itself counts, by triggers, so that no writer can forget: the instance's own row, its interfaces, the public
-addresses of these, its volumes, its tags, and whether its VPC gives host names. What was made of an instance may be kept
-under (id, revision), by any process, and is never stale. Both engines; `statements` is what a migration executes.
+addresses of these, its volumes, its tags, its captures, and whether its VPC gives host names. What was made of an
+instance may be kept under (id, revision), by any process, and is never stale. Both engines; `statements`
+is what a migration executes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,12 @@ import sqlalchemy as sa
 
 from eucapy.clc.store.base import metadata
 
-_BY_COLUMN = {"network_interfaces": "instance_id", "attachments": "instance_id", "tags": "resource_id"}
+_BY_COLUMN = {
+    "network_interfaces": "instance_id",
+    "attachments": "instance_id",
+    "tags": "resource_id",
+    "image_captures": "instance_id",
+}
 """Tables whose rows name the instance, and the column that does."""
 
 _BUMP = "UPDATE instances SET revision = revision + 1 WHERE"

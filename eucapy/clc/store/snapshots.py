@@ -1,12 +1,14 @@
 """Snapshots, and the accounts that may make volumes of them. States: `eucapy/lifecycle/snapshot.py`.
 
-A snapshot lies in the storage of the zone that its volume was in.
+A snapshot lies in the storage of the zone that its volume was in. One that is made for an image of an instance names it in
+`capture`, and `awaits` the instance before the storage is told of it. `source`: a node's copy of a root disk that it is
+made of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -14,7 +16,7 @@ from eucapy import ids
 from eucapy.clc.store import filters, volumes
 from eucapy.clc.store import tags as tag_rows
 from eucapy.clc.store.advance import advance, lifecycle_table
-from eucapy.clc.store.base import account_column, client_token_column, created_column, metadata
+from eucapy.clc.store.base import Json, account_column, client_token_column, created_column, metadata
 from eucapy.clc.store.tags import chunks, tag_filters
 from eucapy.database import Row, Tx
 from eucapy.lifecycle import snapshot as life
@@ -36,6 +38,9 @@ table = sa.Table(
     sa.Column("progress", sa.Integer, nullable=False, server_default="0"),
     sa.Column("completed_at", sa.Float),
     sa.Column("fault", sa.Text, nullable=False, server_default=""),
+    sa.Column("capture", sa.String(32), nullable=False, server_default="", index=True),
+    sa.Column("awaits", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("source", Json),
     sa.Column("public", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index(None, "zone", "state"),
 )
@@ -73,17 +78,33 @@ FILTERS: dict[str, filters.Filter] = {
 }
 
 
+class Origin(Protocol):
+    """What a snapshot is taken of: a volume's row, or something alike."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def zone(self) -> str: ...
+
+    @property
+    def size_gib(self) -> int: ...
+
+
 async def create(
     tx: Tx,
     *,
     account: str,
-    volume: Row,
+    volume: Origin,
     description: str,
     now: float,
     client_token: str = "",
     tags: Mapping[str, str] | None = None,
+    capture: str = "",
+    awaits: bool = False,
 ) -> Row:
-    """A new snapshot of a volume, `pending`. The caller wakes `storage_sync`."""
+    """A new snapshot of a volume, `pending`. `capture` is the image that it is made for; with `awaits` the storage hears of
+    it later. The caller wakes `storage_sync`."""
     snapshot_id = ids.new("snap")
     await tx.run(
         sa.insert(table).values(
@@ -95,6 +116,8 @@ async def create(
             size_gib=volume.size_gib,
             description=description,
             client_token=client_token,
+            capture=capture,
+            awaits=awaits,
             state=life.SNAPSHOT.start,
             state_at=now,
         )
@@ -162,8 +185,9 @@ async def existing(tx: Tx, account: str, snapshot_ids: Sequence[str]) -> set[str
 
 
 _WANTED = (
-    sa.select(table.c.id, table.c.volume_id, table.c.size_gib, table.c.state)
+    sa.select(table.c.id, table.c.volume_id, table.c.size_gib, table.c.state, table.c.source)
     .where(table.c.zone == sa.bindparam("in_zone"))
+    .where(sa.or_(table.c.awaits.is_(False), table.c.state == life.DELETING))
     .order_by(table.c.id)
 )
 _NEEDED = (
@@ -180,13 +204,18 @@ _IN_MOTION = (
 
 
 async def wanted(tx: Tx, zone: str) -> list[Row]:
-    """What the zone's storage must know of all its snapshots, tombstones included, by id: volume, size, state."""
+    """What the zone's storage must know of all its snapshots, tombstones included, by id: volume, size, state, source."""
     return list(await tx.all(_WANTED, {"in_zone": zone}))
 
 
 async def needed(tx: Tx, zone: str) -> set[str]:
     """Those of the zone that are to be deleted, and that a volume in any zone is being made of."""
     return {row.snapshot_id for row in await tx.all(_NEEDED, {"in_zone": zone})}
+
+
+async def of_capture(tx: Tx, image_id: str) -> list[Row]:
+    """Those that are or were made for an image of an instance."""
+    return list(await tx.all(sa.select(table).where(table.c.capture == image_id).order_by(table.c.id)))
 
 
 async def in_motion(tx: Tx, zone: str) -> list[Row]:

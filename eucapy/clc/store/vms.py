@@ -24,6 +24,8 @@ table = sa.Table(
     sa.Column("reboots", sa.Integer, nullable=False, server_default="0"),
     sa.Column("disks", Json, nullable=False),
     sa.Column("disk_gib", Json, nullable=False, server_default="{}"),
+    sa.Column("resting", sa.String(32), nullable=False, server_default=""),
+    sa.Column("captures", Json, nullable=False, server_default="{}"),
     sa.Column("started_at", sa.Float, nullable=False, server_default="0"),
     sa.Column("responsive", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Column("unresponsive_since", sa.Float),
@@ -34,8 +36,8 @@ table = sa.Table(
 )
 
 OBSERVED = (
-    "node", "power", "end", "starts", "reboots", "disks", "disk_gib", "started_at", "responsive", "phase", "fault_code",
-    "fault", "fault_final",
+    "node", "power", "end", "starts", "reboots", "disks", "disk_gib", "resting", "captures", "started_at", "responsive",
+    "phase", "fault_code", "fault", "fault_final",
 )  # fmt: skip
 """The columns that a report decides."""
 

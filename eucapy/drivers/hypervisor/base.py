@@ -279,6 +279,12 @@ class HypervisorDriver(ABC):
         already, and cut our connection to it. Does nothing when the domain is off, or for an unknown serial."""
 
     @abstractmethod
+    async def copy_disk(self, instance_id: str, serial: str, target: str) -> None:
+        """Write a running guest's disk, as it is at one moment after the call, into the new qcow2 file `target`, which
+        stands alone. The guest goes on meanwhile. Returns when it is written; a copy that was cut short is begun anew.
+        Raises HypervisorError when the domain is off or has no such disk."""
+
+    @abstractmethod
     async def console_output(self, instance_id: str, max_bytes: int = 65536) -> bytes:
         """The newest bytes of the serial console, over all starts of this definition."""
 

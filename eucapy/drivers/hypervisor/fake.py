@@ -22,6 +22,7 @@ from pathlib import Path
 
 import msgspec
 
+from eucapy import diskimage
 from eucapy.drivers.hypervisor import console_log
 from eucapy.drivers.hypervisor.base import (
     Capabilities,
@@ -202,6 +203,13 @@ class FakeHypervisor(HypervisorDriver):
             if domain.now is not None and any(disk.serial == serial for disk in domain.now.disks):
                 domain.grown[serial] = size_gib
                 self._save(instance_id)
+
+    async def copy_disk(self, instance_id: str, serial: str, target: str) -> None:
+        with self._verb("copy_disk", instance_id):
+            now = self._domain(instance_id).now
+            if now is None or all(disk.serial != serial for disk in now.disks):
+                raise HypervisorError(f"{instance_id} is off, or has no disk {serial}")
+            Path(target).write_bytes(diskimage.empty_qcow2(1 << 30))
 
     async def console_output(self, instance_id: str, max_bytes: int = 65536) -> bytes:
         with self._verb("console_output"):

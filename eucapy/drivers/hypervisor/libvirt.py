@@ -40,6 +40,7 @@ from eucapy.drivers.hypervisor.picture import png
 _START_LIMIT_S = 120.0
 _STOP_LIMIT_S = 60.0  # libvirt gives QEMU 10 s to go by itself, and a disk that hangs takes longer
 _MOST_DISKS = 20  # the PCI slots of a `pc` machine that our other devices leave free
+_COPY_POLL_S = 0.5
 _RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 _LIVE, _CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 
@@ -114,6 +115,11 @@ class LibvirtDriver(HypervisorDriver):
 
     async def resize_disk(self, instance_id: str, serial: str, size_gib: int) -> None:
         await self._running(instance_id, lambda domain: _resize(domain, serial, size_gib << 30))
+
+    async def copy_disk(self, instance_id: str, serial: str, target: str) -> None:
+        await self._connection.call(lambda conn: _begin_copy(conn.lookupByName(instance_id), serial, target))
+        while not await self._connection.call(lambda conn: _copied(conn.lookupByName(instance_id))):  # noqa: ASYNC110
+            await asyncio.sleep(_COPY_POLL_S)
 
     async def console_output(self, instance_id: str, max_bytes: int = 65536) -> bytes:
         path = await self._console_path(instance_id)
@@ -332,6 +338,26 @@ def _resize(domain: Any, serial: str, size_bytes: int) -> None:
         libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP,
     )
     domain.blockResize(now.targets[serial], size_bytes, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+
+
+def _begin_copy(domain: Any, serial: str, target: str) -> None:
+    now, _later = _views(domain)
+    if now is None or serial not in now.targets:
+        raise HypervisorError(f"{domain.name()} is off, or has no disk {serial}")
+    if domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE:
+        domain.abortJob()  # of an earlier life of ours, whose file nobody knows any more
+    Path(target).unlink(missing_ok=True)
+    domain.backupBegin(libvirt_xml.backup(now.targets, serial, target), None)
+
+
+def _copied(domain: Any) -> bool:
+    """Whether the copy is complete. Raises HypervisorError when it ended otherwise."""
+    if domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE:
+        return False
+    ended = domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED)
+    if ended.get("operation") != libvirt.VIR_DOMAIN_JOB_OPERATION_BACKUP or not ended.get("success"):
+        raise HypervisorError(f"{domain.name()}: the copy of its disk failed: {ended.get('errmsg', 'no reason given')}")
+    return True
 
 
 def _views(domain: Any) -> tuple[libvirt_xml.DomainView | None, libvirt_xml.DomainView | None]:

@@ -18,6 +18,7 @@ Everything libvirt-specific about how our machines look is here. The choices, an
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from eucapy.drivers.hypervisor.base import Disk, DomainSpec, FileSource, HypervisorError, NbdSource, Nic
@@ -119,6 +120,20 @@ def _backing(source: FileSource | None) -> ET.Element:
     ET.SubElement(file, "seclabel", {"model": "dac", "relabel": "no"})
     root.append(_backing(source.backing))
     return root
+
+
+def backup(targets: Mapping[str, str], serial: str, path: str) -> str:
+    """The document that has one disk of a running domain copied into a file. `targets`: libvirt's names by serial number."""
+    root = ET.Element("domainbackup", {"mode": "push"})
+    disks = ET.SubElement(root, "disks")
+    for name, target in sorted(targets.items()):
+        if name != serial:
+            ET.SubElement(disks, "disk", {"name": target, "backup": "no"})
+            continue
+        disk = ET.SubElement(disks, "disk", {"name": target, "backup": "yes", "type": "file"})
+        ET.SubElement(disk, "driver", {"type": "qcow2"})
+        ET.SubElement(disk, "target", {"file": path})
+    return ET.tostring(root, encoding="unicode")
 
 
 def target_name(number: int) -> str:

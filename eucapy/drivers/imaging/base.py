@@ -26,5 +26,10 @@ class ImagingDriver(ABC):
         """A copy-on-write disk over `base`, which it never changes. `size_bytes` is what the guest sees."""
 
     @abstractmethod
+    async def flatten(self, disk: Path, base: Path | None, base_format: str, path: Path) -> None:
+        """A copy of a disk that nobody has open, which stands alone. What the disk stands on is said (None: nothing), and
+        not read from it."""
+
+    @abstractmethod
     async def empty(self, path: Path, size_bytes: int) -> None:
         """An empty disk that takes space as it is written."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from eucapy import ledger
+from eucapy import diskimage, ledger
 from eucapy.drivers.imaging.base import ImagingDriver
 
 
@@ -14,6 +14,10 @@ class FakeImaging(ImagingDriver):
 
     async def overlay(self, base: Path, base_format: str, path: Path, size_bytes: int) -> None:
         self._write(path, {"base": str(base), "base_format": base_format, "size_bytes": size_bytes})
+
+    async def flatten(self, disk: Path, base: Path | None, base_format: str, path: Path) -> None:
+        if not path.exists():
+            ledger.write_file(path, diskimage.empty_qcow2(json.loads(disk.read_bytes())["size_bytes"]))
 
     async def empty(self, path: Path, size_bytes: int) -> None:
         self._write(path, {"size_bytes": size_bytes})
