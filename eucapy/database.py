@@ -34,10 +34,11 @@ Row = sa.Row[Any]
 Params = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
 MOST_IN_A_TURN = 32
-"""Statements of a transaction on SQLite between two turns of the event loop; an execution of many counts as many rows."""
+"""Statements of a transaction on SQLite between two turns of the event loop; one of many rows counts as several."""
 ROWS_A_STATEMENT = 8
-ROWS_A_READ = 32
-"""Rows of such an execution, and rows that are read, that take as long as a statement of their own."""
+"""Rows, read or changed by one statement, that take as long as a statement of their own."""
+LONGEST = MOST_IN_A_TURN * ROWS_A_STATEMENT
+"""Rows that one execution of many writes; a longer one is divided."""
 
 MOST_TRIES = 12
 MOST_COLLISIONS = 3
@@ -88,7 +89,7 @@ class _InlineTx(_Base):
     async def all(self, statement: sa.Executable, params: Params = None) -> Sequence[Row]:
         await self._turn()
         rows = self._connection.execute(statement, params).all()
-        self._in_this_turn += len(rows) // ROWS_A_READ
+        self._in_this_turn += len(rows) // ROWS_A_STATEMENT
         return rows
 
     async def first(self, statement: sa.Executable, params: Params = None) -> Row | None:
@@ -100,17 +101,19 @@ class _InlineTx(_Base):
         return self._connection.execute(statement, params).scalar()
 
     async def run(self, statement: sa.Executable, params: Params = None) -> int:
-        if not isinstance(params, Sequence) or len(params) <= ROWS_A_STATEMENT * MOST_IN_A_TURN:
-            await self._turn(len(params) // ROWS_A_STATEMENT if isinstance(params, Sequence) else 1)
-            return self._connection.execute(statement, params).rowcount
-        step = ROWS_A_STATEMENT * MOST_IN_A_TURN
-        return sum([await self.run(statement, params[start : start + step]) for start in range(0, len(params), step)])
+        if isinstance(params, Sequence) and len(params) > LONGEST:
+            parts = [params[start : start + LONGEST] for start in range(0, len(params), LONGEST)]
+            return sum([await self.run(statement, part) for part in parts])
+        await self._turn()
+        changed = self._connection.execute(statement, params).rowcount
+        self._in_this_turn += max(0, changed) // ROWS_A_STATEMENT
+        return changed
 
-    async def _turn(self, cost: int = 1) -> None:
+    async def _turn(self) -> None:
         if self._in_this_turn >= MOST_IN_A_TURN:
             self._in_this_turn = 0
             await asyncio.sleep(0)
-        self._in_this_turn += max(1, cost)
+        self._in_this_turn += 1
 
 
 class _AsyncTx(_Base):
