@@ -25,6 +25,12 @@ MANY = 7
 
 IDS = {
     "AllocationIds": ("eipalloc", "InvalidAllocationID.NotFound", "InvalidAllocationID.NotFound"),
+    "AssociationIds": ("iip-assoc", "NoSuchAssociation", "InvalidParameterValue"),
+    "CapacityReservationIds": (
+        "cr",
+        "InvalidCapacityReservationId.NotFound",
+        "InvalidCapacityReservationId.Malformed",
+    ),
     "CarrierGatewayIds": ("cagw", "InvalidCarrierGatewayID.NotFound", "InvalidCarrierGatewayID.Malformed"),
     "CustomerGatewayIds": ("cgw", "InvalidCustomerGatewayID.NotFound", "InvalidCustomerGatewayId.Malformed"),
     "DhcpOptionsIds": ("dopt", "InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsId.Malformed"),
@@ -33,10 +39,17 @@ IDS = {
         "InvalidGatewayID.NotFound",
         "InvalidEgressOnlyInternetGatewayId.Malformed",
     ),
+    "DescribePlacementGroups.GroupIds": ("pg", "InvalidPlacementGroup.Unknown", "InvalidPlacementGroupId.Malformed"),
+    "FleetIds": ("fleet", "InvalidFleetId.NotFound", "InvalidFleetId.Malformed"),
     "FlowLogIds": ("fl", "InvalidFlowLogId.NotFound", "InvalidParameterValue"),
     "GroupIds": ("sg", "InvalidGroup.NotFound", "InvalidGroupId.Malformed"),
     "HostIds": ("h", "InvalidHostID.NotFound", "InvalidHostID.Malformed"),
     "ImageIds": ("ami", "InvalidAMIID.NotFound", "InvalidAMIID.Malformed"),
+    "InstanceConnectEndpointIds": (
+        "eice",
+        "InvalidInstanceConnectEndpointId.NotFound",
+        "InvalidInstanceConnectEndpointId.Malformed",
+    ),
     "InstanceIds": ("i", "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"),
     "InternetGatewayIds": ("igw", "InvalidInternetGatewayID.NotFound", "InvalidInternetGatewayId.Malformed"),
     "KeyPairIds": ("key", "InvalidKeyPair.NotFound", "InvalidKeyPair.NotFound"),
@@ -47,9 +60,11 @@ IDS = {
     "NetworkInterfaceIds": ("eni", "InvalidNetworkInterfaceID.NotFound", "InvalidNetworkInterfaceId.Malformed"),
     "PrefixListIds": ("pl", "InvalidPrefixListID.NotFound", "InvalidPrefixListId.Malformed"),
     "ReservedInstancesIds": ("", "InvalidReservedInstancesId", "InvalidReservedInstancesId"),
+    "ReservedInstancesOfferingIds": ("", "InvalidReservedInstancesOfferingId", "InvalidReservedInstancesOfferingId"),
     "RouteTableIds": ("rtb", "InvalidRouteTableID.NotFound", "InvalidRouteTableId.Malformed"),
     "SecurityGroupRuleIds": ("sgr", "InvalidSecurityGroupRuleId.NotFound", "InvalidSecurityGroupRuleId.Malformed"),
     "SnapshotIds": ("snap", "InvalidSnapshot.NotFound", "InvalidParameterValue"),
+    "SpotFleetRequestIds": ("sfr", "InvalidSpotFleetRequestId.NotFound", "InvalidSpotFleetRequestId.Malformed"),
     "SpotInstanceRequestIds": (
         "sir",
         "InvalidSpotInstanceRequestID.NotFound",
@@ -180,15 +195,13 @@ def filters_member(world: World, action: str) -> str | None:
 
 
 def documented_filters(shape: Shape) -> list[str]:
-    """The names that the API reference lists, `tag:Owner` for tags in general."""
-    listed = re.findall(r"<li>\s*<p>\s*<code>([a-z0-9.:&;<>-]+)\s*</code>", shape.documentation)
-    names = []
-    for name in listed:
-        if name.startswith("tag") and name not in ("tag-key", "tag-value"):
-            name = "tag:Owner"
-        # Values of the filter before it, in a list of their own.
-        if name not in ("informational", "low", "medium", "high", "critical"):
-            names.append(name)
+    """The names that the API reference lists, `tag:Owner` for tags in general. Lists in it are of a filter's values."""
+    depth, names = 0, []
+    for tag, name in re.findall(r"<(ul|/ul|li)>(?:\s*<p>\s*<code>([^<]+)</code>)?", shape.documentation):
+        depth += {"ul": 1, "/ul": -1}.get(tag, 0)
+        if name and depth == 1:
+            name = name.strip()
+            names.append("tag:Owner" if name.startswith("tag") and name not in ("tag-key", "tag-value") else name)
     return names
 
 
@@ -331,7 +344,7 @@ def test_an_id_that_does_not_exist_or_cannot_be_is_told_by_its_kind(world: World
     def cases() -> Iterator[tuple[str, dict[str, Any], set[str]]]:
         for action in describing(world):
             for member in ids_members(world, action):
-                prefix, absent, malformed = IDS[member]
+                prefix, absent, malformed = IDS.get(f"{action}.{member}") or IDS[member]
                 unknown = f"{prefix}-0123456789abcdef0" if prefix else "0123abcd-0123-0123-0123-0123456789ab"
                 yield action, {member: [unknown]}, {absent}
                 yield action, {member: ["banana"]}, {malformed}

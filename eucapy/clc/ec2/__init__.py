@@ -9,6 +9,7 @@ from eucapy.aws.service import Service
 MODULES = (
     "absent",
     "account_attributes",
+    "account_settings",
     "addresses",
     "attachments",
     "console",
@@ -19,6 +20,7 @@ MODULES = (
     "image_attributes",
     "images",
     "instance_attributes",
+    "instance_options",
     "instance_status",
     "instance_types",
     "instances",

@@ -34,6 +34,9 @@ class Absent:
     filters: str = ""
     """The names, apart from tags."""
     tagged: bool = True
+    named_by: str = ""
+    """The member of names, where the kind has names too."""
+    shortest_page: int = 5
     longest_page: int = 1000
     shorter_pages_than_asked: bool = False
     """A MaxResults past the longest page is cut to it, where other kinds refuse it."""
@@ -94,6 +97,7 @@ _KINDS = (
         "The prefix list ID '{id}' does not exist",
         "owner-id prefix-list-id prefix-list-name",
         tagged=False,
+        shortest_page=1,
     ),
     Absent(
         "DescribePrefixLists",
@@ -234,6 +238,97 @@ _KINDS = (
         "network-interface.private-ip-address network-interface.subnet-id product-description "
         "spot-instance-request-id spot-price state status-code status-message type valid-from valid-until",
     ),
+    Absent(
+        "DescribeIamInstanceProfileAssociations",
+        "AssociationIds",
+        "IamInstanceProfileAssociations",
+        "iip-assoc",
+        "InvalidParameterValue",
+        "NoSuchAssociation",
+        "An invalid association-id of '{id}' was given",
+        "instance-id state",
+        tagged=False,
+    ),
+    Absent(
+        "DescribeCapacityReservations",
+        "CapacityReservationIds",
+        "CapacityReservations",
+        "cr",
+        "InvalidCapacityReservationId.Malformed",
+        "InvalidCapacityReservationId.NotFound",
+        "The capacity reservation ID '{id}' does not exist",
+        "instance-type owner-id instance-platform availability-zone tenancy outpost-arn state start-date end-date "
+        "end-date-type instance-match-criteria placement-group-arn",
+        shortest_page=1,
+    ),
+    Absent(
+        "DescribeReservedInstancesOfferings",
+        "ReservedInstancesOfferingIds",
+        "ReservedInstancesOfferings",
+        "",
+        "InvalidReservedInstancesOfferingId",
+        "InvalidReservedInstancesOfferingId",
+        "The Reserved Instances offering ID '{id}' does not exist",
+        "availability-zone availability-zone-id duration fixed-price instance-type marketplace "
+        "product-description reserved-instances-offering-id scope usage-price",
+        tagged=False,
+        longest_page=100,
+    ),
+    Absent(
+        "DescribeSpotPriceHistory",
+        "",
+        "SpotPriceHistory",
+        "",
+        "",
+        "",
+        "",
+        "availability-zone availability-zone-id instance-type product-description spot-price timestamp",
+        tagged=False,
+    ),
+    Absent(
+        "DescribeSpotFleetRequests",
+        "SpotFleetRequestIds",
+        "SpotFleetRequestConfigs",
+        "sfr",
+        "InvalidSpotFleetRequestId.Malformed",
+        "InvalidSpotFleetRequestId.NotFound",
+        "The spot fleet request ID '{id}' does not exist",
+        tagged=False,
+    ),
+    Absent(
+        "DescribeFleets",
+        "FleetIds",
+        "Fleets",
+        "fleet",
+        "InvalidFleetId.Malformed",
+        "InvalidFleetId.NotFound",
+        "The fleet ID '{id}' does not exist",
+        "activity-status excess-capacity-termination-policy fleet-state replace-unhealthy-instances type",
+        tagged=False,
+    ),
+    Absent(
+        "DescribeInstanceConnectEndpoints",
+        "InstanceConnectEndpointIds",
+        "InstanceConnectEndpoints",
+        "eice",
+        "InvalidInstanceConnectEndpointId.Malformed",
+        "InvalidInstanceConnectEndpointId.NotFound",
+        "The instance connect endpoint ID '{id}' does not exist",
+        "instance-connect-endpoint-id state subnet-id vpc-id",
+        longest_page=50,
+        shortest_page=1,
+    ),
+    Absent(
+        "DescribePlacementGroups",
+        "GroupIds",
+        "PlacementGroups",
+        "pg",
+        "InvalidPlacementGroupId.Malformed",
+        "InvalidPlacementGroup.Unknown",
+        "The Placement Group '{id}' is unknown.",
+        "group-name group-arn spread-level state strategy",
+        named_by="GroupNames",
+    ),
 )
 
 _BY_PARAMETER = {
@@ -268,23 +363,22 @@ def _error(code: str, message: str) -> ApiError:
 def _describe(kind: Absent) -> Callable[[Call, Mapping[str, Any]], Awaitable[dict[str, Any]]]:
     names = dict.fromkeys(kind.filters.split(), filters.never)
     if kind.tagged:
-        names["tag-key"] = filters.never
-    form = re.compile(f"{kind.prefix}-(?:[0-9a-f]{{8}}|[0-9a-f]{{17}})" if kind.prefix else _UUID)
-    shortest = {"DescribeManagedPrefixLists": 1}.get(kind.action, 5)
+        names["tag-key"] = names["tag-value"] = filters.never
+    form = re.compile(f"{kind.prefix}-(?:[0-9a-f]{{8}}|[0-9a-f]{{17}}|{_UUID})" if kind.prefix else _UUID)
 
     async def describe(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
         if kind.shorter_pages_than_asked and (p.get("MaxResults") or 0) > kind.longest_page:
             p = {**p, "MaxResults": kind.longest_page}
         never_with = kind.member if kind.never_together else None
-        _, token = paging.bounds(p, never_with, low=shortest, high=kind.longest_page)
-        wanted = p.get(kind.member) or ()
+        _, token = paging.bounds(p, never_with, low=kind.shortest_page, high=kind.longest_page)
+        wanted = p.get(kind.member, ()) if kind.member else ()
         for value in wanted:
             if not form.fullmatch(value):
                 raise _error(kind.malformed, f'Invalid id: "{value}"')
         tags = (lambda _key: filters.never) if kind.tagged else None
         filters.where(names, p.get("Filters") or p.get("Filter"), tags=tags)
         paging.position(call, token)
-        for value in wanted:
+        for value in (*wanted, *(p.get(kind.named_by, ()) if kind.named_by else ())):
             raise _error(kind.code, kind.message.format(id=value))
         return {kind.result: []}
 

@@ -1,4 +1,4 @@
-"""DescribeInstanceStatus, MonitorInstances, UnmonitorInstances.
+"""DescribeInstanceStatus, MonitorInstances, UnmonitorInstances, ReportInstanceStatus.
 
 The system check asks whether the instance's node answers, the instance check whether its guest is responsive; both come
 from the last report (`hosts`, `vms`). A node that has been silent for `node_lost_after_s` impairs its instances; when it
@@ -7,12 +7,14 @@ is back they are well again. There are no scheduled events: nothing here retires
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from eucapy import ids
 from eucapy.clc.context import Call
 from eucapy.clc.ec2 import instance_views, paging
+from eucapy.clc.ec2.errors import IncorrectInstanceState
 from eucapy.clc.ec2.instances import must_exist, required
 from eucapy.clc.ec2.regions import zone_id
 from eucapy.clc.ec2.service import ec2
@@ -22,6 +24,8 @@ from eucapy.clc.store.filters import never, pattern
 from eucapy.clc.store.tags import tag_filter, tag_filters
 from eucapy.database import Row
 from eucapy.lifecycle import instance as life
+
+log = logging.getLogger(__name__)
 
 OK, IMPAIRED, INITIALIZING, NO_DATA, NOT_APPLICABLE = (
     "ok", "impaired", "initializing", "insufficient-data", "not-applicable",
@@ -96,6 +100,18 @@ async def monitor_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
 @ec2.action("UnmonitorInstances")
 async def unmonitor_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     return await _monitor(call, p, False)
+
+
+@ec2.action("ReportInstanceStatus")
+async def report_instance_status(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
+    """What the owner thinks of the instances: it goes into the log, for the operator. It changes no check, as in EC2."""
+    rows = await required(call, p["Instances"])
+    for row in rows:
+        if row.state != life.RUNNING:
+            raise IncorrectInstanceState(f"The instance '{row.id}' is not in the 'running' state.")
+    told = {"instances": [row.id for row in rows], "status": p["Status"], "reasons": p["ReasonCodes"]}
+    call.tx.on_commit(lambda: log.warning("instances reported by their owner", extra={"data": told}))
+    return {}
 
 
 async def _monitor(call: Call, p: Mapping[str, Any], on: bool) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def parse(p: Mapping[str, Any], types: Catalogue, image_imds: str = "") -> Machi
     _refuse(p)
     least, most = _counts(p["MinCount"], p["MaxCount"])
     kind = instance_type(p.get("InstanceType") or DEFAULT_TYPE, types)
-    cores, threads = _cpus(kind, p.get("CpuOptions") or {})
+    cores, threads = cpus(kind, p.get("CpuOptions") or {})
     dns = p.get("PrivateDnsNameOptions") or {}
     columns: dict[str, Any] = {
         "cores": cores,
@@ -182,7 +182,8 @@ def _counts(least: int, most: int) -> tuple[int, int]:
     return least, min(most, MOST_AT_ONCE)
 
 
-def _cpus(kind: InstanceType, options: Mapping[str, Any]) -> tuple[int, int]:
+def cpus(kind: InstanceType, options: Mapping[str, Any]) -> tuple[int, int]:
+    """(cores, threads of each) that the CPU options ask for: both or none. Raises EC2's errors for more than the type has."""
     cores, threads = options.get("CoreCount"), options.get("ThreadsPerCore")
     if cores is None and threads is None:
         return kind.cores, kind.threads_per_core
