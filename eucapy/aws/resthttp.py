@@ -74,7 +74,9 @@ class _Template:
             elif len(literals) == weight:
                 best.append(candidate)
         if len(best) < 2:
-            return best[0] if best else None
+            # What is told from a request for nothing by its parameters alone (POST /b/k?uploadId=) is not meant without any.
+            unmeant = not best or (not best[0].literals and best[0].query and query.keys().isdisjoint(best[0].query))
+            return None if unmeant else best[0]
         met = [c for c in best if all(name in query for name in c.query) and all(name in headers for name in c.headers)]
         return max(met, key=lambda c: c.demands) if met else min(best, key=lambda c: c.demands)
 
