@@ -21,6 +21,7 @@ from eucapy.walrus.store.buckets import ENABLED, Bucket
 from eucapy.walrus.store.objects import Removed, Version
 
 _CREATED = {"PutObject": "Put", "PostObject": "Post", "CopyObject": "Copy"}
+_OURSELVES = "s3.amazonaws.com"
 _EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
 
@@ -53,6 +54,22 @@ async def changed(tx: Tx, call: Call, bucket: Bucket, version: Version, event: s
         await _record(tx, call, bucket, event, version.key, about, sequenced=False)
 
 
+async def by_lifecycle(
+    tx: Tx, bucket: Bucket, version: Version, what: Removed | None, now_s: float, *, named: bool = False
+) -> None:
+    """A rule of the bucket acted: on `version`, which is gone (`named`: for good), or (`what` None) has another label."""
+    if not bucket.notifications:
+        return
+    about: dict[str, Any] = {"size": version.size, "eTag": version.etag, **_version_id(bucket, version)}
+    event = "LifecycleTransition"
+    if what is not None:
+        marked = what.marker and not named
+        event = f"LifecycleExpiration:{'DeleteMarkerCreated' if marked else 'Delete'}"
+        about = {"eTag": _EMPTY_MD5, "versionId": what.version_id} if marked else about
+    origin = {"address": _OURSELVES, "request": "", "host": ""}
+    await _insert(tx, bucket, event, version.key, about, _OURSELVES, origin, now_s)
+
+
 def _version_id(bucket: Bucket, version: Version) -> dict[str, str]:
     return {"versionId": version.version_id} if bucket.versioning == ENABLED else {}
 
@@ -67,21 +84,35 @@ def _who(principal: Principal) -> str:
 async def _record(
     tx: Tx, call: Call, bucket: Bucket, event: str, key: bytes, about: dict[str, Any], *, sequenced: bool = True
 ) -> None:
-    text = key.decode("utf-8", "surrogateescape")
-    rules = notifications.choose(notifications.load(bucket.notifications), event, text)
-    if not rules:
-        return
-    now = call.walrus.clock.time()
-    object_ = {"key": quote_plus(text, errors="surrogateescape"), **about}
-    if sequenced:
-        object_["sequencer"] = f"{int(now * 1_000_000_000):016X}"
     request_id = call.incoming.request_id
     origin = {"address": call.incoming.remote, "request": request_id, "host": host_id(request_id)}
-    where = {"name": bucket.name, "owner": bucket.owner, "region": bucket.region}
-    who = _who(call.principal)
-    for rule in rules:
-        record = notifications.record(event, rule.id, where, object_, milliseconds(now), who, origin)
-        body = msgspec.json.encode({"Records": [record]}).decode()
-        await events.insert(tx, rule.arn, int(now * 1000), body)
-    if call.walrus.notifier is not None:
+    now_s = call.walrus.clock.time()
+    told = await _insert(tx, bucket, event, key, about, _who(call.principal), origin, now_s, sequenced=sequenced)
+    if told and call.walrus.notifier is not None:
         tx.on_commit(call.walrus.notifier.wake)
+
+
+async def _insert(
+    tx: Tx,
+    bucket: Bucket,
+    event: str,
+    key: bytes,
+    about: dict[str, Any],
+    who: str,
+    origin: dict[str, str],
+    now_s: float,
+    *,
+    sequenced: bool = True,
+) -> bool:
+    """Whether anybody wants to know."""
+    text = key.decode("utf-8", "surrogateescape")
+    rules = notifications.choose(notifications.load(bucket.notifications), event, text)
+    object_ = {"key": quote_plus(text, errors="surrogateescape"), **about}
+    if sequenced:
+        object_["sequencer"] = f"{int(now_s * 1_000_000_000):016X}"
+    where = {"name": bucket.name, "owner": bucket.owner, "region": bucket.region}
+    for rule in rules:
+        record = notifications.record(event, rule.id, where, object_, milliseconds(now_s), who, origin)
+        body = msgspec.json.encode({"Records": [record]}).decode()
+        await events.insert(tx, rule.arn, int(now_s * 1000), body)
+    return bool(rules)

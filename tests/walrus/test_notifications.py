@@ -262,3 +262,21 @@ def test_hooks_are_read_as_they_are_configured() -> None:
     for wrong in ("queue=http://h/", QUEUE, f"{QUEUE}=ftp://h/"):
         with pytest.raises(ValueError, match="ARN=URL"):
             read_hooks([wrong])
+
+
+def test_what_lifecycle_does_is_told(told: Store, hook: Hook, names: str) -> None:
+    s3 = told.s3
+    s3.put_bucket_versioning(Bucket=names, VersioningConfiguration={"Status": "Enabled"})
+    rule = {"ID": "r", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Date": "2020-01-01T00:00:00Z"}}
+    s3.put_bucket_lifecycle_configuration(Bucket=names, LifecycleConfiguration={"Rules": [rule]})
+    configure(told, names, queue("s3:LifecycleExpiration:*"))
+    hook.take(1)
+    s3.put_object(Bucket=names, Key="k", Body=b"1")
+    told.work("lifecycle")
+    marker = s3.list_object_versions(Bucket=names)["DeleteMarkers"][0]["VersionId"]
+    assert told.app.walrus is not None and told.app.walrus.notifier is not None
+    told.app.walrus.notifier.wake()
+    (record,) = hook.take(1)
+    assert record["eventName"] == "LifecycleExpiration:DeleteMarkerCreated"
+    assert record["userIdentity"] == {"principalId": "s3.amazonaws.com"}
+    assert record["s3"]["object"]["versionId"] == marker

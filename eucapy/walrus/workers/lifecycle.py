@@ -17,7 +17,7 @@ import msgspec
 
 from eucapy.clock import Clock
 from eucapy.database import Database, Tx
-from eucapy.walrus import lifecycle, locks
+from eucapy.walrus import events, lifecycle, locks
 from eucapy.walrus.lifecycle import EXPIRE, LABEL, Rule, Step
 from eucapy.walrus.store import buckets, content, listings, objects, uploads
 from eucapy.walrus.store.buckets import Bucket
@@ -144,13 +144,16 @@ class LifecycleWorker(Periodic):
             return None
         now_ms = int(self._clock.time() * 1000)
         if step.action == EXPIRE:
-            await objects.remove(tx, bucket, row.key, now_ms)
+            removed = await objects.remove(tx, bucket, row.key, now_ms)
+            await events.by_lifecycle(tx, bucket, row, removed, now_ms / 1000)
         elif step.action == LABEL and step.storage_class is not None:
             await objects.set_storage_class(tx, bucket, row, step.storage_class)
+            await events.by_lifecycle(tx, bucket, row, None, now_ms / 1000)
         else:
             if row.lock and locks.is_held(locks.load(row.lock), now_ms, bypass=False):
                 return None
-            await objects.remove_version(tx, bucket, row.key, row.version_id)
+            removed = await objects.remove_version(tx, bucket, row.key, row.version_id)
+            await events.by_lifecycle(tx, bucket, row, removed, now_ms / 1000, named=True)
         return step
 
     async def _abort_uploads(self, bucket: Bucket, done: Done) -> None:
