@@ -14,7 +14,7 @@ import asyncio
 import logging
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -39,10 +39,13 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Edge:
-    """The handler of an endpoint. `foreign` maps a service's name to what answers it instead of the chain."""
+    """The handler of an endpoint. `foreign` maps a service's name to what answers it instead of the chain. `proxies` are the
+    addresses of those who pass requests on, and are believed when they say for whom (`X-Forwarded-For`)."""
 
-    def __init__(self, chain: Chain, *, foreign: Mapping[str, Foreign] | None = None) -> None:
-        self._chain, self._foreign = chain, dict(foreign or {})
+    def __init__(
+        self, chain: Chain, *, foreign: Mapping[str, Foreign] | None = None, proxies: Collection[str] = ()
+    ) -> None:
+        self._chain, self._foreign, self._proxies = chain, dict(foreign or {}), frozenset(proxies)
         missing = chain.router.foreign - self._foreign.keys()
         if missing:
             raise ValueError(f"the router claims {sorted(missing)}, but nobody answers them")
@@ -56,6 +59,8 @@ class Edge:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
+        if self._proxies and request.remote in self._proxies and (told := request.headers.get("x-forwarded-for")):
+            request = request.clone(remote=told.rpartition(",")[2].strip())
         target = request.raw_path
         if not target.startswith("/"):
             target = _origin_form(target)

@@ -16,6 +16,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     region: Annotated[str, doc("The region that buckets without a LocationConstraint are in.")] = "us-east-1"
     host: Annotated[str, doc("Address that S3 is served at.")] = "127.0.0.1"
     port: Annotated[int, doc("TCP port of S3; 0: the kernel's choice.", ge=0, le=65535)] = 8780
+    proxies: Annotated[
+        list[str],
+        doc(
+            "Addresses of the cloud controllers that pass requests on; they are believed whom a request is from "
+            "(aws:SourceIp), nobody else is."
+        ),
+    ] = msgspec.field(default_factory=list)
     domains: Annotated[list[str], doc("Host names under which buckets are hosts of their own: bucket.s3.<domain>.")] = (
         msgspec.field(default_factory=lambda: ["localhost"])
     )

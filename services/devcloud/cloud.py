@@ -207,7 +207,13 @@ class DevCloud:
 
     def _store_config(self) -> StoreConfig:
         return StoreConfig(
-            data=str(self.data / "walrus"), region=self.config.region, port=0, pki="", internal_port=0, clc_url=""
+            data=str(self.data / "walrus"),
+            region=self.config.region,
+            port=0,
+            pki="",
+            internal_port=0,
+            clc_url="",
+            proxies=["127.0.0.1"],
         )
 
     def _zone(self, name: str, fetcher: ObjectFetcher) -> Zone:

@@ -84,6 +84,7 @@ def choices(installation: Installation, record: Record) -> dict[str, dict[str, A
             "port": ports.walrus,
             "internal_port": ports.walrus_internal,
             "clc_url": f"https://127.0.0.1:{ports.operator}",
+            "proxies": ["127.0.0.1"],
         },
         "cc": {**shared, "data": data["cc"], "zone": record.zone, "port": ports.cc},
         "sc": {
