@@ -39,7 +39,7 @@ class PublicKey:
 
 
 class NotAKey(ValueError):
-    """What was given is no public key that EC2 takes (RSA of 1024, 2048 or 4096 bits, or ED25519)."""
+    """What was given is no public key that EC2 takes (RSA of 1024 to 4096 bits, or ED25519)."""
 
 
 def create(key_type: str, key_format: str, name: str) -> KeyPair:
@@ -76,8 +76,9 @@ def parse(material: bytes, name: str) -> PublicKey:
     """What ImportKeyPair takes: an OpenSSH line, the base64 of DER, PEM, or RFC 4716 (SSH2). Raises NotAKey."""
     key = _load(material)
     if isinstance(key, rsa.RSAPublicKey):
-        if key.key_size not in (1024, 2048, 4096):
-            raise NotAKey("RSA keys must have 1024, 2048 or 4096 bits")
+        # EC2's guide names 1024, 2048 and 4096, but EC2 takes what lies between too: ssh-keygen's own choice is 3072.
+        if not 1024 <= key.key_size <= 4096:
+            raise NotAKey("RSA keys must have 1024 to 4096 bits")
         der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         return PublicKey("rsa", _colons(hashlib.md5(der).digest()), f"{_openssh(key)} {name}")
     public = _openssh(key)
