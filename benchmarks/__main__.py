@@ -7,11 +7,13 @@ them. Nothing is begun after the run's own time limit; what was measured until t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--limit", type=float, default=1800.0, help="seconds after which nothing more is begun")
     parser.add_argument("--clients", type=Path, help="folder of ec2bench.py and s3bench.py")
     parser.add_argument("--cache", type=Path, default=peers.default_cache(), help="where the peers are installed")
-    parser.add_argument("--database", default="", help="a PostgreSQL URL for eucapy instead of SQLite")
+    parser.add_argument(
+        "--database",
+        default="sqlite",
+        help="what eucapy keeps its state in: sqlite, postgresql (a server of the run's own), or the URL of an empty database",
+    )
     parser.add_argument("--nodes", type=int, default=servers.NODES_PER_ZONE, help="fake nodes in each of three zones")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results")
     options = parser.parse_args(arguments)
@@ -43,10 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
     except FileNotFoundError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
-    settings = servers.Settings(options.cache, options.database, options.nodes)
-    names = _installed(options.servers.split(","), settings)
     options.out.mkdir(parents=True, exist_ok=True)
-    lines = measure(options, found, names, settings)
+    with _databases(options.database) as new_database:
+        settings = servers.Settings(options.cache, new_database, options.nodes)
+        names = _installed(options.servers.split(","), settings)
+        lines = measure(options, found, names, settings)
     if not lines:
         print("benchmarks: nothing was measured", file=sys.stderr)
         return 1
@@ -55,6 +62,31 @@ def main(arguments: list[str] | None = None) -> int:
     (options.out / "results.svg").write_text(plot.svg(lines, names))
     print(text)
     return 0
+
+
+@contextlib.contextmanager
+def _databases(wanted: str) -> Iterator[Callable[[], str]]:
+    """Gives an empty database's URL each time, "" for SQLite. A URL that was given is there for one server only."""
+    if wanted == "sqlite":
+        yield str
+    elif wanted == "postgresql":
+        from tests.harness.postgres import PostgresServer, programs
+
+        if programs() is None:
+            raise SystemExit("benchmarks: no PostgreSQL server is installed")
+        with PostgresServer() as server:
+            yield server.create_database
+    else:
+        left = [wanted]
+
+        def once() -> str:
+            if not left:
+                raise RuntimeError(
+                    "the database has been used: one group and one round for a URL (--groups, --rounds 1)"
+                )
+            return left.pop()
+
+        yield once
 
 
 def measure(
@@ -121,7 +153,7 @@ def _facts(options: argparse.Namespace, names: list[str]) -> dict[str, str]:
     return {
         "servers": ", ".join(f"{name} {known.get(name, '')}".strip() for name in names),
         "machine": f"{platform.machine()}, {cores} cores, Python {platform.python_version()}, {platform.system()}",
-        "database": "PostgreSQL" if options.database else "SQLite, every commit synced",
+        "database": "SQLite, every commit synced" if options.database == "sqlite" else "PostgreSQL",
         "how": f"{options.rounds} rounds, interleaved, a fresh server for each; median (best). Under 1.5 × is a tie.",
     }
 

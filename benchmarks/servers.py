@@ -19,7 +19,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,10 +38,11 @@ NODES_PER_ZONE = 2
 
 @dataclass(frozen=True)
 class Settings:
-    """What the servers of a run share. `database`: a PostgreSQL URL for eucapy instead of SQLite."""
+    """What the servers of a run share. `new_database` gives an empty database for each eucapy (a PostgreSQL URL), or ""
+    for a file of SQLite in its folder."""
 
     cache: Path
-    database: str = ""
+    new_database: Callable[[], str] = str
     nodes: int = NODES_PER_ZONE
 
 
@@ -103,7 +104,8 @@ def _command(name: str, service: str, port: int, folder: Path, settings: Setting
         return _Command([*argv, "--key", ",".join(key)], {}, *key)
     argv = [python, "-m", "eucapy_services.devcloud.main", "--port", str(port), "--data", str(data)]
     argv += ["--env-file", str(folder / "env"), "--nodes", str(settings.nodes)]
-    return _Command([*argv, "--database", settings.database] if settings.database else argv)
+    database = settings.new_database()
+    return _Command([*argv, "--database", database] if database else argv)
 
 
 def _free_port() -> int:

@@ -35,6 +35,7 @@ from eucapy.eucanetd.config import Config as NetworkConfig
 from eucapy.nc.agent import NodeController
 from eucapy.nc.config import Config as NodeConfig
 from eucapy.reconcile.loop import Loop
+from eucapy.reconcile.traffic import TRAFFIC
 from eucapy.sc.agent import StorageController
 from eucapy.sc.executor import Executor
 from eucapy.sc.transfer import Transfer
@@ -53,8 +54,14 @@ LARGEST_IMAGE_GIB = 64
 MIB_PER_CPU = 4096
 FIRST_NODES = frozenset(f"192.0.2.{number}" for number in range(1, 255, 2))
 """Addresses of the nodes that share a host with their zone's storage; the volumes of the others come through proxies."""
+LONGEST_BOOT_S = 0.05
+"""A fake machine waits with its start for so long at most while requests are served: they share one process with it."""
 POOL_GIB = 64 << 10
 """Of each zone's storage."""
+
+
+async def _boot() -> None:
+    await TRAFFIC.lull(LONGEST_BOOT_S)
 
 
 @dataclass
@@ -240,7 +247,10 @@ class DevCloud:
     def _node(self, name: str, zone_folder: Path, fetcher: ObjectFetcher) -> Node:
         folder = zone_folder / name
         hypervisor = FakeHypervisor(
-            folder / "hypervisor", cpus=self._node_cpus, memory_mib=self._node_cpus * MIB_PER_CPU
+            folder / "hypervisor",
+            cpus=self._node_cpus,
+            memory_mib=self._node_cpus * MIB_PER_CPU,
+            boot=None if self.stepped else _boot,
         )
         network = FakeNetwork()
         proxies = FakeProxies(folder / "proxies")

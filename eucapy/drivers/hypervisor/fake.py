@@ -16,7 +16,7 @@ hypervisor that is away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,11 +71,21 @@ class FakeDomain(msgspec.Struct, kw_only=True):
 class FakeHypervisor(HypervisorDriver):
     """The host whose disk is `folder`."""
 
-    def __init__(self, folder: Path, *, cpus: int = 64, memory_mib: int = 262144, check_files: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        cpus: int = 64,
+        memory_mib: int = 262144,
+        check_files: bool = False,
+        boot: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`boot` is awaited by every start, before anything is done: how long a machine takes."""
         self._folder = folder
         self._cpus = cpus
         self._memory_mib = memory_mib
         self._check_files = check_files
+        self._boot = boot
         self._queues: list[asyncio.Queue[object]] = []
         self._away = False
         self._fail_in: int | None = None
@@ -122,6 +132,8 @@ class FakeHypervisor(HypervisorDriver):
             self._tell(EventKind.DEFINED, spec.instance_id)
 
     async def start(self, instance_id: str) -> None:
+        if self._boot is not None:
+            await self._boot()
         with self._verb("start", instance_id):
             domain = self._domain(instance_id)
             if domain.now is not None:
