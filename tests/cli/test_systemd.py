@@ -39,6 +39,13 @@ def test_every_program_has_a_unit_that_runs_this_cloud(programs: list[Program], 
         assert "RuntimeDirectory" not in text, "it would be left behind"
 
 
+def test_a_unit_names_no_folder_of_another_cloud(programs: list[Program], units: Units) -> None:
+    """systemd does not start a unit whose ReadWritePaths are not there."""
+    for program in programs:
+        settings = [line for line in units.text(program).splitlines() if not line.startswith("#")]
+        assert [line for line in settings if "/var/lib/eucapy" in line or "/opt/" in line] == []
+
+
 def test_what_guests_need_does_not_end_with_its_keeper(programs: list[Program], units: Units) -> None:
     """Guests, volume exports, their proxies and name servers outlive the program that started them."""
     for program in programs:

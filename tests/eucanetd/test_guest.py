@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from eucapy.drivers.hypervisor.base import Disk, DomainSpec, FileSource, Nic, ec2_uuid
-from eucapy.drivers.hypervisor.libvirt import LibvirtDriver
 from eucapy.drivers.hypervisor.libvirtd import Libvirtd
 from eucapy.run import run
 from eucapy.wire.contract import Cursor
@@ -73,6 +72,8 @@ async def test_a_real_guest_boots_into_its_vpc_and_again_after_it_was_powered_of
         await run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(base), str(root))
         daemon = Libvirtd(node.folder / "lv", netns=node.host.name)
         await daemon.start()
+        from eucapy.drivers.hypervisor.libvirt import LibvirtDriver
+
         driver = LibvirtDriver(daemon.uri, acceleration="emulation")
         try:
             await driver.ensure_defined(

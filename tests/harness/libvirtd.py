@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from eucapy.drivers.hypervisor.base import HypervisorError
-from eucapy.drivers.hypervisor.libvirt import LibvirtDriver
 from eucapy.drivers.hypervisor.libvirtd import Libvirtd
 from eucapy.guests.image import GuestImage
 from tests.harness.starter import cache_folder
@@ -63,6 +62,8 @@ def libvirtd(netns: str | None = None) -> Iterator[Libvirtd]:
 
 
 async def _end(daemon: Libvirtd) -> None:
+    from eucapy.drivers.hypervisor.libvirt import LibvirtDriver
+
     if daemon.pid is None:
         with contextlib.suppress(HypervisorError):
             await daemon.start()

@@ -58,7 +58,7 @@ class Units:
         text, count = re.subn(r"(?m)^ExecStart=.*$", line.replace("\\", r"\\"), template)
         assert count == 1, f"{program.name}.service has {count} ExecStart lines"
         # The interpreter may live below a home folder; all that a program keeps is in the data folder, wherever that is.
-        text = re.sub(r"(?m)^(?:State|Runtime)Directory.*\n", "", text).replace(
+        text = re.sub(r"(?m)^(?:(?:State|Runtime)Directory|ReadWritePaths).*\n", "", text).replace(
             "ProtectHome=yes", "ProtectHome=read-only"
         )
         text = re.sub(r"(?m)^WantedBy=.*$", f"WantedBy={self.target}", text)

@@ -15,6 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eucapy.drivers.hypervisor.base import (
     Disk,
@@ -27,9 +28,11 @@ from eucapy.drivers.hypervisor.base import (
     ec2_uuid,
 )
 from eucapy.drivers.hypervisor.fake import FakeHypervisor
-from eucapy.drivers.hypervisor.libvirt import LibvirtDriver
 from eucapy.drivers.hypervisor.libvirtd import QEMU_USER, Libvirtd
 from eucapy.run import run, spawn
+
+if TYPE_CHECKING:
+    from eucapy.drivers.hypervisor.libvirt import LibvirtDriver
 
 GUEST_LIMIT_S = 180.0
 
@@ -154,6 +157,13 @@ class FakeBench(Bench):
         await self.driver.close()
 
 
+def libvirt_driver(daemon: Libvirtd, **options: float) -> LibvirtDriver:
+    """The driver over a daemon; libvirt's binding is asked for no sooner."""
+    from eucapy.drivers.hypervisor.libvirt import LibvirtDriver
+
+    return LibvirtDriver(daemon.uri, acceleration="emulation", **options)
+
+
 class LibvirtBench(Bench):
     """Over libvirt and QEMU; `image` is the starter image's qcow2 file."""
 
@@ -162,7 +172,7 @@ class LibvirtBench(Bench):
         self._daemon = daemon
         self._image = image
         self._exporters: list[subprocess.Popen[bytes]] = []
-        self.driver = LibvirtDriver(daemon.uri, acceleration="emulation")
+        self.driver = libvirt_driver(daemon)
 
     async def blank(self, instance_id: str) -> DomainSpec:
         spec = self.spec(instance_id)
@@ -192,7 +202,7 @@ class LibvirtBench(Bench):
         await self.driver.close()
         await self._daemon.kill()
         await self._daemon.start()
-        self.driver = LibvirtDriver(self._daemon.uri, acceleration="emulation")
+        self.driver = libvirt_driver(self._daemon)
 
     async def crash(self, instance_id: str) -> None:
         os.kill(self.qemu_pid(instance_id), signal.SIGKILL)

@@ -9,7 +9,6 @@ import pwd
 import signal
 from pathlib import Path
 
-import libvirt
 import pytest
 from pyroute2 import IPRoute, NetNS, netns
 
@@ -24,10 +23,9 @@ from eucapy.drivers.hypervisor.base import (
     Power,
     Reason,
 )
-from eucapy.drivers.hypervisor.libvirt import LibvirtDriver
 from eucapy.drivers.hypervisor.libvirtd import QEMU_USER, Libvirtd
 from eucapy.run import run
-from tests.drivers.hypervisor.benches import LibvirtBench
+from tests.drivers.hypervisor.benches import LibvirtBench, libvirt_driver
 from tests.drivers.hypervisor.test_contract import heard
 from tests.harness.libvirtd import libvirtd
 
@@ -39,6 +37,8 @@ STRANGER = """<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memo
 
 
 async def test_machines_of_others_are_neither_shown_nor_touched(libvirt_bench: LibvirtBench, daemon: Libvirtd) -> None:
+    import libvirt
+
     connection = libvirt.open(daemon.uri)
     stranger = connection.defineXML(STRANGER.format(name="somebody-elses"))
     try:
@@ -54,7 +54,7 @@ async def test_machines_of_others_are_neither_shown_nor_touched(libvirt_bench: L
 async def test_a_daemon_that_hangs_costs_a_time_limit_and_no_more(
     libvirt_bench: LibvirtBench, daemon: Libvirtd
 ) -> None:
-    driver = LibvirtDriver(daemon.uri, acceleration="emulation", limit_s=0.5)
+    driver = libvirt_driver(daemon, limit_s=0.5)
     await driver.ensure_defined(libvirt_bench.spec("i-1"))
     assert daemon.pid is not None
     os.kill(daemon.pid, signal.SIGSTOP)
@@ -190,8 +190,8 @@ async def _on_two_hosts(daemon: Libvirtd, other: Libvirtd, folder: Path, name: s
     tap = f"tn{os.getpid()}"
     blank = folder / "blank.raw"
     blank.write_bytes(bytes(1 << 20))
-    here = LibvirtDriver(daemon.uri, acceleration="emulation")
-    there = LibvirtDriver(other.uri, acceleration="emulation")
+    here = libvirt_driver(daemon)
+    there = libvirt_driver(other)
     spec = DomainSpec(
         instance_id="i-1",
         uuid="ec200000-2222-4000-8000-000000000000",

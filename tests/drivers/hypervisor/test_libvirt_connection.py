@@ -8,6 +8,9 @@ import threading
 import pytest
 
 from eucapy.drivers.hypervisor.base import HypervisorUnavailable
+
+pytest.importorskip("libvirt", reason="libvirt's Python binding is not installed")
+
 from eucapy.drivers.hypervisor.libvirt_connection import Connection
 
 
