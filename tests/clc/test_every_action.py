@@ -120,6 +120,7 @@ PARAMETERS: dict[str, Parameters] = {
     },
     "ModifyInstanceCpuOptions": {"InstanceId": "<i2>", "CoreCount": 1, "ThreadsPerCore": 1},
     "ModifyInstanceMaintenanceOptions": {"InstanceId": "<i>", "AutoRecovery": "disabled"},
+    "ModifyInstanceMetadataDefaults": {"HttpTokens": "required"},
     "ModifyInstanceMetadataOptions": {"InstanceId": "<i>", "HttpTokens": "required"},
     "ModifyLaunchTemplate": {"LaunchTemplateId": "<lt>", "DefaultVersion": "1"},
     "ModifyNetworkInterfaceAttribute": {"NetworkInterfaceId": "<eni>", "Description": {"Value": "mine"}},

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from eucapy.clc.store import instances
 from tests.clc.launching import described, error, image, launch
 from tests.harness.cloud import Cloud
 
@@ -120,3 +121,11 @@ def test_settings_that_have_one_position_say_so(cloud: Cloud) -> None:
 def test_a_placement_group_that_is_named_does_not_exist(cloud: Cloud) -> None:
     code, message = error(cloud.client("ec2").describe_placement_groups, GroupNames=["close"])
     assert (code, message) == ("InvalidPlacementGroup.Unknown", "The Placement Group 'close' is unknown.")
+
+
+@pytest.mark.parametrize("word", ["Force", "SkipOsShutdown"])
+def test_a_stop_may_cut_the_power(cloud: Cloud, word: str) -> None:
+    (instance_id,) = launch(cloud, image(cloud))
+    cloud.client("ec2").stop_instances(InstanceIds=[instance_id], **{word: True})
+    row = cloud.run(cloud.dev.database.read(lambda tx: instances.by_ids(tx, [instance_id])))[instance_id]
+    assert row.force_stop

@@ -29,6 +29,7 @@ MODULES = (
     "launch_template_data",
     "launch_template_versions",
     "launch_templates",
+    "metadata_defaults",
     "network_acls",
     "network_interfaces",
     "regions",

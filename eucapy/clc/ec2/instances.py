@@ -91,11 +91,11 @@ async def start_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
 
 @ec2.action("StopInstances", worded=("InstanceIds",))
 async def stop_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    """`Force` cuts the power, now or of a stop that is under way."""
+    """`Force` cuts the power, now or of a stop that is under way; `SkipOsShutdown` is another word for it."""
     rows = await required(call, p.get("InstanceIds") or ())
     if p.get("Hibernate"):
         raise UnsupportedHibernationConfiguration(instance=rows[0].id)
-    force = bool(p.get("Force"))
+    force = bool(p.get("Force") or p.get("SkipOsShutdown"))
     for row in rows:
         if row.state not in (life.RUNNING, life.STOPPING, life.STOPPED):
             raise IncorrectInstanceState(f"The instance '{row.id}' is not in a state from which it can be stopped.")

@@ -45,8 +45,11 @@ class Machine:
     columns: dict[str, Any]
 
 
-def parse(p: Mapping[str, Any], types: Catalogue, image_imds: str = "") -> Machine:
-    """`image_imds` is the image's ImdsSupport: `v2.0` makes tokens required unless the launch says otherwise."""
+def parse(
+    p: Mapping[str, Any], types: Catalogue, image_imds: str = "", preferred: Mapping[str, Any] | None = None
+) -> Machine:
+    """`image_imds` is the image's ImdsSupport: `v2.0` makes tokens required unless the launch says otherwise, or the account
+    in `preferred` (some of the columns of the metadata options)."""
     _refuse(p)
     least, most = _counts(p["MinCount"], p["MaxCount"])
     kind = instance_type(p.get("InstanceType") or DEFAULT_TYPE, types)
@@ -72,7 +75,7 @@ def parse(p: Mapping[str, Any], types: Catalogue, image_imds: str = "") -> Machi
         "keep_from_stop": bool(p.get("DisableApiStop", False)),
         "monitoring": bool((p.get("Monitoring") or {}).get("Enabled", False)),
         "ebs_optimized": bool(p.get("EbsOptimized", False)) or kind.ebs_optimized_by_default,
-        **metadata_columns(p.get("MetadataOptions") or {}, _metadata_defaults(image_imds)),
+        **metadata_columns(p.get("MetadataOptions") or {}, {**_metadata_defaults(image_imds), **(preferred or {})}),
     }
     return Machine(kind, least, most, columns)
 

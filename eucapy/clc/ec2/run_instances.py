@@ -21,7 +21,7 @@ from eucapy import ids
 from eucapy.clc import transitions
 from eucapy.clc.capacity import how_many_fit
 from eucapy.clc.context import Call
-from eucapy.clc.ec2 import instance_views, launch_devices, launch_network, launch_options, vcpu_limit
+from eucapy.clc.ec2 import instance_views, launch_devices, launch_network, launch_options, metadata_defaults, vcpu_limit
 from eucapy.clc.ec2 import tags as tagging
 from eucapy.clc.ec2.errors import (
     AuthFailure,
@@ -74,7 +74,7 @@ async def run_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
 async def prepare(call: Call, p: Mapping[str, Any]) -> Launch:
     """Everything that may be refused is refused here."""
     image = await _image(call, p.get("ImageId") or "")
-    machine = launch_options.parse(p, call.types, image.imds)
+    machine = launch_options.parse(p, call.types, image.imds, await metadata_defaults.of_account(call))
     launch_options.check_architecture(machine.kind, image.architecture)
     own = launch_devices.of_image((await images.devices_of(call.tx, [image.id])).get(image.id, ()))
     wanted = launch_devices.merge(
