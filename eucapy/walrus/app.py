@@ -103,7 +103,6 @@ class App:
             old_defaults=config.old_defaults,
             accounts=keys.accounts(),
             default_encryption=dump_default(Default()) if config.encrypt_by_default else "",
-            day_ms=int(config.lifecycle_day_s * 1000),
             keys=keys,
             room=Room(data, config.reserve_mib << 20),
             notifier=notifier,
@@ -115,9 +114,10 @@ class App:
 
     async def _start_workers(self, walrus: Walrus) -> None:
         config = self._config
+        day_ms = int(config.lifecycle_day_s * 1000)
         place_file = Path(config.data) / "scrub.json"
         self.workers = {
-            "lifecycle": LifecycleWorker(walrus.db, walrus.collector, walrus.clock, config.lifecycle_s, walrus.day_ms),
+            "lifecycle": LifecycleWorker(walrus.db, walrus.collector, walrus.clock, config.lifecycle_s, day_ms),
             "scrubber": Scrubber(walrus, place_file, config.scrub_s, config.scrub_mib_s * (1 << 20)),
             "replicator": Replicator(walrus),
             "rewrapper": Rewrapper(walrus, config.sweep_s),

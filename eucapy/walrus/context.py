@@ -20,7 +20,6 @@ from eucapy.drivers.blob.base import BlobDriver
 from eucapy.walrus import access, errors, grants, policycontext
 from eucapy.walrus.identity import Keys, Principal
 from eucapy.walrus.keyring import Keyring
-from eucapy.walrus.lifecycle import DAY_MS
 from eucapy.walrus.room import Room
 from eucapy.walrus.store import buckets
 from eucapy.walrus.store.buckets import Bucket
@@ -36,7 +35,7 @@ T = TypeVar("T")
 class Walrus:
     """The object store. `inline_bytes`: objects up to this size are kept beside their metadata. `old_defaults`: new buckets
     have ACLs and no public access block. `accounts`: all there are by canonical id, where that is known. `keys`: for
-    forms, whose signature is a field. `day_ms`: how long a day of a lifecycle rule is.
+    forms, whose signature is a field.
     `default_encryption`: the `encryption` of new buckets. `to_replicate`: set when there is work
     for the replicator. `notifier`: None where nobody is told of events. `room`: what
     of the disk is not given to objects."""
@@ -52,7 +51,6 @@ class Walrus:
     old_defaults: bool = False
     accounts: Mapping[str, str] | None = None
     keys: Keys | None = None
-    day_ms: int = DAY_MS
     to_replicate: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     default_encryption: str = ""
     notifier: Notifier | None = None

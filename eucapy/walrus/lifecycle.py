@@ -158,11 +158,11 @@ def _due_ms(since_ms: int, days: int | None, date_ms: int | None, day_ms: int) -
     return date_ms if days is None else ends_ms(since_ms, days, day_ms)
 
 
-def expiration(document: str, version: Version, day_ms: int) -> str | None:
-    """The x-amz-expiration of a live object, None where no rule will expire it."""
+def expiration(document: str, version: Version) -> str | None:
+    """The x-amz-expiration of a live object, None where no rule will expire it. Its days are real ones, debug day or not."""
     first: tuple[int, str] | None = None
     for rule in rules_of(document):
-        due = _due_ms(version.modified_ms, rule.days, rule.date_ms, day_ms)
+        due = _due_ms(version.modified_ms, rule.days, rule.date_ms, DAY_MS)
         if due is not None and rule.covers(version) and (first is None or due < first[0]):
             first = due, rule.id
     if first is None:
@@ -170,7 +170,7 @@ def expiration(document: str, version: Version, day_ms: int) -> str | None:
     return f'expiry-date="{http_date(first[0] // 1000)}", rule-id="{quote(first[1], safe="")}"'
 
 
-def abortion(document: str, key: bytes, initiated_ms: int, day_ms: int) -> tuple[int, str] | None:
+def abortion(document: str, key: bytes, initiated_ms: int, day_ms: int = DAY_MS) -> tuple[int, str] | None:
     """(when in ms, by which rule) an open upload will be aborted."""
     found = [
         (ends_ms(initiated_ms, rule.abort_days, day_ms), rule.id)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from eucapy.clock import ManualClock, utc
+from eucapy.clock import ManualClock
 from tests.harness.postgres import PostgresServer
 from tests.walrus.server import Store, code
 
@@ -58,7 +59,9 @@ def bucket(s3: Any) -> str:
 def still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store of the test's own whose time stands still until `advance`; boto3 signs by its clock."""
     clock = ManualClock()
-    monkeypatch.setattr("botocore.crt.auth.get_current_datetime", lambda remove_tzinfo=True: utc(clock.time()))
+    monkeypatch.setattr(
+        "botocore.crt.auth.get_current_datetime", lambda remove_tzinfo=True: datetime.fromtimestamp(clock.time(), UTC)
+    )
     with Store(tmp_path, clock=clock) as running:
         yield running
 

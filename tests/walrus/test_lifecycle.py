@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -295,6 +297,16 @@ def test_rules_that_mean_nothing_are_refused(
 ) -> None:
     with refused(code, 400):
         s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
+
+
+def test_what_is_told_counts_in_real_days_even_with_a_debug_day(tmp_path: Path) -> None:
+    with Store(tmp_path, lifecycle_day_s=0.5) as store:
+        store.s3.create_bucket(Bucket="aging")
+        rules = {"Rules": [rule(Expiration={"Days": 1})]}
+        store.s3.put_bucket_lifecycle_configuration(Bucket="aging", LifecycleConfiguration=rules)
+        said = store.s3.put_object(Bucket="aging", Key="k", Body=b"x")["Expiration"]
+        told = parsedate_to_datetime(said.split('"')[1])
+        assert dt.timedelta(days=1) < told - dt.datetime.now(dt.UTC) <= dt.timedelta(days=2)
 
 
 def row(key: bytes = b"k", *, modified_ms: int = 0, marker: int = 0, label: str | None = None) -> Version:

@@ -234,7 +234,7 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     if version.sse is not None:
         answer |= encryption.members(version.sse, p, context=True)
     if bucket.lifecycle:
-        answer["Expiration"] = lifecycle.expiration(bucket.lifecycle, version, call.walrus.day_ms)
+        answer["Expiration"] = lifecycle.expiration(bucket.lifecycle, version)
     return answer
 
 

@@ -100,5 +100,5 @@ async def put(call: Call, p: dict[str, Any], source: Source) -> dict[str, Any]:
     if version.sse is not None:
         answer |= encryption.members(version.sse, p, context=True)
     if bucket.lifecycle:
-        answer["Expiration"] = lifecycle.expiration(bucket.lifecycle, version, call.walrus.day_ms)
+        answer["Expiration"] = lifecycle.expiration(bucket.lifecycle, version)
     return answer

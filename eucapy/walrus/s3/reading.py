@@ -145,7 +145,7 @@ async def _answer(call: Call, found: Found, p: Mapping[str, Any]) -> Result | di
     if version.lock is not None:
         answer |= lockheaders.members(call, found.bucket, version, p["Key"])
     if found.bucket.lifecycle and version.current:
-        answer["Expiration"] = lifecycle.expiration(found.bucket.lifecycle, version, call.walrus.day_ms)
+        answer["Expiration"] = lifecycle.expiration(found.bucket.lifecycle, version)
     data_key = encryption.open_version(call, found.bucket, version, p)
     start, length = span or (0, version.size)
     if found.data is not None:
@@ -225,7 +225,7 @@ async def head_object(call: Call, p: dict[str, Any]) -> Result | dict[str, Any]:
     if version.lock is not None:
         answer |= lockheaders.members(call, found.bucket, version, p["Key"])
     if found.bucket.lifecycle and version.current:
-        answer["Expiration"] = lifecycle.expiration(found.bucket.lifecycle, version, call.walrus.day_ms)
+        answer["Expiration"] = lifecycle.expiration(found.bucket.lifecycle, version)
     return _partial(answer, version, found.parts, span, p)
 
 

@@ -83,7 +83,7 @@ async def create_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, An
 
 def _abortion(call: Call, bucket: Bucket, upload: Upload) -> dict[str, Any]:
     """When, and by which lifecycle rule, the upload will be aborted."""
-    found = lifecycle.abortion(bucket.lifecycle, upload.key, upload.initiated_ms, call.walrus.day_ms)
+    found = lifecycle.abortion(bucket.lifecycle, upload.key, upload.initiated_ms)
     return {} if found is None else {"AbortDate": found[0] // 1000, "AbortRuleId": found[1]}
 
 
@@ -243,7 +243,7 @@ async def complete_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, 
     if version.sse is not None:
         answer |= {name: value for name, value in encryption.members(version.sse, p).items() if "Customer" not in name}
     if bucket.lifecycle:
-        answer["Expiration"] = lifecycle.expiration(bucket.lifecycle, version, call.walrus.day_ms)
+        answer["Expiration"] = lifecycle.expiration(bucket.lifecycle, version)
     return answer
 
 
