@@ -16,6 +16,10 @@ import pytest
 from eucapy.cli import images
 from eucapy.cli.faststart import layout
 from eucapy.cli.installation import CliError, Installation, Record
+from eucapy.guests import menu
+from eucapy.guests.build_cache import BuildCache
+from eucapy.guests.image import GuestImage
+from eucapy.guests.progress import Progress
 from eucapy.run import run_now
 from tests.harness.cloud import Cloud
 
@@ -103,6 +107,27 @@ def test_a_url_is_fetched_once_and_unpacked(installation: Installation, served: 
     assert install(installation, f"{base}/server%20amd64.qcow2.xz") == image_id
     assert asked == ["/server%20amd64.qcow2.xz"]
     assert names(installation) == ["server amd64"]
+
+
+def test_an_image_of_the_menu_is_built_and_brought_in_once(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[Path] = []
+
+    async def build(cache: BuildCache, *, emulated: bool, progress: Progress) -> GuestImage:
+        async def make(folder: Path) -> None:
+            (folder / "debian.qcow2").write_bytes(DISK)
+            built.append(folder)
+
+        folder = await cache.get("debian", "key", make)
+        return GuestImage("debian", "", None, folder / "debian.qcow2", 2, 512, "debian", "")
+
+    monkeypatch.setattr(menu, "CHOICES", (menu.Choice("debian", "Debian", "minutes", build),))
+    assert images.installed(installation, "debian") is None
+    image_id = install(installation, "debian")
+    assert images.installed(installation, "debian") == install(installation, "debian") == image_id
+    assert names(installation) == ["eucapy-debian"]
+    assert len(built) == 1
 
 
 def test_no_copy_stays_beside_the_object_store(installation: Installation, tmp_path: Path) -> None:
