@@ -240,7 +240,7 @@ _UNPLACED = (
         table.c.memory_mib,
         table.c.architecture,
         table.c.image_id,
-    )  # fmt: skip
+    )
     .where(table.c.state == life.PENDING, table.c.node == "")
     .order_by(table.c.launched_at, table.c.reservation_id, table.c.launch_index)
 )
