@@ -100,6 +100,9 @@ _ACTIONS = {
     "ListBucketIntelligentTieringConfigurations": "GetIntelligentTieringConfiguration",
     "GetBucketInventoryConfiguration": "GetInventoryConfiguration",
     "ListBucketInventoryConfigurations": "GetInventoryConfiguration",
+    "PutBucketInventoryConfiguration": "PutInventoryConfiguration",
+    "DeleteBucketInventoryConfiguration": "PutInventoryConfiguration",
+    "PutBucketReplication": "PutReplicationConfiguration", "DeleteBucketReplication": "PutReplicationConfiguration",
     "GetBucketMetricsConfiguration": "GetMetricsConfiguration",
     "ListBucketMetricsConfigurations": "GetMetricsConfiguration",
 }  # fmt: skip

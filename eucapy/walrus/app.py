@@ -32,6 +32,7 @@ from eucapy.walrus.room import Room
 from eucapy.walrus.s3.registry import s3
 from eucapy.walrus.store import engine, migrating
 from eucapy.walrus.workers.collector import Collector
+from eucapy.walrus.workers.inventory import InventoryWorker
 from eucapy.walrus.workers.lifecycle import LifecycleWorker
 from eucapy.walrus.workers.log_delivery import LogDelivery
 from eucapy.walrus.workers.notifier import Notifier, read_hooks
@@ -119,6 +120,7 @@ class App:
         self.workers = {
             "lifecycle": LifecycleWorker(walrus.db, walrus.collector, walrus.clock, config.lifecycle_s, day_ms),
             "scrubber": Scrubber(walrus, place_file, config.scrub_s, config.scrub_mib_s * (1 << 20)),
+            "inventory": InventoryWorker(walrus, Path(config.data), config.inventory_s),
             "replicator": Replicator(walrus),
             "rewrapper": Rewrapper(walrus, config.sweep_s),
         }

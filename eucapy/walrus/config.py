@@ -80,6 +80,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         604800.0
     )
     scrub_mib_s: Annotated[float, doc("How fast such a pass reads, MiB a second on the average.", gt=0)] = 8.0
+    inventory_s: Annotated[float, doc("Pause between looks for inventory reports that are due, seconds.", gt=0)] = (
+        3600.0
+    )
     lifecycle_s: Annotated[float, doc("Pause between passes over the buckets with lifecycle rules, seconds.", gt=0)] = (
         3600.0
     )

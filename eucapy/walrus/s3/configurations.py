@@ -17,14 +17,12 @@ from eucapy.walrus.s3.service import s3
 ABSENT: dict[str, type[ApiError]] = {
     "GetBucketAnalyticsConfiguration": errors.NoSuchConfiguration,
     "GetBucketIntelligentTieringConfiguration": errors.NoSuchConfiguration,
-    "GetBucketInventoryConfiguration": errors.NoSuchConfiguration,
     "GetBucketMetricsConfiguration": errors.NoSuchConfiguration,
 }
 HOLDS: dict[str, Mapping[str, Any]] = {
     "GetBucketAccelerateConfiguration": {},
     "ListBucketAnalyticsConfigurations": {"IsTruncated": False},
     "ListBucketIntelligentTieringConfigurations": {"IsTruncated": False},
-    "ListBucketInventoryConfigurations": {"IsTruncated": False},
     "ListBucketMetricsConfigurations": {"IsTruncated": False},
 }
 

@@ -83,6 +83,13 @@ _insert_setting = sa.insert(bucket_settings)
 _delete_setting = sa.delete(bucket_settings).where(
     bucket_settings.c.bucket == _id, bucket_settings.c.name == _setting_name
 )
+_with_setting = (
+    sa.select(*columns, bucket_settings.c.document)
+    .join_from(bucket_settings, buckets, buckets.c.id == bucket_settings.c.bucket)
+    .where(bucket_settings.c.name == _setting_name, buckets.c.id > sa.bindparam("after_id"))
+    .order_by(buckets.c.id)
+    .limit(sa.bindparam("most"))
+)
 _delete_settings = sa.delete(bucket_settings).where(bucket_settings.c.bucket == _id)
 
 LAST_NAME = "\x7f"
@@ -164,6 +171,13 @@ async def page(tx: Tx, owner: str, after: str, prefix: str, most: int) -> Sequen
 async def with_lifecycle(tx: Tx, after_id: int, most: int) -> Sequence[Bucket]:
     """Up to `most` buckets that have lifecycle rules, behind the id `after_id`."""
     return [_bucket(row) for row in await tx.all(_with_lifecycle, {"after_id": after_id, "most": most})]
+
+
+async def with_setting(tx: Tx, name: str, after_id: int, most: int) -> Sequence[tuple[Bucket, str]]:
+    """Up to `most` (bucket, document) of those that have the setting, behind the id `after_id`."""
+    found = await tx.all(_with_setting, {"setting": name, "after_id": after_id, "most": most})
+    rows: Sequence[Sequence[Any]] = found
+    return [(Bucket(*row[:-1]), row[-1]) for row in rows]
 
 
 async def count(tx: Tx, owner: str) -> int:
