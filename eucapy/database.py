@@ -9,7 +9,8 @@ Both engines are spoken to through SQLAlchemy Core, without the ORM: loading a r
   process have a turn after every few (`MOST_IN_A_TURN`), so that a request never waits for a thousand rows of a loop.
 * **PostgreSQL** (`postgresql+asyncpg://…`): SERIALIZABLE writers, retried when the server says that two of them met.
 
-What dies in the middle of `work` leaves nothing; what `on_commit` was given runs only after the commit.
+What dies in the middle of `work` leaves nothing; what `on_commit` was given runs only after the commit. Reading begins with
+the first statement: who has none (GetCallerIdentity) pays for no transaction.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import contextlib
 import logging
 import random
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -44,10 +45,6 @@ MOST_TRIES = 12
 MOST_COLLISIONS = 3
 PREPARED_STATEMENTS = 1000
 """Kept by each connection to PostgreSQL: more than the statements that there are, or they would push each other out."""
-
-
-class Rollback(Exception):
-    """Raised by `work` to leave without committing; `Database.write` lets it through."""
 
 
 class Tx(Protocol):
@@ -77,14 +74,21 @@ class _Base:
 
 
 class _InlineTx(_Base):
-    """SQLite, in this thread."""
+    """SQLite, in this thread. `connect` gives the connection, the transaction begun on it, when the first statement comes."""
 
     dialect = "sqlite"
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connect: Callable[[], Connection]) -> None:
         super().__init__()
-        self._connection = connection
+        self._connect = connect
+        self._opened: Connection | None = None
         self._in_this_turn = 0
+
+    @property
+    def _connection(self) -> Connection:
+        if self._opened is None:
+            self._opened = self._connect()
+        return self._opened
 
     async def all(self, statement: sa.Executable, params: Params = None) -> Sequence[Row]:
         await self._turn()
@@ -117,25 +121,31 @@ class _InlineTx(_Base):
 
 
 class _AsyncTx(_Base):
-    """PostgreSQL."""
+    """PostgreSQL. `connect` as in `_InlineTx`."""
 
     dialect = "postgresql"
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[AsyncConnection]]) -> None:
         super().__init__()
-        self._connection = connection
+        self._connect = connect
+        self._opened: AsyncConnection | None = None
 
     async def all(self, statement: sa.Executable, params: Params = None) -> Sequence[Row]:
-        return (await self._connection.execute(statement, params)).all()
+        return (await self._execute(statement, params)).all()
 
     async def first(self, statement: sa.Executable, params: Params = None) -> Row | None:
-        return (await self._connection.execute(statement, params)).first()
+        return (await self._execute(statement, params)).first()
 
     async def scalar(self, statement: sa.Executable, params: Params = None) -> Any:
-        return (await self._connection.execute(statement, params)).scalar()
+        return (await self._execute(statement, params)).scalar()
 
     async def run(self, statement: sa.Executable, params: Params = None) -> int:
-        return (await self._connection.execute(statement, params)).rowcount
+        return (await self._execute(statement, params)).rowcount
+
+    async def _execute(self, statement: sa.Executable, params: Params) -> sa.CursorResult[Any]:
+        if self._opened is None:
+            self._opened = await self._connect()
+        return await self._opened.execute(statement, params)
 
 
 class Database(Protocol):
@@ -184,18 +194,20 @@ class _SqliteDatabase(Database):
         async with contextlib.AsyncExitStack() as stack:
             if self._memory:
                 await stack.enter_async_context(self._writer)
-            connection = stack.enter_context(self._engine.connect())
-            driver = _driver(connection)
-            driver.execute("BEGIN")
-            try:
-                return await work(_InlineTx(connection))
-            finally:
-                driver.execute("ROLLBACK")
+
+            def connect() -> Connection:
+                connection = stack.enter_context(self._engine.connect())
+                driver = _driver(connection)
+                driver.execute("BEGIN")
+                stack.callback(driver.execute, "ROLLBACK")
+                return connection
+
+            return await work(_InlineTx(connect))
 
     async def write(self, work: Callable[[Tx], Awaitable[T]]) -> T:
         async with self._writer:
             with self._engine.connect() as connection:
-                tx, driver = _InlineTx(connection), _driver(connection)
+                tx, driver = _InlineTx(lambda: connection), _driver(connection)
                 driver.execute("BEGIN IMMEDIATE")
                 try:
                     result = await work(tx)
@@ -256,13 +268,14 @@ class _PostgresDatabase(Database):
         )
 
     async def read(self, work: Callable[[Tx], Awaitable[T]]) -> T:
-        async with self._transaction("REPEATABLE READ", read_only=True) as tx:
-            return await work(tx)
+        async with contextlib.AsyncExitStack() as stack:
+            return await work(_AsyncTx(lambda: self._begin(stack, "REPEATABLE READ", read_only=True)))
 
     async def write(self, work: Callable[[Tx], Awaitable[T]]) -> T:
         for attempt in range(MOST_TRIES):
             try:
-                async with self._transaction("SERIALIZABLE", read_only=False) as tx:
+                async with contextlib.AsyncExitStack() as stack:
+                    tx = _AsyncTx(lambda stack=stack: self._begin(stack, "SERIALIZABLE", read_only=False))  # type: ignore[misc]
                     result = await work(tx)
             except sa.exc.DBAPIError as error:
                 if attempt >= _tries(error) - 1:
@@ -274,12 +287,12 @@ class _PostgresDatabase(Database):
             return result
         raise AssertionError("unreachable: the last try returns or raises")
 
-    @contextlib.asynccontextmanager
-    async def _transaction(self, isolation: str, read_only: bool) -> AsyncIterator[_AsyncTx]:
-        async with self._engine.connect() as connection:
-            await connection.execution_options(isolation_level=isolation, postgresql_readonly=read_only)
-            async with connection.begin():
-                yield _AsyncTx(connection)
+    async def _begin(self, stack: contextlib.AsyncExitStack, isolation: str, *, read_only: bool) -> AsyncConnection:
+        """A connection with a transaction begun, which `stack` commits, or rolls back when it unwinds an exception."""
+        connection = await stack.enter_async_context(self._engine.connect())
+        await connection.execution_options(isolation_level=isolation, postgresql_readonly=read_only)
+        await stack.enter_async_context(connection.begin())
+        return connection
 
     async def with_connection(self, work: Callable[[Connection], T]) -> T:
         async with self._engine.begin() as connection:

@@ -163,6 +163,18 @@ async def test_a_row_cannot_refer_to_one_that_is_not_there(database: Database) -
         await database.write(lambda tx: tx.run(sa.insert(counters).values(name="one", value=1, owner="nobody")))
 
 
+async def test_who_asks_nothing_holds_no_connection(database: Database) -> None:
+    pool: Any = database._engine.pool  # type: ignore[attr-defined]
+
+    async def work(tx: Tx) -> tuple[int, int]:
+        before = pool.checkedout()
+        await value_of(tx, "one")
+        return before, pool.checkedout()
+
+    assert await database.read(work) == (0, 1)
+    assert pool.checkedout() == 0
+
+
 async def test_a_long_transaction_gives_others_a_turn_after_every_few_statements(tmp_path: Path) -> None:
     """SQLite runs in the event loop's own thread: without turns a request would wait for all of it."""
     database = open_database(f"sqlite:///{tmp_path}/test.sqlite")
