@@ -2,8 +2,8 @@
 
 Writers own keys of their own, so that a model knows what each key may hold: the last acknowledged state, or the one whose
 request was under way when the process died. They put, copy, delete one and many and upload in parts, encrypted and not, into
-a bucket without versions and into one with them, where every acknowledged version must stay. Meanwhile the workers expire,
-scrub and collect as fast as they can. `EUCAPY_KILLS=500` makes a long run of it.
+a bucket without versions and into one with them, where every acknowledged version must stay and is replicated once. Meanwhile
+the workers expire, scrub, replicate and collect as fast as they can. `EUCAPY_KILLS=500` makes a long run of it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tests.harness.waiting import wait_until
 from tests.walrus.server import Process, client
 
 KILLS = int(os.environ.get("EUCAPY_KILLS", "24"))
@@ -161,11 +162,22 @@ def compare_some(s3: Any, keys: dict[str, Key]) -> dict[str, str]:
     return present
 
 
-def compare_versions(s3: Any, versions: dict[str, str]) -> None:
+def history(s3: Any, bucket: str) -> list[tuple[str, str]]:
+    """(key, version id) of all versions and delete markers, in order."""
+    pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
+    return [
+        (entry["Key"], entry["VersionId"])
+        for page in pages
+        for kind in ("Versions", "DeleteMarkers")
+        for entry in page.get(kind, [])
+    ]
+
+
+def compare_versions(s3: Any, versions: dict[str, str], bucket: str = "versions") -> None:
     """Every acknowledged version is there, whole."""
     for name, digest in versions.items():
         key, _, version = name.partition("?")
-        data = s3.get_object(Bucket="versions", Key=key, VersionId=version)["Body"].read()
+        data = s3.get_object(Bucket=bucket, Key=key, VersionId=version)["Body"].read()
         assert hashlib.sha256(data).hexdigest() == digest, f"{name} is not what was acknowledged"
 
 
@@ -173,9 +185,16 @@ def compare_versions(s3: Any, versions: dict[str, str]) -> None:
 def test_nothing_acknowledged_is_lost_or_torn(process: Process, tmp_path: Path) -> None:
     process.start()
     s3 = client(process.port, connect_timeout=5, read_timeout=20)
-    for bucket in ("killed", "sources", "versions", "fleeting"):
+    for bucket in ("killed", "sources", "versions", "replicas", "fleeting"):
         s3.create_bucket(Bucket=bucket)
-    s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+    for bucket in ("versions", "replicas"):
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    replicate = {
+        "ID": "all", "Status": "Enabled", "Priority": 1, "Filter": {"Prefix": ""},
+        "DeleteMarkerReplication": {"Status": "Enabled"}, "Destination": {"Bucket": "arn:aws:s3:::replicas"},
+    }  # fmt: skip
+    replication = {"Role": "arn:aws:iam::111122223333:role/replicator", "Rules": [replicate]}
+    s3.put_bucket_replication(Bucket="versions", ReplicationConfiguration=replication)
     expire = {"ID": "all", "Status": "Enabled", "Prefix": "", "Expiration": {"Days": 1}}
     s3.put_bucket_lifecycle_configuration(Bucket="fleeting", LifecycleConfiguration={"Rules": [expire]})
     keys: dict[str, Key] = {}
@@ -200,6 +219,8 @@ def test_nothing_acknowledged_is_lost_or_torn(process: Process, tmp_path: Path) 
     assert done > KILLS * WRITERS, "the writers hardly wrote"
     objects = compare(s3, keys)
     compare_versions(s3, versions)
+    wait_until(lambda: history(s3, "replicas") == history(s3, "versions"), every_s=0.2)
+    compare_versions(s3, versions, "replicas")
     process.stop()
     s3.close()
     check_space(tmp_path / "data", objects)
