@@ -159,23 +159,6 @@ class AccessDenied(ApiError):
     message = "Access Denied"
 
 
-class AccessDeniedException(ApiError):
-    pass
-
-
-class DryRunOperation(ApiError):
-    status = 412
-    message = "Request would have succeeded, but DryRun flag is set."
-
-
-class IdempotentParameterMismatch(ApiError):
-    message = "The request uses the same client token as a previous, but non-identical request."
-
-
-class Throttling(ApiError):
-    message = "Rate exceeded"
-
-
 # --- words of the families --------------------------------------------------------------------------------------------
 
 _KINDS = {

@@ -5,6 +5,8 @@ Source: "Error responses" of the S3 API reference, and the answers of the servic
 
 from __future__ import annotations
 
+from eucapy.aws.errors import MethodNotAllowed as MethodNotAllowed
+from eucapy.aws.errors import RequestTimeout as RequestTimeout
 from eucapy.errors import ApiError
 
 
@@ -130,11 +132,6 @@ class InvalidLocationConstraint(ApiError):
     message = "The specified location-constraint is not valid"
 
 
-class MethodNotAllowed(ApiError):
-    status = 405
-    message = "The specified method is not allowed against this resource."
-
-
 class PreconditionFailed(ApiError):
     status = 412
     message = "At least one of the pre-conditions you specified did not hold"
@@ -251,13 +248,6 @@ class UnexpectedContent(ApiError):
 
 class MissingSecurityHeader(ApiError):
     message = "Your request was missing a required header"
-
-
-class RequestTimeout(ApiError):
-    message = (
-        "Your socket connection to the server was not read from or written to within the timeout period. "
-        "Idle connections will be closed."
-    )
 
 
 class ServiceUnavailable(ApiError):

@@ -7,13 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eucapy.aws import idempotency
-from eucapy.aws.chain import Request
-from eucapy.aws.credentials import NOBODY
-from eucapy.aws.message import Incoming
 from eucapy.aws.paging import InvalidNextToken, Pager, max_results
 from eucapy.errors import ApiError
-from tests.aws.edge import ec2
 
 PAGER = Pager(b"secret")
 
@@ -64,35 +59,3 @@ def test_max_results() -> None:
     with pytest.raises(ApiError, match="The parameter instancesSet cannot be used with the parameter maxResults"):
         max_results({"MaxResults": 5, "InstanceIds": ["i-1"]}, never_with="InstanceIds")
     assert max_results({"MaxResults": 5, "InstanceIds": []}, never_with="InstanceIds") == 5
-
-
-def request(action: str, **params: Any) -> Request:
-    operation = ec2.model.operation(action)
-    return Request(ec2, operation, action, params, NOBODY, Incoming("POST", "/", "", {}), "us-east-1", "", "ec2")
-
-
-def test_dry_runs() -> None:
-    assert idempotency.wants_dry_run(request("RunInstances", DryRun=True))
-    assert not idempotency.wants_dry_run(request("RunInstances", DryRun=False))
-    assert not idempotency.wants_dry_run(request("RunInstances"))
-
-
-def test_client_tokens() -> None:
-    assert idempotency.client_token(request("RunInstances", ClientToken="t")) == "t"
-    assert idempotency.client_token(request("RunInstances")) is None
-    assert idempotency.client_token(request("DescribeRegions")) is None
-    with pytest.raises(ApiError):
-        idempotency.client_token(request("RunInstances", ClientToken="t" * 65))
-
-
-def test_a_fingerprint_is_of_what_is_asked() -> None:
-    one = idempotency.fingerprint(request("RunInstances", ClientToken="t", MinCount=1, MaxCount=2, ImageId="ami-1"))
-    assert one == idempotency.fingerprint(
-        request("RunInstances", ImageId="ami-1", MaxCount=2, MinCount=1, ClientToken="u")
-    )
-    assert one != idempotency.fingerprint(
-        request("RunInstances", ClientToken="t", MinCount=1, MaxCount=3, ImageId="ami-1")
-    )
-    assert one != idempotency.fingerprint(
-        request("CreateVolume", ClientToken="t", MinCount=1, MaxCount=2, ImageId="ami-1")
-    )

@@ -12,24 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from eucapy.clc.ec2 import volume_sizes
 from eucapy.clc.ec2.errors import (
     InvalidBlockDeviceMapping,
-    InvalidParameterCombination,
     InvalidParameterValue,
     MissingParameter,
     Unsupported,
 )
 from eucapy.clc.instance_types import InstanceType
 
-SIZES_GIB = {
-    "gp2": (1, 16384),
-    "gp3": (1, 16384),
-    "io1": (4, 16384),
-    "io2": (4, 16384),
-    "sc1": (125, 16384),
-    "st1": (125, 16384),
-    "standard": (1, 1024),
-}
 _DEVICE = re.compile(r"(/dev/)?(sd[a-z]([1-9]|1[0-5])?|xvd[a-z]{1,2}[0-9]{0,2}|vd[a-z]|hd[a-z])")
 _EPHEMERAL = re.compile(r"ephemeral([0-9]|1[0-9]|2[0-3])")
 
@@ -161,30 +152,14 @@ def _volume(device: str, ebs: Mapping[str, Any], before: NewVolume | None) -> Ne
 
 def check_volume(wanted: NewVolume, snapshot_gib: int | None) -> NewVolume:
     """The volume with its final size, checked against its type's bounds and its snapshot."""
-    if wanted.volume_type not in SIZES_GIB:
+    if wanted.volume_type not in volume_sizes.LIMITS:
         raise InvalidParameterValue(f"Invalid volume type: {wanted.volume_type}")
     size = wanted.size_gib if wanted.size_gib is not None else snapshot_gib or 0
     if snapshot_gib is not None and size < snapshot_gib:
         raise InvalidBlockDeviceMapping(
             f"Volume of size {size}GB is smaller than snapshot '{wanted.snapshot_id}', expect size >= {snapshot_gib}GB"
         )
-    least, most = SIZES_GIB[wanted.volume_type]
-    if size < least:
-        raise InvalidParameterValue(
-            f"Volume size {size} is less than the minimum of {least} GiB for {wanted.volume_type}."
-        )
-    if size > most:
-        raise InvalidParameterValue(
-            f"Volume of {size}GiB is too large for volume type {wanted.volume_type}; maximum is {most}GiB"
-        )
-    if wanted.iops is not None and wanted.volume_type not in ("io1", "io2", "gp3"):
-        raise InvalidParameterCombination(f"The parameter iops is not supported for {wanted.volume_type} volumes.")
-    if wanted.volume_type in ("io1", "io2") and wanted.iops is None:
-        raise InvalidParameterCombination(f"The parameter iops must be specified for {wanted.volume_type} volumes.")
-    if wanted.throughput is not None and wanted.volume_type != "gp3":
-        raise InvalidParameterCombination(
-            f"The parameter throughput is not supported for {wanted.volume_type} volumes."
-        )
+    volume_sizes.check(wanted.volume_type, size, wanted.iops, wanted.throughput)
     return replace(wanted, size_gib=size)
 
 

@@ -401,17 +401,6 @@ _WITH_PUBLIC = sa.select(
 )
 
 
-async def groups_of(tx: Tx, interface_ids: Sequence[str]) -> dict[str, list[dict[str, str]]]:
-    """The groups of interfaces as EC2's GroupSet. A row that is at hand says the same: `group_set(row)`."""
-    found: dict[str, list[dict[str, str]]] = {}
-    for chunk in chunks(interface_ids, 500):
-        rows = await tx.all(
-            sa.select(network_interfaces.c.id, network_interfaces.c.groups).where(network_interfaces.c.id.in_(chunk))
-        )
-        found.update({row.id: group_set(row) for row in rows})
-    return found
-
-
 def group_set(row: Row) -> list[dict[str, str]]:
     """EC2's GroupSet of an interface's row."""
     return [{"GroupId": group_id, "GroupName": name} for group_id, name in row.groups]

@@ -7,7 +7,6 @@ installation itself chose (addresses, ports, folders, the public range) are brou
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -142,11 +141,6 @@ def prefix_for(data: Path, default_data: Path) -> str:
     if data == default_data:
         return "euca-"
     return f"euca{hashlib.sha256(os.fsencode(data)).hexdigest()[:3]}-"
-
-
-def is_reachable(address: str) -> bool:
-    """Whether the endpoint's address is one that other machines see."""
-    return not ipaddress.ip_address(address).is_loopback
 
 
 def _document(daemon: str, values: Mapping[str, Any]) -> str:
