@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eucapy.database import Database
-from eucapy.walrus.store import buckets, content, engine, listings, migrating, objects, schema
+from eucapy.walrus.store import buckets, content, engine, events, listings, migrating, objects, schema
 from eucapy.walrus.store.buckets import Bucket
 from eucapy.walrus.store.objects import New, Removed, Version
 from tests.harness.postgres import PostgresServer
@@ -336,3 +336,16 @@ async def test_a_schema_from_the_future_is_left_alone(db: Database) -> None:
     await db.with_connection(rename)
     with pytest.raises(migrating.NewerSchema):
         await migrating.upgrade(db)
+
+
+async def test_events_come_in_the_order_in_which_they_were_written_and_go(db: Database) -> None:
+    async def work(tx: Any) -> None:
+        for arn, body in (("b", "1"), ("a", "2"), ("b", "3")):
+            await events.insert(tx, arn, 5, body)
+
+    await db.write(work)
+    assert sorted(await db.read(events.destinations)) == ["a", "b"]
+    found = await db.read(lambda tx: events.page(tx, "b", 10))
+    assert [(event.body, event.created_ms) for event in found] == [("1", 5), ("3", 5)]
+    await db.write(lambda tx: events.delete(tx, [found[0].id]))
+    assert [event.body for event in await db.read(lambda tx: events.page(tx, "b", 10))] == ["3"]
