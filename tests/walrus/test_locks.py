@@ -129,6 +129,13 @@ def test_compliance_is_only_ever_made_longer(s3: Any, locked: str, refused: Refu
     assert s3.get_object_retention(Bucket=locked, Key="k")["Retention"]["RetainUntilDate"] == LATER
 
 
+def test_a_request_without_a_document_changes_nothing(s3: Any, locked: str, refused: Refused) -> None:
+    put(s3, locked, ObjectLockMode=GOVERNANCE, ObjectLockRetainUntilDate=SOON)
+    with refused("MalformedXML", 400):
+        s3.put_object_retention(Bucket=locked, Key="k", BypassGovernanceRetention=True)
+    assert s3.get_object_retention(Bucket=locked, Key="k")["Retention"]["Mode"] == GOVERNANCE
+
+
 def test_a_legal_hold_holds_until_it_is_lifted(s3: Any, locked: str, refused: Refused) -> None:
     version = put(s3, locked)
     with refused("NoSuchObjectLockConfiguration", 404):

@@ -89,7 +89,9 @@ async def _locked(tx: Tx, call: Call, p: Mapping[str, Any]) -> tuple[Bucket, Ver
 
 @s3.action("PutObjectRetention", unchecked=("Retention",))
 async def put_object_retention(call: Call, p: dict[str, Any]) -> None:
-    retention = p.get("Retention") or {}
+    retention = p.get("Retention")
+    if retention is None:
+        raise MalformedXML()  # an empty document lifts the retention, no document at all means nothing
     mode, until = retention.get("Mode"), retention.get("RetainUntilDate")
     if (mode is None) != (until is None) or mode not in (None, *locks.MODES):
         raise MalformedXML()
