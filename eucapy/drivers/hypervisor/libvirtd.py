@@ -219,7 +219,17 @@ def _let_use(device: Path, group_id: int) -> None:
         return
     if found.st_gid != 0 and found.st_mode & 0o060 == 0o060:
         if found.st_gid not in os.getgrouplist(QEMU_USER, user.pw_gid):
-            run_now("usermod", "--append", "--groups", grp.getgrgid(found.st_gid).gr_name, QEMU_USER)
+            run_now("usermod", "--append", "--groups", _group_name(found.st_gid), QEMU_USER)
         return
     os.chown(device, -1, group_id)
     device.chmod(0o660)
+
+
+def _group_name(group_id: int) -> str:
+    """The group's name. In a container a device of the host's may belong to a group that has none here: it gets one."""
+    try:
+        return grp.getgrgid(group_id).gr_name
+    except KeyError:
+        name = f"device{group_id}"
+        run_now("groupadd", "--system", "--gid", str(group_id), name)
+        return name
