@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eucapy_services.devcloud import cloud as devcloud
 
 from tests.clc import ebs, launching
 from tests.harness import agreement
@@ -69,7 +70,9 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, new_database: NewDatabase) -> Iterator[Stage]:
+def stage(tmp_path: Path, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """The node is on another host than the storage: its volumes come through proxies."""
+    monkeypatch.setattr(devcloud, "FIRST_NODES", frozenset())
     with new_database() as url, Cloud(tmp_path / "cloud", database=url, zones=("a",), nodes_per_zone=1) as cloud:
         yield Stage(cloud)
 
@@ -242,6 +245,49 @@ def test_detach(stage: Stage) -> None:
         assert stage.word(volume_id) == "kept"
 
     at_every_step(stage, lambda: stage.ec2.detach_volume(VolumeId=volume_id), check, prepare)
+
+
+def test_grow(stage: Stage) -> None:
+    """A volume that a running guest has: asked for once more under the same wish, when there was no answer."""
+    instance_id, volume_id = stage.instance("image"), stage.volume()
+    stage.ec2.attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device=DEVICE)
+    stage.cloud.settle()
+    size_gib = 1
+
+    def prepare() -> None:
+        nonlocal size_gib
+        size_gib += 1
+        stage.cloud.advance(6 * 3600)
+
+    def check(steps: list[str]) -> None:
+        (volume,) = stage.ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"]
+        (change,) = stage.ec2.describe_volumes_modifications(VolumeIds=[volume_id])["VolumesModifications"]
+        assert (volume["Size"], change["TargetSize"], change["ModificationState"]) == (size_gib, size_gib, "completed")
+        (told,) = stage.machine(instance_id).grown.values()
+        assert (told, stage.word(volume_id)) == (size_gib, "kept")
+
+    at_every_step(stage, lambda: stage.ec2.modify_volume(VolumeId=volume_id, Size=size_gib), check, prepare)
+
+
+def test_create_image(stage: Stage) -> None:
+    """Of an instance whose root disk lies on its node, which is down for it and comes back once."""
+    instance_id, round_ = stage.instance("image"), Subject()
+    before = 0
+
+    def prepare() -> None:
+        nonlocal before
+        round_.number += 1
+        before = stage.machine(instance_id).starts
+
+    def check(steps: list[str]) -> None:
+        (image,) = stage.ec2.describe_images(Filters=[{"Name": "name", "Values": [f"copy {round_.number}"]}])["Images"]
+        assert (image["State"], stage.state(instance_id)) == ("available", "running")
+        assert stage.machine(instance_id).starts == before + 1
+
+    def story() -> None:
+        stage.ec2.create_image(InstanceId=instance_id, Name=f"copy {round_.number}")
+
+    at_every_step(stage, story, check, prepare)
 
 
 def test_snapshot(stage: Stage) -> None:

@@ -72,6 +72,27 @@ def _storage(cloud: Cloud, ec2: Any, instances: dict[str, Any], volumes: dict[st
             if instances[attachment["InstanceId"]]["State"]["Name"] == "running":
                 used.add(volume_id)
     assert served == used
+    _proxies(cloud)
+
+
+def _proxies(cloud: Cloud) -> None:
+    """A volume that is served to a node of another host has one proxy there, and there are no others; nothing is left of
+    copies of root disks."""
+    for zone in cloud.dev.zones.values():
+        far = {
+            (export.node, attachment_id)
+            for volume in cloud.run(zone.block.observe()).volumes.values()
+            for attachment_id, export in volume.exports.items()
+            if export.node
+        }
+        proxies = {
+            (name, attachment_id)
+            for name, node in zone.nodes.items()
+            for attachment_id, proxy in node.proxies.observe().items()
+            if proxy.running
+        }
+        assert proxies == far
+        assert list(cloud.dev.data.glob(f"{zone.name}/*/nc/instances/*/*.capture")) == []
 
 
 def _interfaces(ec2: Any, instances: dict[str, Any]) -> None:

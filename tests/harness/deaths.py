@@ -26,6 +26,7 @@ from tests.harness.cloud import Cloud
 
 HYPERVISOR = (
     "ensure_defined", "start", "shutdown", "destroy", "reboot", "resume", "undefine", "attach_disk", "detach_disk",
+    "resize_disk", "copy_disk",
 )  # fmt: skip
 BLOCK = (
     "ensure_volume", "grow", "remove_volume", "ensure_snapshot", "import_snapshot", "remove_snapshot", "ensure_export",
@@ -73,7 +74,8 @@ class Deaths:
                 self._every(node.eucanetd, "put_spec", label="eucanetd spec")
                 self._every(node.hypervisor, *HYPERVISOR)
                 self._every(node.network, "apply", label="network")
-                self._every(node.nc._executor._imaging, "overlay", "empty")
+                self._every(node.nc._executor._imaging, "overlay", "empty", "flatten")
+                self._every(node.proxies, "ensure", "refresh", "remove")
                 self._every(node.nc._records, "put", "remove", label="note")
 
     def _every(self, what: Any, *names: str, label: str = "") -> None:

@@ -41,6 +41,7 @@ _START_LIMIT_S = 120.0
 _STOP_LIMIT_S = 60.0  # libvirt gives QEMU 10 s to go by itself, and a disk that hangs takes longer
 _MOST_DISKS = 20  # the PCI slots of a `pc` machine that our other devices leave free
 _COPY_POLL_S = 0.5
+_RECONNECTS = 3
 _RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 _LIVE, _CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 
@@ -331,12 +332,16 @@ def _resize(domain: Any, serial: str, size_bytes: int) -> None:
     if now is None or serial not in now.targets:
         return
     # QEMU connects to the server again at the next request only, and until then knows the old size. No request of ours
-    # reaches a disk through libvirt's own interface, so one is made through QEMU's: it reads a sector for nobody.
-    libvirt_qemu.qemuMonitorCommand(
-        domain,
-        f'qemu-io -d {libvirt_xml.alias(serial)} "read 0 512"',
-        libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP,
-    )
+    # reaches a disk through libvirt's own interface, so it is made through QEMU's: it reads a sector for nobody. The first
+    # may only find that the old connection is dead.
+    for _ in range(_RECONNECTS):
+        said = libvirt_qemu.qemuMonitorCommand(
+            domain,
+            f'qemu-io -d {libvirt_xml.alias(serial)} "read 0 512"',
+            libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP,
+        )
+        if "failed" not in said:
+            break
     domain.blockResize(now.targets[serial], size_bytes, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
 
 
