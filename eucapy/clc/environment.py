@@ -19,6 +19,7 @@ from eucapy.aws.chain import AuditRecord, Request
 from eucapy.aws.credentials import Credential
 from eucapy.aws.paging import Pager
 from eucapy.aws.service import Handler
+from eucapy.aws.xml import Rendered
 from eucapy.clc.audit import AuditTrail
 from eucapy.clc.authenticate import Keys
 from eucapy.clc.authorize import authorize
@@ -106,7 +107,7 @@ class CloudEnvironment:
                 if held is not None:
                     if held.digest != digest:
                         raise IdempotentParameterMismatch
-                    return msgspec.msgpack.decode(held.answer)
+                    return msgspec.msgpack.decode(held.answer, ext_hook=_rendered)
             answer = await handler.function(call, params)
             if dry_run:
                 raise DryRunOperation
@@ -150,7 +151,18 @@ def _digest(params: Mapping[str, Any]) -> str:
     return hashlib.sha256(msgspec.json.encode(params, enc_hook=_plain, order="sorted")).hexdigest()
 
 
+RENDERED = 1
+"""Marks XML that is finished already in a stored answer."""
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.timestamp()
+    if isinstance(value, Rendered):
+        return msgspec.msgpack.Ext(RENDERED, value.encode())
     raise TypeError(f"{type(value).__name__} in a stored answer")
+
+
+def _rendered(code: int, content: memoryview) -> Any:
+    assert code == RENDERED, code
+    return Rendered(bytes(content).decode())

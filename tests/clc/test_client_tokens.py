@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.clc.launching import error
+from tests.clc.launching import error, image
 from tests.harness.cloud import Cloud
 
 HOUR_S = 3600.0
@@ -31,6 +31,24 @@ def test_a_repetition_is_answered_as_the_first_time_even_after_a_restart(cloud: 
         del answer["ResponseMetadata"]
     assert again == first  # `creating`, although it is available by now
     assert volumes(cloud) == [first["VolumeId"]]
+
+
+def test_a_repeated_launch_is_answered_with_the_instances_as_they_were(cloud: Cloud) -> None:
+    asked = {
+        "ImageId": image(cloud),
+        "InstanceType": "t2.micro",
+        "MinCount": 2,
+        "MaxCount": 2,
+        "ClientToken": "<launch>",
+    }
+    first = cloud.client("ec2").run_instances(**asked)
+    cloud.reboot()
+    cloud.settle()
+    again = cloud.client("ec2").run_instances(**asked)
+    for answer in (first, again):
+        del answer["ResponseMetadata"]
+    assert again == first
+    assert [one["State"]["Name"] for one in again["Instances"]] == ["pending", "pending"]
 
 
 def test_after_a_day_a_token_is_forgotten(cloud: Cloud) -> None:

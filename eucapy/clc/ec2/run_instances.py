@@ -21,7 +21,15 @@ from eucapy import ids
 from eucapy.clc import transitions
 from eucapy.clc.capacity import how_many_fit
 from eucapy.clc.context import Call
-from eucapy.clc.ec2 import instance_views, launch_devices, launch_network, launch_options, metadata_defaults, vcpu_limit
+from eucapy.clc.ec2 import (
+    instance_views,
+    instance_xml,
+    launch_devices,
+    launch_network,
+    launch_options,
+    metadata_defaults,
+    vcpu_limit,
+)
 from eucapy.clc.ec2 import tags as tagging
 from eucapy.clc.ec2.errors import (
     AuthFailure,
@@ -66,9 +74,8 @@ async def run_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     made = await make(call, launch, p, template_tags)
     for loop in ("placement", "storage_sync"):
         call.wake(loop)
-    rows = await instances.by_ids(call.tx, made)
-    ordered = [rows[instance_id] for instance_id in made]
-    return instance_views.reservations(ordered, await instance_views.shown(call, ordered))[0]
+    rows = await instances.page(call.tx, call.account, [instances.table.c.id.in_(made)], None, len(made))
+    return instance_views.reservations(rows, await instance_xml.rendered(call, rows))[0]
 
 
 async def prepare(call: Call, p: Mapping[str, Any]) -> Launch:
