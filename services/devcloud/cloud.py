@@ -7,6 +7,7 @@ decides when the world goes on.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ POOL_GIB = 64 << 10
 
 
 async def _boot() -> None:
+    await asyncio.sleep(0)
     await TRAFFIC.lull(LONGEST_BOOT_S)
 
 
