@@ -333,16 +333,17 @@ def _resize(domain: Any, serial: str, size_bytes: int) -> None:
         return
     # QEMU connects to the server again at the next request only, and until then knows the old size. No request of ours
     # reaches a disk through libvirt's own interface, so it is made through QEMU's: it reads a sector for nobody. The first
-    # may only find that the old connection is dead.
-    for _ in range(_RECONNECTS):
-        said = libvirt_qemu.qemuMonitorCommand(
-            domain,
-            f'qemu-io -d {libvirt_xml.alias(serial)} "read 0 512"',
-            libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP,
-        )
-        if "failed" not in said:
-            break
-    domain.blockResize(now.targets[serial], size_bytes, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+    # may only find that the old connection is dead; QEMU does not tell us what came of it, but refuses the new size.
+    read = f'qemu-io -d /machine/peripheral/{libvirt_xml.alias(serial)}/virtio-backend "read 0 512"'
+    for tries_left in reversed(range(_RECONNECTS)):
+        libvirt_qemu.qemuMonitorCommand(domain, read, libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
+        try:
+            domain.blockResize(now.targets[serial], size_bytes, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
+        except libvirt.libvirtError:
+            if not tries_left:
+                raise
+        else:
+            return
 
 
 def _begin_copy(domain: Any, serial: str, target: str) -> None:
