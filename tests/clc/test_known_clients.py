@@ -145,3 +145,27 @@ def test_the_key_that_ssh_keygen_makes_is_taken(cloud: Cloud) -> None:
     assert ec2.import_key_pair(KeyName="common", PublicKeyMaterial=line(3072))["KeyPairId"]
     refused = error(ec2.import_key_pair, KeyName="weak", PublicKeyMaterial=line(768))
     assert refused == ("InvalidKey.Format", "Key is not in valid OpenSSH public key format")
+
+
+def test_launch_templates_that_are_not_said_right(cloud: Cloud) -> None:
+    ec2 = cloud.client("ec2")
+    ec2.create_launch_template(LaunchTemplateName="mine", LaunchTemplateData={"InstanceType": "t3.micro"})
+    assert error(ec2.describe_launch_templates, LaunchTemplateNames=["mine", "none"]) == (
+        "InvalidLaunchTemplateName.NotFoundException",
+        "At least one of the launch templates specified in the request does not exist.",
+    )
+    code, message = error(ec2.describe_launch_template_versions)
+    assert code == "MissingParameter"
+    assert message.startswith(
+        "To describe the launch template data for all your launch templates, for \u2018--versions\u2019"
+    )
+    assert error(ec2.describe_launch_template_versions, Versions=["1"]) == ("InvalidParameterValue", message)
+    modify = ec2.modify_launch_template
+    assert error(modify, LaunchTemplateId="template_n", LaunchTemplateName="mine", DefaultVersion="2") == (
+        "InvalidParameterCombination",
+        "Either provide launch template ID or launch template name to modify the template.",
+    )
+    assert error(modify, LaunchTemplateName="mine", DefaultVersion="2") == (
+        "InvalidLaunchTemplateId.VersionNotFound",
+        "The launch template version 2 is not found for the specified launch template.",
+    )

@@ -114,7 +114,7 @@ def test_the_default_version_is_chosen(cloud: Cloud) -> None:
     assert (shown["DefaultVersionNumber"], shown["LatestVersionNumber"]) == (2, 2)
     code, message = error(ec2.modify_launch_template, LaunchTemplateId=made, DefaultVersion="3")
     assert code == "InvalidLaunchTemplateId.VersionNotFound"
-    assert message == f"Could not find the specified version 3 for the launch template with ID {made}."
+    assert message == "The launch template version 3 is not found for the specified launch template."
 
 
 def test_versions_are_deleted_each_for_itself_and_their_numbers_are_not_used_again(cloud: Cloud) -> None:

@@ -412,6 +412,13 @@ class InvalidLaunchTemplateNameAlreadyExists(ApiError):
     message = "Launch template name already in use."
 
 
+class SomeLaunchTemplateNameNotFound(ApiError):
+    """DescribeLaunchTemplates does not say which."""
+
+    code = "InvalidLaunchTemplateName.NotFoundException"
+    message = "At least one of the launch templates specified in the request does not exist."
+
+
 class InvalidLaunchTemplateVersionNotFound(ApiError):
     code = "InvalidLaunchTemplateId.VersionNotFound"
     message = "Could not find the specified version {version} for the launch template with ID {template}."

@@ -81,6 +81,17 @@ async def delete_launch_template_versions(call: Call, p: Mapping[str, Any]) -> d
     return _deleted(done, failed)
 
 
+_WHICH = (
+    "To describe the launch template data for all your launch templates, for \u2018--versions\u2019 specify "
+    "\u2018$Latest\u2019, \u2018$Default\u2019, or both, and omit \u2018--launch-template-id\u2019, "
+    "\u2018--launch-template-name\u2019, and version numbers. To describe the launch template data for a specific launch "
+    "template, specify \u2018--launch-template-id\u2019 or \u2018--launch-template-name\u2019, and for "
+    "\u2018--versions\u2019 specify one or more of the following values: \u2018$Latest\u2019, \u2018$Default\u2019, or "
+    "one or more version numbers."
+)
+"""EC2's own text, with the quotes it uses; both for a request that names nothing and for numbers without a template."""
+
+
 @ec2.action("DescribeLaunchTemplateVersions", unchecked=("LaunchTemplateName",))
 async def describe_launch_template_versions(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     """Of one template, the newest first; or the latest and default versions of all templates of the account."""
@@ -151,9 +162,9 @@ async def _asked(call: Call, p: Mapping[str, Any]) -> list[filters.Condition]:
         raise InvalidParameterCombination("The parameter versions cannot be used with minVersion and maxVersion")
     if not (p.get("LaunchTemplateId") or p.get("LaunchTemplateName")):
         if not wanted:
-            raise MissingParameter("Either a launch template ID, a launch template name or versions must be specified.")
+            raise MissingParameter(_WHICH)
         if not set(wanted) <= {templates.DEFAULT, templates.LATEST}:
-            raise InvalidParameterValue("Only $Latest and $Default can be specified for all launch templates.")
+            raise InvalidParameterValue(_WHICH)
         return [launch_templates.marked(default=templates.DEFAULT in wanted, latest=templates.LATEST in wanted)]
     template = await templates.required(call, p)
     conditions: list[filters.Condition] = [table.c.id == template.id]

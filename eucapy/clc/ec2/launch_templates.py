@@ -26,6 +26,7 @@ from eucapy.clc.ec2.errors import (
     InvalidParameterValue,
     LaunchTemplateLimitExceeded,
     MissingParameter,
+    SomeLaunchTemplateNameNotFound,
 )
 from eucapy.clc.ec2.launch_template_merge import as_request
 from eucapy.clc.ec2.service import ec2
@@ -62,11 +63,17 @@ async def create_launch_template(call: Call, p: Mapping[str, Any]) -> dict[str, 
 @ec2.action("ModifyLaunchTemplate", unchecked=("LaunchTemplateName",))
 async def modify_launch_template(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     """Which version is the default: all else of a template stays as it was made."""
+    if p.get("LaunchTemplateId") and p.get("LaunchTemplateName"):
+        raise InvalidParameterCombination(
+            "Either provide launch template ID or launch template name to modify the template."
+        )
     row = await required(call, p)
     if p.get("DefaultVersion"):
         number = version_number(row, p["DefaultVersion"])
         if await launch_templates.version(call.tx, row.id, number) is None:
-            raise InvalidLaunchTemplateVersionNotFound(version=number, template=row.id)
+            raise InvalidLaunchTemplateVersionNotFound(
+                f"The launch template version {number} is not found for the specified launch template."
+            )
         await launch_templates.set_default(call.tx, row.id, number)
     tags = await tag_rows.of(call.tx, [row.id])
     return {"LaunchTemplate": view(await _again(call, row), tags.get(row.id, []))}
@@ -92,7 +99,7 @@ async def describe_launch_templates(call: Call, p: Mapping[str, Any]) -> dict[st
         )
     for name in names:
         if await launch_templates.by_name(call.tx, call.account, name) is None:
-            raise InvalidLaunchTemplateNameNotFound(name=name)
+            raise SomeLaunchTemplateNameNotFound
     for value in wanted:
         ids.check("lt", value)
         if await launch_templates.by_id(call.tx, call.account, value) is None:
