@@ -16,10 +16,11 @@ from botocore.model import ListShape, Shape
 
 from eucapy.clc.ec2 import load
 from tests.clc.asking import answer
-from tests.clc.launching import image, launch
+from tests.clc.launching import image
 from tests.harness.cloud import Cloud
 
 EC2 = load()
+ZONE = "us-east-1a"
 MANY = 7
 """More than the shortest page of any operation."""
 
@@ -93,6 +94,9 @@ IDS = {
 NO_IDS = {"OwnerIds", "RestorableByUserIds", "ZoneIds"}
 """Members that narrow what is shown: a value that nothing has shows nothing. (A zone has a code of its own.)"""
 
+VALUES = {"group-id": "sg-0123456789abcdef0"}
+"""What nothing has, for filters whose values are checked."""
+
 TAKES_MORE = {"DescribeVpcEndpoints"}
 """`If the value is greater than 1,000, we return only 1,000 items.`"""
 
@@ -138,24 +142,27 @@ def world(tmp_path_factory: pytest.TempPathFactory, new_database: Any) -> Iterat
 def _populate(cloud: Cloud) -> dict[str, Any]:
     ec2 = cloud.client("ec2")
     ami = image(cloud)
+    own = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
+    placed = {"InstanceType": "t3.large", "Placement": {"AvailabilityZone": ZONE}}
+    volumes = []
     for number in range(MANY):
-        (made,) = launch(cloud, ami, InstanceType="t3.large", Placement={"AvailabilityZone": "us-east-1a"})
-        image(cloud, f"another-{number}")
+        made = ec2.run_instances(ImageId=ami, MinCount=1, MaxCount=1, **placed)["Instances"][0]["InstanceId"]
         ec2.create_tags(Resources=[made], Tags=[{"Key": "Name", "Value": str(number)}])
-        volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
-        cloud.settle()
-        ec2.create_snapshot(VolumeId=volume)
+        ec2.register_image(Name=f"another-{number}", ImageLocation="images-eucalyptus/starter.raw")
+        volumes.append(ec2.create_volume(AvailabilityZone=ZONE, Size=1)["VolumeId"])
         vpc = ec2.create_vpc(CidrBlock=f"10.{number + 1}.0.0/16")["Vpc"]["VpcId"]
         ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.{number + 1}.1.0/24")
         ec2.create_internet_gateway()
         ec2.create_dhcp_options(DhcpConfigurations=[{"Key": "domain-name", "Values": [f"{number}.example.com"]}])
         ec2.allocate_address()
-        own = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
         ec2.create_security_group(GroupName=f"group-{number}", Description="d", VpcId=own)
         ec2.create_key_pair(KeyName=f"key-{number}", KeyType="ed25519")
         template = ec2.create_launch_template(
             LaunchTemplateName=f"template-{number}", LaunchTemplateData={"InstanceType": "t3.micro"}
         )["LaunchTemplate"]["LaunchTemplateId"]
+    cloud.settle()
+    for volume in volumes:
+        ec2.create_snapshot(VolumeId=volume)
     for _ in range(MANY):
         ec2.create_launch_template_version(LaunchTemplateId=template, LaunchTemplateData={"ImageId": ami})
     cloud.settle()
@@ -329,13 +336,13 @@ def test_every_documented_filter_is_known(world: World) -> None:
     failed, count = {}, 0
     for action in describing(world):
         member = filters_member(world, action)
-        for name in documented_filters(world.input(action)[member]) if member is not None else ():
-            said = world.asked(action, **{member: [{"Name": name, "Values": ["nothing-has-this"]}]})
-            count += 1
+        names = documented_filters(world.input(action)[member]) if member is not None else []
+        if names:  # together: the first that is not known is refused by its name
+            asked = [{"Name": name, "Values": [VALUES.get(name, "nothing-has-this")]} for name in names]
+            said = world.asked(action, **{str(member): asked})
+            count += len(names)
             if said[0] != 200:
-                failed[action, name] = said
-    looked_at = failed.pop(("DescribeSecurityGroupRules", "group-id"))
-    assert looked_at[1] == "InvalidGroupId.Malformed"
+                failed[action] = said
     assert failed == {}
     assert count > 400
 
