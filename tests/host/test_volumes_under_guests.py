@@ -13,7 +13,9 @@ import pytest
 from eucapy.drivers.block.files import FilesDriver
 from eucapy.drivers.hypervisor.base import Disk, NbdSource, Power, Reason, disk_serial
 from eucapy.drivers.hypervisor.libvirtd import QEMU_USER, Libvirtd
+from eucapy.drivers.proxies.storage_daemon import StorageDaemonProxies
 from eucapy.folders import group_id
+from tests.drivers.block.test_remote import opened_site
 from tests.drivers.hypervisor.benches import LibvirtBench
 from tests.harness.libvirtd import guest_folder, libvirtd
 from tests.harness.starter import starter_image
@@ -109,3 +111,38 @@ async def test_a_guest_lives_on_a_volume_and_its_copy_lives_on_a_snapshot_of_it(
 
 async def unreachable(pool: FilesDriver, volume_id: str) -> bool:
     return not any((await pool.observe()).volumes[volume_id].exports.values())
+
+
+async def test_the_disks_of_a_running_machine_grow(
+    guests: LibvirtBench, pool: FilesDriver, tmp_path: Path, folder: Path
+) -> None:
+    """One that it has directly, and one of another host that it has through a proxy. Its guest need not lift a finger."""
+    async with opened_site(tmp_path / "site", folder / "far") as site:
+        await pool.ensure_volume(V1, 1)
+        await site.driver.ensure_volume(V2, 1)
+        proxies = StorageDaemonProxies(folder / "near", site.folder / "n1" / "tls", group_id(QEMU_USER))
+        proxies.open(lambda: None)
+        await proxies.ensure("att-2", "i-1", await site.driver.ensure_export(V2, "att-2", "n1"))
+        near = await disk(pool, V1, "att-1")
+        far = Disk(serial=disk_serial(V2), source=NbdSource(str(proxies.socket("att-2")), V2))
+        try:
+            await guests.driver.ensure_defined(guests.spec("i-1", near))
+            await guests.driver.start("i-1")
+            await guests.driver.attach_disk("i-1", far)
+            assert await sizes(guests) == [1 << 30, 1 << 30]
+            await pool.grow(V1, 2)
+            await guests.driver.resize_disk("i-1", near.serial, 2)
+            await site.driver.grow(V2, 3)
+            await proxies.refresh("att-2")
+            await guests.driver.resize_disk("i-1", far.serial, 3)
+            assert await sizes(guests) == [2 << 30, 3 << 30]
+            await guests.driver.undefine("i-1")
+        finally:
+            await proxies.remove("att-2")
+            proxies.close()
+
+
+async def sizes(guests: LibvirtBench) -> list[float]:
+    """Of the machine's disks, as QEMU has them, in bytes."""
+    values = await guests.driver.sensors("i-1")
+    return [values[f"block.{number}.capacity"] for number in range(int(values["block.count"]))]
