@@ -152,6 +152,8 @@ def test_acls_say_that_all_is_the_owners_and_take_nothing_else(s3: Any, bucket: 
     s3.put_object(Bucket=bucket, Key="k", Body=b"", ACL="bucket-owner-full-control")
     with refused("AccessControlListNotSupported", 400):
         s3.put_object_acl(Bucket=bucket, Key="k", ACL="bucket-owner-full-control")
+    policy = {"Owner": acl["Owner"], "Grants": acl["Grants"]}
+    s3.put_object_acl(Bucket=bucket, Key="k", AccessControlPolicy=policy)
     assert s3.get_object_acl(Bucket=bucket, Key="k")["Grants"][0]["Permission"] == "FULL_CONTROL"
     controls = s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]
     assert controls["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
