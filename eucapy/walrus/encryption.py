@@ -310,6 +310,13 @@ def open_upload(call: Call, bucket: Bucket, key: bytes, document: str | None, p:
     return Sealed(Wanted(CUSTOMER, customer=customer), data_key)
 
 
+def check_completer(call: Call, bucket: Bucket, key: bytes, document: str, p: Mapping[str, Any]) -> None:
+    """That who completes an SSE-C upload brings its key: AWS wants that of uploads with a checksum, which it then computes
+    over the parts. Raises InvalidRequest, InvalidArgument."""
+    if load(document).kind == CUSTOMER:
+        open_upload(call, bucket, key, document, p)
+
+
 def open_stored(walrus: Walrus, bucket: Bucket, key: bytes, said: Envelope) -> bytes:
     """The data key of what the store itself can open. Raises InternalError; InvalidRequest for SSE-C."""
     if said.kind == CUSTOMER:

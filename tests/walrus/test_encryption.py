@@ -109,7 +109,7 @@ def test_parts_are_encrypted_and_read_as_one(s3: Any, bucket: str, how: dict[str
         for body in (b"not this", data):  # a part that is sent again replaces the one before
             part = s3.upload_part(Bucket=bucket, Key="k", UploadId=upload, PartNumber=number, Body=body, **read)
         parts.append({"PartNumber": number, "ETag": part["ETag"]})
-    s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload, MultipartUpload={"Parts": parts})
+    s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload, MultipartUpload={"Parts": parts}, **read)
     whole = b"".join(datas)
     assert get(s3, bucket, "k", **read) == whole
     seam = sizes[0]
@@ -173,6 +173,17 @@ def test_a_reader_does_not_say_how_an_object_is_encrypted(s3: Any, bucket: str, 
             get(s3, bucket, "k")
     finally:
         s3.meta.events.unregister("before-call.s3.GetObject", say)
+
+
+def test_an_upload_with_a_checksum_is_completed_with_its_key(s3: Any, bucket: str, refused: Refused) -> None:
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="k", ChecksumAlgorithm="CRC32", **C)["UploadId"]
+    part = s3.upload_part(Bucket=bucket, Key="k", UploadId=upload, PartNumber=1, Body=b"x", **C)
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"], "ChecksumCRC32": part["ChecksumCRC32"]}]}
+    for said in ({}, customer(2)):
+        with refused("InvalidRequest", 400):
+            s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload, MultipartUpload=parts, **said)
+    s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload, MultipartUpload=parts, **C)
+    assert get(s3, bucket, "k", **C) == b"x"
 
 
 def test_parts_must_come_with_the_uploads_key(s3: Any, bucket: str, refused: Refused) -> None:

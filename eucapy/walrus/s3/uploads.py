@@ -198,6 +198,8 @@ async def complete_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, 
             if done is not None and done.place == content.PARTS and done.content == p["UploadId"]:
                 return bucket, done
             raise errors.NoSuchUpload(fields={"UploadId": p["UploadId"]})
+        if upload.sse is not None and (upload.checksum_algorithm or p.get("SSECustomerAlgorithm")):
+            encryption.check_completer(call, bucket, key, upload.sse, p)
         stored = {part.number: part for part in await uploads.page(tx, upload.id)}
         chosen = [_choose(stored, part, upload) for part in listed]
         size = _check_sizes(chosen, p)
