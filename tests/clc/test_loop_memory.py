@@ -114,6 +114,8 @@ def test_a_row_that_somebody_lost_is_there_again_after_a_while(cloud: Cloud) -> 
     before = rows(cloud)
     cloud.run(cloud.dev.database.write(lambda tx: vms.remove(tx, [instance_id])))
     cloud.advance(REMEMBERED_S)
+    for _ in range(sum(len(zone.nodes) for zone in cloud.dev.zones.values())):
+        cloud.run(activation(cloud, "observe")())
     assert rows(cloud) == before
 
 

@@ -5,7 +5,7 @@ nothing. What the nodes have goes to `hosts`, what their guests are to `vms`; `v
 instance. All of a zone is one transaction. `Watch` follows an agent by long poll and wakes the loop.
 
 What was applied is remembered by node, so that a report costs what is new in it. Remembering nothing, as after a start or
-when it was long ago (`REMEMBERED_S`), everything in a report is new: the same rows come of it.
+when it was long ago (`REMEMBERED_S`, one node after another), everything in a report is new: the same rows come of it.
 
 A node that the cluster controller cannot reach keeps its instances: they fail their status checks until it is back.
 """
@@ -32,16 +32,18 @@ from eucapy.wire.node import InstanceStatus
 log = logging.getLogger(__name__)
 
 REMEMBERED_S = 600.0
-"""So long what was applied is taken to be in the rows still; then everything is looked at once more, come what may."""
+"""So long what was applied of a node is taken to be in the rows still; then all of it is looked at once more."""
 REFUSALS = (f"spec-{Refused.STALE}", f"spec-{Refused.CONFLICT}")
 
 
 class _Applied(NamedTuple):
-    """What the rows show of a node: its status of this boot and revision, and in it its instances."""
+    """What the rows show of a node: its status of this boot and revision, and in it its instances. `since` (monotonic) is
+    when all of it was looked at."""
 
     boot: str
     revision: int
     instances: Mapping[str, InstanceStatus]
+    since: float
 
 
 class Observe:
@@ -53,7 +55,6 @@ class Observe:
         self._database, self._agents, self._zones = database, agents, zones
         self._clock, self._wake = clock, wake
         self._applied: dict[str, _Applied] = {}
-        self._forget_at = 0.0
         self._generations: dict[str, int] = {}
         self._ahead: dict[str, int] = {}
 
@@ -66,13 +67,17 @@ class Observe:
         return self._ahead.get(zone, 0)
 
     async def __call__(self) -> bool:
-        if self._clock.monotonic() >= self._forget_at:
-            self._applied.clear()
-            self._forget_at = self._clock.monotonic() + REMEMBERED_S
+        self._forget_one()
         changed = False
         for zone in self._zones:
             changed = await self._zone(zone) or changed
         return changed
+
+    def _forget_one(self) -> None:
+        """The node that was looked at whole the longest ago, when that is long ago: one at a time, for its size's sake."""
+        node = min(self._applied, key=lambda name: self._applied[name].since, default="")
+        if node and self._clock.monotonic() - self._applied[node].since >= REMEMBERED_S:
+            del self._applied[node]
 
     async def _zone(self, zone: str) -> bool:
         agent = await self._agents.cluster(zone)
@@ -121,10 +126,10 @@ class Observe:
     def _is_news(self, report: NodeReport, applied: dict[str, _Applied]) -> bool:
         if report.status is None or report.status.generation == 0:
             return False  # an agent that has not looked yet says nothing of its guests
-        new = _Applied(report.status.boot, report.status.revision, report.status.instances)
-        applied[report.node] = new
-        held = self._applied.get(report.node)
-        return held is None or held[:2] != new[:2]
+        held, status = self._applied.get(report.node), report.status
+        since = held.since if held is not None else self._clock.monotonic()
+        applied[report.node] = _Applied(status.boot, status.revision, status.instances, since)
+        return held is None or (held.boot, held.revision) != (status.boot, status.revision)
 
     async def _hosts(self, tx: Tx, zone: str, status: ClusterStatus, now: float) -> bool:
         known = await hosts.of_zone(tx, zone)
