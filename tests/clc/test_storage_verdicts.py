@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eucapy.clc.ec2 import volume_sizes
-from eucapy.clc.reconcilers.storage_verdicts import judge_attachment, judge_snapshot, judge_volume
+from eucapy.clc.reconcilers.storage_verdicts import (
+    judge_attachment,
+    judge_export,
+    judge_modification,
+    judge_snapshot,
+    judge_volume,
+)
 from eucapy.clc.specs.storage import fingerprint, storage_spec
 from eucapy.errors import ApiError
 from eucapy.lifecycle.attachment import ATTACHMENT
@@ -18,7 +24,7 @@ from eucapy.lifecycle.instance import INSTANCE
 from eucapy.lifecycle.snapshot import SNAPSHOT
 from eucapy.lifecycle.volume import VOLUME
 from eucapy.wire.contract import Fault
-from eucapy.wire.storage import ExportSpec, Presence, SnapshotStatus, VolumeSpec, VolumeStatus
+from eucapy.wire.storage import ExportSpec, ExportStatus, Presence, SnapshotStatus, VolumeSpec, VolumeStatus
 
 Row = SimpleNamespace
 
@@ -214,3 +220,45 @@ def test_sizes_and_performance_follow_the_volumes_type(
         assert error.code == code
     else:
         assert code == ""
+
+
+def exported(address: str, node: str = "n1") -> VolumeStatus:
+    export = ExportStatus(attachment_id="vatt-1", node=node, address=address)
+    return VolumeStatus(volume_id="vol-1", presence=Presence.READY, size_gib=2, exports={"vatt-1": export})
+
+
+def test_an_address_counts_for_the_node_that_it_is_for_and_stays_while_its_server_is_away() -> None:
+    """Else a storage that restarts would have the node take the disk out of the guest."""
+    fresh = Row(id="vatt-1", export="", export_node="", fault="")
+    known = Row(id="vatt-1", export="x", export_node="n1", fault="")
+    here, moved, off = (
+        Row(state="running", node="n1"),
+        Row(state="running", node="n2"),
+        Row(state="stopped", node="n1"),
+    )
+    assert judge_export(fresh, here, exported("x")) == {"size_gib": 2, "export": "x", "export_node": "n1", "fault": ""}
+    assert judge_export(known, here, exported("")) == {"size_gib": 2, "fault": ""}
+    assert judge_export(known, here, None) == {}
+    nowhere = {"export": "", "export_node": "", "fault": ""}
+    assert judge_export(known, moved, exported("x")) == {"size_gib": 2, **nowhere}
+    assert judge_export(known, off, exported("x")) == {"size_gib": 2, **nowhere}
+
+
+@pytest.mark.parametrize(
+    ("state", "size_gib", "known_gib", "event"),
+    [
+        ("modifying", 2, None, ""),
+        ("modifying", 3, None, "applied"),
+        ("optimizing", 3, None, "settled"),
+        ("optimizing", 3, 2, ""),
+        ("optimizing", 3, 3, "settled"),
+    ],
+)
+def test_a_modification_moves_by_the_storages_word_and_then_by_the_guests(
+    state: str, size_gib: int, known_gib: int | None, event: str
+) -> None:
+    modification = Row(state=state, target_size_gib=3)
+    seen = VolumeStatus(volume_id="vol-1", presence=Presence.READY, size_gib=size_gib)
+    machine = Row(node="n1", disks=["vatt-1"], disk_gib={"vatt-1": known_gib}) if known_gib is not None else None
+    verdict = judge_modification(modification, seen, Row(id="vatt-1"), Row(state="running", node="n1"), machine)
+    assert verdict.event == event
