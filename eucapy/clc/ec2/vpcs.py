@@ -146,7 +146,7 @@ async def required(call: Call, vpc_id: str) -> Row:
 
 def view(row: Row, tags: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     """A row as EC2's Vpc."""
-    # boto 2 forgets what comes after a list within an item: what it reads comes first, as EC2 has it.
+    # boto 2 loses what comes after a list that it does not know: what it reads comes first.
     return {
         "VpcId": row.id,
         "OwnerId": row.account,
@@ -155,6 +155,7 @@ def view(row: Row, tags: Sequence[Mapping[str, str]]) -> dict[str, Any]:
         "DhcpOptionsId": row.dhcp_options_id,
         "IsDefault": row.is_default,
         "InstanceTenancy": row.tenancy,
+        "Tags": tags,
         "CidrBlockAssociationSet": [
             {
                 "AssociationId": vpcs.cidr_association_id(row.id),
@@ -162,6 +163,5 @@ def view(row: Row, tags: Sequence[Mapping[str, str]]) -> dict[str, Any]:
                 "CidrBlockState": {"State": "associated"},
             }
         ],
-        "Tags": tags,
         "BlockPublicAccessStates": {"InternetGatewayBlockMode": "off"},
     }
