@@ -26,8 +26,6 @@ from eucapy.walrus.store.uploads import Upload
 
 OWNERSHIPS = (ENFORCED, "BucketOwnerPreferred", "ObjectWriter")
 _HANDED_OVER = "bucket-owner-full-control"
-_CHANGES_NOTHING = (_HANDED_OVER, "private")
-"""What a request may ask for though its bucket has no ACLs: S3's guide names the first; tools always send the second."""
 
 
 def _refuse_public(bucket_access: Access, granted: Grants) -> None:
@@ -39,7 +37,7 @@ def of_new_object(call: Call, bucket: Bucket, p: Mapping[str, Any]) -> tuple[str
     """(owner, ACL) columns of an object that this request writes. Raises what a bad or forbidden ACL raises."""
     writer = call.principal.canonical_id
     if bucket.ownership == ENFORCED:
-        if grants.asks_for_acl(p) and p.get("ACL") not in _CHANGES_NOTHING:
+        if grants.asks_for_acl(p) and p.get("ACL") != _HANDED_OVER:
             grants.of_headers(p, bucket.owner, None, call.is_account)  # what is no ACL at all is told first
             raise errors.AccessControlListNotSupported()
         return None, None
