@@ -80,6 +80,7 @@ def test_filled_forms_are_what_the_writer_would_have_written_and_a_new_process_w
 
 def test_instances_of_one_launch_share_their_form(cloud: Cloud) -> None:
     launch(cloud, image(cloud), 5)
+    instance_xml.forget()
     both(cloud)
     assert (len(instance_xml._FORMS), len(instance_xml._SHELF)) == (1, 5)
 
