@@ -174,6 +174,18 @@ def test_a_policy_lets_another_account_in_and_no_further(s3: Any, store: Store, 
         store.other.get_object(Bucket=bucket, Key="k")
 
 
+def test_another_account_may_ask_for_no_list_of_its_own_where_there_are_none(
+    s3: Any, store: Store, bucket: str, refused: Refused
+) -> None:
+    """From the bucket's own account S3 takes `private`, which changes nothing; from another it would."""
+    writers = {"AWS": f"arn:aws:iam::{OTHER_ACCOUNT}:root"}
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, ["s3:PutObject", "s3:PutObjectAcl"], writers))
+    with refused("AccessControlListNotSupported", 400):
+        store.other.put_object(Bucket=bucket, Key="k", Body=b"x", ACL="private")
+    store.other.put_object(Bucket=bucket, Key="k", Body=b"x", ACL="bucket-owner-full-control")
+    store.other.put_object(Bucket=bucket, Key="k", Body=b"x")
+
+
 def test_a_deny_binds_the_owner_too_but_does_not_lock_it_out(s3: Any, bucket: str, refused: Refused) -> None:
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, "s3:*", "*", "Deny"))

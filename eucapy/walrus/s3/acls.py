@@ -38,8 +38,9 @@ def of_new_object(call: Call, bucket: Bucket, p: Mapping[str, Any]) -> tuple[str
     writer = call.principal.canonical_id
     if bucket.ownership == ENFORCED:
         if grants.asks_for_acl(p) and p.get("ACL") != _HANDED_OVER:
-            grants.of_headers(p, bucket.owner, None, call.is_account)  # what is no ACL at all is told first
-            raise errors.AccessControlListNotSupported()
+            granted = grants.of_headers(p, writer, bucket.owner, call.is_account)  # what is no ACL at all is told first
+            if granted != grants.default(bucket.owner):  # the owner's `private` is the list that there is anyway
+                raise errors.AccessControlListNotSupported()
         return None, None
     handed_over = bucket.ownership == "BucketOwnerPreferred" and p.get("ACL") == _HANDED_OVER
     owner = bucket.owner if handed_over else writer
