@@ -110,7 +110,8 @@ async def test_a_guest_lives_on_a_volume_and_its_copy_lives_on_a_snapshot_of_it(
 
 
 async def unreachable(pool: FilesDriver, volume_id: str) -> bool:
-    return not any((await pool.observe()).volumes[volume_id].exports.values())
+    exports = (await pool.observe()).volumes[volume_id].exports
+    return not any(export.address for export in exports.values())
 
 
 async def test_the_disks_of_a_running_machine_grow(
