@@ -185,6 +185,15 @@ def test_it_ends(stage: Stage, service: str, name: str) -> None:
     getattr(stage, service).get_waiter(name).wait(**given, WaiterConfig=PATIENTLY)
 
 
+PREFIXES = {
+    "DescribeCustomerGateways": "cgw",
+    "DescribeNatGateways": "nat",
+    "DescribeSpotInstanceRequests": "sir",
+    "DescribeVpcPeeringConnections": "pcx",
+    "DescribeVpnConnections": "vpn",
+}
+
+
 @pytest.mark.parametrize(("service", "name"), sorted(where for where, why in NEVER.items() if "makes one" in why))
 def test_what_no_operation_makes_is_not_waited_for_in_vain(stage: Stage, service: str, name: str) -> None:
     """Its Describe call says at once that the id does not exist, so that a script ends instead of waiting."""
@@ -194,4 +203,4 @@ def test_what_no_operation_makes_is_not_waited_for_in_vain(stage: Stage, service
     shape = client.meta.service_model.operation_model(waiter.config.operation).input_shape
     (member,) = [one for one in shape.members if one.endswith("Ids") and one not in ("DryRun",)]
     with pytest.raises(ClientError, match="NotFound"):
-        getattr(client, operation)(**{member: ["xyz-0123456789abcdef0"]})
+        getattr(client, operation)(**{member: [f"{PREFIXES[waiter.config.operation]}-0123456789abcdef0"]})
