@@ -26,7 +26,12 @@ from eucapy.cli.faststart.programs import HYPERVISOR, Program, programs_of
 from eucapy.cli.installation import Installation, Ports, Record
 from eucapy.run import Child, StillRunning, spawn
 
-FAKES = {"nc": {"hypervisor": "fake", "metadata_port": 0}, "eucanetd": {"driver": "fake"}, "sc": {"driver": "fake"}}
+FAKES = {
+    "nc": {"hypervisor": "fake", "metadata_port": 0, "qemu_group": ""},
+    "eucanetd": {"driver": "fake"},
+    "sc": {"driver": "fake", "export_group": ""},
+}
+"""Without guests there need be no group of theirs: it is made where libvirt is started."""
 
 
 def free_ports(count: int) -> list[int]:
