@@ -1,4 +1,4 @@
-"""What a bucket can be asked for and, here, never has: replication, encryption …
+"""What a bucket can be asked for and, here, never has: acceleration, analytics, metrics, intelligent tiering.
 
 Setting any of these answers 501. Reading one says, as AWS does for a bucket where it was not set, that it is not there, or
 what holds then: tools (Terraform, s3cmd) read them all of every bucket.

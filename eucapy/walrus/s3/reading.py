@@ -131,9 +131,9 @@ async def _load(tx: Tx, call: Call, p: Mapping[str, Any]) -> Found:
     return found
 
 
-async def _answer(call: Call, found: Found, p: Mapping[str, Any]) -> Result | dict[str, Any]:
+def _members(call: Call, found: Found, p: Mapping[str, Any], span: tuple[int, int] | None) -> dict[str, Any]:
+    """What GetObject and HeadObject tell alike of a version; `span` is the part of it that is asked for, if not all."""
     version = found.version
-    span = choose_span(version, found.parts, p)
     with_checksum = p.get("ChecksumMode") == "ENABLED"
     answer = headers.response_headers(version, found.bucket, p, with_checksum=with_checksum and span is None)
     if with_checksum and found.parts and p.get("PartNumber") is not None and version.checksum:
@@ -146,6 +146,13 @@ async def _answer(call: Call, found: Found, p: Mapping[str, Any]) -> Result | di
         answer |= lockheaders.members(call, found.bucket, version, p["Key"])
     if found.bucket.lifecycle and version.current:
         answer["Expiration"] = lifecycle.expiration(found.bucket.lifecycle, version)
+    return answer
+
+
+async def _answer(call: Call, found: Found, p: Mapping[str, Any]) -> Result | dict[str, Any]:
+    version = found.version
+    span = choose_span(version, found.parts, p)
+    answer = _members(call, found, p, span)
     data_key = encryption.open_version(call, found.bucket, version, p)
     start, length = span or (0, version.size)
     if found.data is not None:
@@ -214,18 +221,7 @@ async def head_object(call: Call, p: dict[str, Any]) -> Result | dict[str, Any]:
     version = found.version
     encryption.check_reader(call, found.bucket, version, p)
     span = choose_span(version, found.parts, p)
-    with_checksum = p.get("ChecksumMode") == "ENABLED"
-    answer = headers.response_headers(version, found.bucket, p, with_checksum=with_checksum and span is None)
-    if with_checksum and found.parts and p.get("PartNumber") is not None and version.checksum:
-        answer |= _checksum_of_part(version, found.parts[p["PartNumber"] - 1])
-    if version.sse is not None:
-        answer |= encryption.members(version.sse, p)
-    if version.replication is not None:
-        answer["ReplicationStatus"] = version.replication
-    if version.lock is not None:
-        answer |= lockheaders.members(call, found.bucket, version, p["Key"])
-    if found.bucket.lifecycle and version.current:
-        answer["Expiration"] = lifecycle.expiration(found.bucket.lifecycle, version)
+    answer = _members(call, found, p, span)
     return _partial(answer, version, found.parts, span, p)
 
 
