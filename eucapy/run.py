@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NoReturn
@@ -75,12 +75,26 @@ async def run(
         )
     except OSError as error:
         raise RunError(argv, 127, str(error)) from error
+    async with _ended_at_the_latest(process, argv, timeout_s):
+        if on_line is None:
+            out, err = await process.communicate(data)
+        else:
+            out, err = await _by_lines(process, data, on_line), b""
+    status = process.returncode if process.returncode is not None else -1
+    result = Result(status, out.decode(errors="replace"), err.decode(errors="replace"))
+    if check and status != 0:
+        raise RunError(argv, status, result.stderr or result.stdout)
+    return result
+
+
+@contextlib.asynccontextmanager
+async def _ended_at_the_latest(
+    process: asyncio.subprocess.Process, argv: Sequence[str], timeout_s: float
+) -> AsyncIterator[None]:
+    """The program and what it started are ended when the block is not left in time (RunError) or is left by an exception."""
     try:
         async with asyncio.timeout(timeout_s):
-            if on_line is None:
-                out, err = await process.communicate(data)
-            else:
-                out, err = await _by_lines(process, data, on_line), b""
+            yield
     except TimeoutError as error:
         _end_group(process.pid)
         await process.wait()
@@ -89,11 +103,6 @@ async def run(
         _end_group(process.pid)
         await process.wait()
         raise
-    status = process.returncode if process.returncode is not None else -1
-    result = Result(status, out.decode(errors="replace"), err.decode(errors="replace"))
-    if check and status != 0:
-        raise RunError(argv, status, result.stderr or result.stdout)
-    return result
 
 
 async def daemonized(*argv: str, timeout_s: float = 60.0) -> None:
@@ -113,17 +122,8 @@ async def daemonized(*argv: str, timeout_s: float = 60.0) -> None:
             )
         except OSError as error:
             raise RunError(argv, 127, str(error)) from error
-        try:
-            async with asyncio.timeout(timeout_s):
-                status = await process.wait()
-        except TimeoutError as error:
-            _end_group(process.pid)
-            await process.wait()
-            raise RunError(argv, None, f"limit of {timeout_s:g} s") from error
-        except BaseException:
-            _end_group(process.pid)
-            await process.wait()
-            raise
+        async with _ended_at_the_latest(process, argv, timeout_s):
+            status = await process.wait()
         if status != 0:
             words.seek(0)
             raise RunError(argv, status, words.read().decode(errors="replace"))
