@@ -75,6 +75,13 @@ class Killer:
             self._failure = error
 
 
+def without_answer(error: BotoCoreError | ClientError) -> bool:
+    """Whether the client cannot know what became of its call."""
+    if isinstance(error, BotoCoreError):
+        return True
+    return error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500 and error.response["Error"]["Code"] in SILENT
+
+
 class Worker:
     """Does random things, and remembers what was acknowledged."""
 
@@ -87,7 +94,6 @@ class Worker:
         """Token → the instance that the launch under it was answered with."""
         self.volumes: dict[str, str] = {}
         """Volume → the instance that it shall be attached to, or ""."""
-        self.deleted: set[str] = set()
         self.snapshots: set[str] = set()
         self.unanswered_snapshots = 0
         variables = cloud.installation.environment()
@@ -109,12 +115,8 @@ class Worker:
         while True:
             try:
                 return call(**given)
-            except ClientError as error:
-                silent = error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
-                if not (silent and error.response["Error"]["Code"] in SILENT) or time.monotonic() > limit:
-                    raise
-            except BotoCoreError:
-                if time.monotonic() > limit:
+            except (BotoCoreError, ClientError) as error:
+                if not without_answer(error) or time.monotonic() > limit:
                     raise
             pause()
 
@@ -213,7 +215,9 @@ class Worker:
                 try:
                     self.snapshots.add(self.ec2.create_snapshot(VolumeId=volume_id)["SnapshotId"])
                     return
-                except BotoCoreError:
+                except (BotoCoreError, ClientError) as error:
+                    if not without_answer(error):
+                        raise
                     self.unanswered_snapshots += 1
                     pause()
 
@@ -221,11 +225,16 @@ class Worker:
         if volume_id := self.free_volume():
             try:
                 self.ask(self.ec2.delete_volume, VolumeId=volume_id)
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "InvalidVolume.NotFound":
+            except ClientError:
+                # The first of several may have been done without an answer: then the next find it going, or gone.
+                if not self.is_gone(volume_id):
                     raise
             del self.volumes[volume_id]
-            self.deleted.add(volume_id)
+
+    def is_gone(self, volume_id: str) -> bool:
+        by_id = [{"Name": "volume-id", "Values": [volume_id]}]
+        found = self.ask(self.ec2.describe_volumes, Filters=by_id)["Volumes"]
+        return all(volume["State"] == "deleting" for volume in found)
 
     def difference(self) -> str:
         """What of the cloud is not yet as it was promised; "" when it is."""
