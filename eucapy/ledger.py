@@ -35,7 +35,8 @@ def unsynced(folder: Path) -> Iterator[None]:
         _UNSYNCED.discard(prefix)
 
 
-def _syncs(path: Path) -> bool:
+def syncs(path: Path) -> bool:
+    """Whether files at or below `path` are synced."""
     if not _UNSYNCED:
         return True
     text = f"{path}{os.sep}"
@@ -52,7 +53,7 @@ def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
         view = memoryview(content)
         while view:
             view = view[os.write(fd, view) :]
-        if _syncs(path):
+        if syncs(path):
             os.fsync(fd)
     except BaseException:
         os.close(fd)
@@ -65,7 +66,7 @@ def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make the folder's own entries (a rename, a removal) durable."""
-    if not _syncs(folder):
+    if not syncs(folder):
         return
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

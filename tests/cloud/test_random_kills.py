@@ -7,7 +7,6 @@ over and the cloud has come to rest, the API's answers and the fake hardware mus
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import threading
@@ -24,6 +23,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from eucapy.drivers.block.base import PoolSeen
 from eucapy.drivers.block.fake import FakeDriver
+from eucapy.drivers.hypervisor.base import Power
+from eucapy.drivers.hypervisor.fake import FakeHypervisor
 from tests.harness.postgres import NewDatabase
 from tests.harness.processes import ProcessCloud
 from tests.harness.waiting import pause, wait_until
@@ -263,11 +264,8 @@ class Worker:
 
     def hardware(self, snapshots: set[str]) -> str:
         """The same question to the fake hypervisor's and the fake pool's own folders."""
-        domains = {
-            path.stem: json.loads(path.read_bytes()).get("power", "off")
-            for path in (self.cloud.installation.folder("nc") / "hypervisor").glob("*.json")
-        }
-        on = {name for name, power in domains.items() if power == "running"}
+        domains = {domain.instance_id: domain.power for domain in asyncio.run(self.hypervisor().observe())}
+        on = {name for name, power in domains.items() if power is Power.RUNNING}
         if on != {name for name, state in self.instances.items() if state == "running"}:
             return f"machines that run: {on}"
         if set(domains) - {name for name, state in self.instances.items() if state != "terminated"}:
@@ -276,6 +274,9 @@ class Worker:
         if (set(pool.volumes), set(pool.snapshots)) != (set(self.volumes), snapshots):
             return f"the pool holds {pool}"
         return ""
+
+    def hypervisor(self) -> FakeHypervisor:
+        return FakeHypervisor(self.cloud.installation.folder("nc") / "hypervisor")
 
     async def pool(self) -> PoolSeen:
         driver = FakeDriver(self.cloud.installation.folder("sc") / "pool")

@@ -1,4 +1,4 @@
-"""The fake block driver: the family's semantics in small JSON files, one an item, at once and without any program.
+"""The fake block driver: the family's semantics in two journals, at once and without any program.
 
 It lives in a folder and survives restarts, so that the cloud of the tests may be killed at any moment. The content of a
 volume is a map from block number to a word, which the tests write and read through `write` and `read` while the volume is
@@ -11,7 +11,6 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -31,6 +30,7 @@ from eucapy.drivers.block.base import (
     UnusableImage,
     VolumeSeen,
 )
+from eucapy.drivers.journal import Journal
 
 Blocks = dict[int, str]
 
@@ -64,37 +64,8 @@ class FakePool(msgspec.Struct, frozen=True):
     pool_id: str
 
 
-ItemT = TypeVar("ItemT", FakeVolume, FakeSnapshot)
-
-
-class _Shelf(dict[str, ItemT]):
-    """Volumes or snapshots by id, each in a file of its own."""
-
-    def __init__(self, folder: Path, kind: type[ItemT]) -> None:
-        super().__init__()
-        self._folder = folder
-        self._kind: type[ItemT] = kind
-
-    def load(self) -> None:
-        self.clear()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for path in sorted(self._folder.glob("*.json")):
-            held = ledger.Ledger(path, self._kind).read()
-            assert held is not None, "nobody else removes files here"
-            self[path.stem] = held
-
-    def save(self, identifier: str) -> None:
-        """Returns when the item, or its absence, is in the folder."""
-        path = self._folder / f"{identifier}.json"
-        if identifier in self:
-            ledger.Ledger(path, self._kind).write(self[identifier])
-        else:
-            path.unlink(missing_ok=True)
-            ledger.sync_folder(self._folder)
-
-
 class FakeDriver:
-    """A pool in `folder` (`pool.json`, `volumes/`, `snapshots/`) with room for `total_gib`."""
+    """A pool in `folder` (`pool.json`, `volumes.jsonl`, `snapshots.jsonl`) with room for `total_gib`."""
 
     def __init__(self, folder: Path, total_gib: int = 1024) -> None:
         self.capabilities = Capabilities(name="fake", grows_exported=True, largest_gib=16 * 1024)
@@ -104,8 +75,8 @@ class FakeDriver:
         self._total_gib = total_gib
         self._ledger = ledger.Ledger(folder / "pool.json", FakePool)
         self._pool_id = ""
-        self._volumes = _Shelf(folder / "volumes", FakeVolume)
-        self._snapshots = _Shelf(folder / "snapshots", FakeSnapshot)
+        self._volumes = Journal(folder / "volumes.jsonl", FakeVolume)
+        self._snapshots = Journal(folder / "snapshots.jsonl", FakeSnapshot)
         self._on_change: Callable[[], None] = lambda: None
         self._fail_at: int | None = None
         self._fail_after = False
@@ -141,6 +112,8 @@ class FakeDriver:
 
     async def close(self) -> None:
         self._on_change = lambda: None
+        self._volumes.close()
+        self._snapshots.close()
 
     async def observe(self) -> PoolSeen:
         used_gib = sum(volume.size_gib for volume in self._volumes.values())

@@ -1,7 +1,7 @@
 """The fake hypervisor: domains kept in a folder, with the semantics of the real one and guests that behave or don't.
 
-One JSON file a domain, written (whole, by rename) before a verb returns, so that a new `FakeHypervisor` over the same
-folder finds every machine as it was: it stands for the host, not for the process. One process at a time uses a folder.
+The domains are in a journal before a verb returns, so that a new `FakeHypervisor` over the same folder finds every machine
+as it was: it stands for the host, not for the process. One process at a time uses a folder.
 
 The guests: a machine that starts runs at once and writes `READY` to its console; it obeys the power button, a reboot
 and the removal of a disk at once, unless it was made `deaf`. What real guests and hosts do of themselves is done by
@@ -42,6 +42,7 @@ from eucapy.drivers.hypervisor.base import (
     Reason,
 )
 from eucapy.drivers.hypervisor.picture import png
+from eucapy.drivers.journal import Journal
 
 _HOT_DISKS = 20
 _END = object()
@@ -81,7 +82,6 @@ class FakeHypervisor(HypervisorDriver):
         boot: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`boot` is awaited by every start, before anything is done: how long a machine takes."""
-        self._folder = folder
         self._cpus = cpus
         self._memory_mib = memory_mib
         self._check_files = check_files
@@ -93,8 +93,8 @@ class FakeHypervisor(HypervisorDriver):
         self.calls: list[tuple[str, str]] = []
         """(verb, instance id) of every verb that changes something, in the order of the calls."""
         folder.mkdir(parents=True, exist_ok=True)
-        decoder = msgspec.json.Decoder(FakeDomain)
-        self._domains = {path.stem: decoder.decode(path.read_bytes()) for path in sorted(folder.glob("*.json"))}
+        self._domains = Journal(folder / "domains.jsonl", FakeDomain)
+        self._domains.load()
 
     # The verbs.
 
@@ -128,7 +128,7 @@ class FakeHypervisor(HypervisorDriver):
                 domain = self._domains[spec.instance_id] = FakeDomain(later=spec)
             domain.later = spec
             Path(spec.console_log).parent.mkdir(parents=True, exist_ok=True)
-            self._save(spec.instance_id)
+            self._domains.save(spec.instance_id)
             self._tell(EventKind.DEFINED, spec.instance_id)
 
     async def start(self, instance_id: str) -> None:
@@ -143,7 +143,7 @@ class FakeHypervisor(HypervisorDriver):
             domain.now, domain.power, domain.reason = domain.later, Power.RUNNING, Reason.NONE
             domain.grown = {}
             domain.starts += 1
-            self._save(instance_id)
+            self._domains.save(instance_id)
             self._boots(domain)
             self._tell(EventKind.STARTED, instance_id)
 
@@ -175,7 +175,7 @@ class FakeHypervisor(HypervisorDriver):
             domain = self._domain(instance_id)
             if domain.power is Power.PAUSED:
                 domain.power, domain.reason = Power.RUNNING, Reason.NONE
-                self._save(instance_id)
+                self._domains.save(instance_id)
                 self._tell(EventKind.RESUMED, instance_id)
 
     async def undefine(self, instance_id: str) -> None:
@@ -186,7 +186,7 @@ class FakeHypervisor(HypervisorDriver):
             if domain.now is not None:
                 self._stops(instance_id, Reason.DESTROYED)
             del self._domains[instance_id]
-            self._path(instance_id).unlink(missing_ok=True)
+            self._domains.save(instance_id)
             self._tell(EventKind.UNDEFINED, instance_id)
 
     async def attach_disk(self, instance_id: str, disk: Disk) -> None:
@@ -197,7 +197,7 @@ class FakeHypervisor(HypervisorDriver):
             if added:
                 self._usable(disk)
             domain.now, domain.later = now, later
-            self._save(instance_id)
+            self._domains.save(instance_id)
             if added:
                 self._tell(EventKind.DISK_ADDED, instance_id, disk.serial)
 
@@ -207,14 +207,14 @@ class FakeHypervisor(HypervisorDriver):
             domain.later = _without(domain.later, serial)
             if not domain.deaf:
                 self._lets_go(instance_id, domain, serial)
-            self._save(instance_id)
+            self._domains.save(instance_id)
 
     async def resize_disk(self, instance_id: str, serial: str, size_gib: int) -> None:
         with self._verb("resize_disk", instance_id):
             domain = self._domain(instance_id)
             if domain.now is not None and any(disk.serial == serial for disk in domain.now.disks):
                 domain.grown[serial] = size_gib
-                self._save(instance_id)
+                self._domains.save(instance_id)
 
     async def copy_disk(self, instance_id: str, serial: str, target: str) -> None:
         with self._verb("copy_disk", instance_id):
@@ -269,7 +269,7 @@ class FakeHypervisor(HypervisorDriver):
     def make_deaf(self, instance_id: str, deaf: bool = True) -> None:
         """The guest ignores the power button, reboots and the removal of disks, as one without an operating system."""
         self._domain(instance_id).deaf = deaf
-        self._save(instance_id)
+        self._domains.save(instance_id)
 
     def guest_powers_off(self, instance_id: str) -> None:
         """`poweroff` inside the guest."""
@@ -288,20 +288,20 @@ class FakeHypervisor(HypervisorDriver):
         """The disk no longer answers: the guest is paused until it is resumed."""
         domain = self._domain(instance_id)
         domain.power, domain.reason = Power.PAUSED, Reason.IO_ERROR
-        self._save(instance_id)
+        self._domains.save(instance_id)
         self._tell(EventKind.IO_ERROR, instance_id, serial)
         self._tell(EventKind.PAUSED, instance_id)
 
     def lets_go(self, instance_id: str, serial: str) -> None:
         """A guest that was deaf to the removal of a disk consents after all."""
         self._lets_go(instance_id, self._domain(instance_id), serial)
-        self._save(instance_id)
+        self._domains.save(instance_id)
 
     def host_restarts(self) -> None:
         """Power fails and returns: every machine is off, the definitions are there."""
         for instance_id, domain in list(self._domains.items()):
             domain.now, domain.power, domain.reason = None, Power.OFF, Reason.UNKNOWN
-            self._save(instance_id)
+            self._domains.save(instance_id)
 
     # Failure injection.
 
@@ -358,12 +358,12 @@ class FakeHypervisor(HypervisorDriver):
     def _stops(self, instance_id: str, reason: Reason) -> None:
         domain = self._domain(instance_id)
         domain.now, domain.power, domain.reason = None, Power.OFF, reason
-        self._save(instance_id)
+        self._domains.save(instance_id)
         self._tell(EventKind.CRASHED if reason is Reason.CRASHED else EventKind.STOPPED, instance_id)
 
     def _reboots(self, instance_id: str, domain: FakeDomain) -> None:
         domain.resets += 1
-        self._save(instance_id)
+        self._domains.save(instance_id)
         self._boots(domain)
         self._tell(EventKind.REBOOTED, instance_id)
 
@@ -372,15 +372,6 @@ class FakeHypervisor(HypervisorDriver):
         if now is not domain.now:
             domain.now = now
             self._tell(EventKind.DISK_REMOVED, instance_id, serial)
-
-    def _path(self, instance_id: str) -> Path:
-        return self._folder / f"{instance_id}.json"
-
-    def _save(self, instance_id: str) -> None:
-        path = self._path(instance_id)
-        aside = path.with_suffix(".new")
-        aside.write_bytes(msgspec.json.encode(self._domains[instance_id]))
-        aside.rename(path)
 
     def _tell(self, kind: EventKind, instance_id: str = "", detail: str = "") -> None:
         for queue in self._queues:

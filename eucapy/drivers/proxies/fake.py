@@ -1,4 +1,4 @@
-"""The fake proxies: their semantics in one small file each, without any process. They survive restarts.
+"""The fake proxies: their semantics in a journal, without any process. They survive restarts.
 
 `unreachable` holds the addresses whose storage does not answer; `kill` is the death of a proxy's process.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from eucapy import ledger
+from eucapy.drivers.journal import Journal
 from eucapy.drivers.proxies import base
 from eucapy.drivers.proxies.base import ProxyError, ProxySeen
 
@@ -28,21 +28,18 @@ class FakeProxies:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._proxies: dict[str, FakeProxy] = {}
+        self._proxies = Journal(folder / "proxies.jsonl", FakeProxy)
         self._on_end: Callable[[], None] = lambda: None
         self.unreachable: set[str] = set()
         self.refreshed: list[str] = []
 
     def open(self, on_end: Callable[[], None]) -> None:
         self._on_end = on_end
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for path in sorted(self._folder.glob("*.json")):
-            held = ledger.Ledger(path, FakeProxy).read()
-            assert held is not None, "nobody else removes files here"
-            self._proxies[path.stem] = held
+        self._proxies.load()
 
     def close(self) -> None:
         self._on_end = lambda: None
+        self._proxies.close()
 
     def observe(self) -> Mapping[str, ProxySeen]:
         return {name: ProxySeen(held.instance_id, held.address, held.running) for name, held in self._proxies.items()}
@@ -63,8 +60,7 @@ class FakeProxies:
 
     async def remove(self, attachment_id: str) -> None:
         if self._proxies.pop(attachment_id, None) is not None:
-            (self._folder / f"{attachment_id}.json").unlink()
-            ledger.sync_folder(self._folder)
+            self._proxies.save(attachment_id)
 
     def kill(self, attachment_id: str) -> None:
         """The process of the proxy dies."""
@@ -72,5 +68,5 @@ class FakeProxies:
         self._on_end()
 
     def _put(self, attachment_id: str, proxy: FakeProxy) -> None:
-        ledger.Ledger(self._folder / f"{attachment_id}.json", FakeProxy).write(proxy)
         self._proxies[attachment_id] = proxy
+        self._proxies.save(attachment_id)
