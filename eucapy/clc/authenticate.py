@@ -1,6 +1,8 @@
 """Access keys in memory: found without touching the database, forgotten in the commit that changes them.
 
-The changes are counted, and whoever keeps keys elsewhere (walrus) waits for the next count (`changed`).
+Long-lived keys are rows; a temporary key (`ASIA…`) is whatever its session token says (`sessions.py`), for as long as the
+role or the user that it stands for is there. The changes are counted, and whoever keeps keys elsewhere (walrus) waits for
+the next count (`changed`).
 """
 
 from __future__ import annotations
@@ -10,10 +12,12 @@ import contextlib
 import secrets
 
 from eucapy.aws.credentials import Credential
-from eucapy.clc.context import Principal
+from eucapy.aws.refusals import Refused
+from eucapy.clc.context import ASSUMED_ROLE, ROOT, Principal
 from eucapy.clc.seal import Seal
+from eucapy.clc.sessions import BadToken, Session, Sessions, is_temporary
 from eucapy.clc.store import accounts
-from eucapy.database import Database
+from eucapy.database import Database, Tx
 from eucapy.wire.contract import Cursor
 
 MOST_KEPT = 100_000
@@ -24,20 +28,34 @@ class Keys:
 
     def __init__(self, database: Database, seal: Seal) -> None:
         self._database, self._seal = database, seal
-        self._kept: dict[str, Credential] = {}
+        self._sessions = Sessions(seal)
+        self._kept: dict[tuple[str, str | None], Credential] = {}
         self._cursor = Cursor(boot=secrets.token_hex(8), revision=1)
         self._forgotten = asyncio.Event()
 
-    async def find(self, access_key_id: str) -> Credential | None:
-        """The credential, with a `Principal` as its principal; None when there is no such key."""
-        kept = self._kept.get(access_key_id)
+    async def find(self, access_key_id: str, session_token: str | None = None) -> Credential | None:
+        """The credential, with a `Principal` as its principal, expired ones too; None when there is no such key, or nobody
+        whom it would stand for. Raises Refused for a session token that is none of this cloud's, or another key's."""
+        name = (access_key_id, session_token if is_temporary(access_key_id) else None)
+        kept = self._kept.get(name)
         if kept is not None:
             return kept
         before = self._cursor
+        if name[1] is not None:
+            credential = await self._temporary(access_key_id, name[1])
+        else:
+            credential = await self._lasting(access_key_id)
+        if credential is not None and before is self._cursor:  # else it may be from before the change
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            self._kept[name] = credential
+        return credential
+
+    async def _lasting(self, access_key_id: str) -> Credential | None:
         row = await self._database.read(lambda tx: accounts.key(tx, access_key_id))
         if row is None:
             return None
-        credential = Credential(
+        return Credential(
             access_key_id=access_key_id,
             secret=self._seal.unseal(row.sealed_secret).decode(),
             account=row.account,
@@ -52,11 +70,23 @@ class Keys:
             ),
             active=row.active,
         )
-        if before is self._cursor:  # else it may be from before the change
-            if len(self._kept) >= MOST_KEPT:
-                self._kept.clear()
-            self._kept[access_key_id] = credential
-        return credential
+
+    async def _temporary(self, access_key_id: str, token: str) -> Credential | None:
+        try:
+            session, secret = self._sessions.open(access_key_id, token)
+        except BadToken as error:
+            raise Refused("bad token", **{"Token-0": token}) from error
+        principal = await self._database.read(lambda tx: of_session(tx, session))
+        if principal is None:
+            return None
+        return Credential(
+            access_key_id=access_key_id,
+            secret=secret,
+            account=session.account,
+            principal=principal,
+            session_token=token,
+            expires=session.expires_at,
+        )
 
     def forget(self) -> None:
         """Something about users or keys changed: read anew."""
@@ -72,3 +102,29 @@ class Keys:
                 async with asyncio.timeout(wait_s):
                     await self._forgotten.wait()
         return self._cursor
+
+
+async def of_session(tx: Tx, session: Session) -> Principal | None:
+    """Whom a session stands for, as they are now; None when its role, user or account is gone."""
+    account = await accounts.by_id(tx, session.account)
+    if account is None:
+        return None
+    if session.kind == ROOT:
+        return Principal(account.id, account.name, account.canonical_id, account.id, "", kind=ROOT, session=session)
+    if session.kind == ASSUMED_ROLE:
+        return None
+    user = await accounts.user_by_id(tx, session.holder)
+    if user is None or user.account != session.account:
+        return None
+    return Principal(
+        account=account.id,
+        account_name=account.name,
+        canonical_id=account.canonical_id,
+        user_id=user.id,
+        user_name=user.name,
+        path=user.path,
+        rights=user.rights,
+        kind=session.kind,
+        tags=dict(session.tags),
+        session=session,
+    )

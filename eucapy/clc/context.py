@@ -13,12 +13,21 @@ from typing import Any
 from eucapy.aws.credentials import Identity
 from eucapy.clc.config import Config
 from eucapy.clc.instance_types import Catalogue
+from eucapy.clc.sessions import Session
 from eucapy.database import Tx
+
+USER, ROOT, ASSUMED_ROLE, FEDERATED_USER = "user", "root", "assumed-role", "federated-user"
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user of an account. `rights` is `all` or `none` until policies decide."""
+    """Who calls: a user, an account's root user, a role's session or a federated user's, as `kind` says.
+
+    `user_id`, `user_name` and `path` are those of whoever the powers come from: the user (for a federated user the one who
+    asked for its credentials), the role; the root user has its account's id and no name. `session` is there with temporary
+    credentials, a user's own (GetSessionToken) too. `tags` are the user's or the role's with the session's over them.
+    `rights` is `all` or `none` until policies decide.
+    """
 
     account: str
     account_name: str
@@ -27,10 +36,35 @@ class Principal:
     user_name: str
     path: str = "/"
     rights: str = "none"
+    kind: str = USER
+    tags: Mapping[str, str] = field(default_factory=dict)
+    session: Session | None = None
 
     @property
     def arn(self) -> str:
-        return f"arn:aws:iam::{self.account}:user{self.path}{self.user_name}"
+        """As GetCallerIdentity shows it. Source: "IAM identifiers", IAM guide."""
+        if self.kind == ASSUMED_ROLE and self.session is not None:
+            return f"arn:aws:sts::{self.account}:assumed-role/{self.user_name}/{self.session.name}"
+        return self.lasting_arn
+
+    @property
+    def lasting_arn(self) -> str:
+        """What aws:PrincipalArn says: as `arn`, but a role's session goes by its role."""
+        if self.kind == ROOT:
+            return f"arn:aws:iam::{self.account}:root"
+        if self.kind == FEDERATED_USER and self.session is not None:
+            return f"arn:aws:sts::{self.account}:federated-user/{self.session.name}"
+        what = "role" if self.kind == ASSUMED_ROLE else "user"
+        return f"arn:aws:iam::{self.account}:{what}{self.path}{self.user_name}"
+
+    @property
+    def unique_id(self) -> str:
+        """What aws:userid says: `AIDA…`, the account for its root user, `AROA…:session`, `account:federated name`."""
+        if self.session is not None and self.kind == ASSUMED_ROLE:
+            return f"{self.user_id}:{self.session.name}"
+        if self.session is not None and self.kind == FEDERATED_USER:
+            return f"{self.account}:{self.session.name}"
+        return self.account if self.kind == ROOT else self.user_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import msgspec
 from eucapy.aws.chain import AuditRecord, Request
 from eucapy.aws.credentials import Credential
 from eucapy.aws.paging import Pager
+from eucapy.aws.refusals import Refused
 from eucapy.aws.service import Handler
 from eucapy.aws.xml import Rendered
 from eucapy.clc.audit import AuditTrail
@@ -78,7 +79,10 @@ class CloudEnvironment:
         self._fire, self._reads, self._served = fire, reads, served
 
     async def credential(self, access_key_id: str, session_token: str | None) -> Credential | None:
-        return await self._keys.find(access_key_id)
+        found = await self._keys.find(access_key_id, session_token)
+        if found is not None and found.expires is not None and self._clock.time() >= found.expires:
+            raise Refused("expired token")
+        return found
 
     async def authorize(self, request: Request) -> None:
         authorize(request)

@@ -118,6 +118,10 @@ async def user(tx: Tx, account_id: str, name: str) -> Row | None:
     return await tx.first(sa.select(users).where(users.c.account == account_id, users.c.name == name))
 
 
+async def user_by_id(tx: Tx, user_id: str) -> Row | None:
+    return await tx.first(sa.select(users).where(users.c.id == user_id))
+
+
 async def users_of(tx: Tx, account_id: str | None = None) -> list[Row]:
     statement = sa.select(users).order_by(users.c.account, users.c.name)
     if account_id is not None:
