@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from eucapy.aws.refusals import Refused as Unaccepted
 from eucapy.clc.authenticate import Keys
 from eucapy.clc.context import Principal
 from eucapy.clc.operations import Operations, Refused
@@ -82,8 +83,12 @@ class OperatorPort:
         return web.json_response(answer)
 
     async def _credentials(self, request: web.Request) -> web.Response:
-        """For walrus: the key's secret and whom it belongs to."""
-        credential = await self._keys.find(request.match_info["key"])
+        """For walrus: the key's secret and whom it belongs to; a temporary key comes with its session token."""
+        token = request.headers.get("X-Amz-Security-Token")
+        try:
+            credential = await self._keys.find(request.match_info["key"], token)
+        except Unaccepted as refused:
+            return web.json_response({"refused": refused.reason})
         if credential is None or not isinstance(credential.principal, Principal):
             return web.Response(status=404, text="no such key")
         principal = credential.principal
@@ -95,6 +100,10 @@ class OperatorPort:
                 "canonical_id": principal.canonical_id,
                 "allow_all": principal.rights == "all",
                 "active": credential.active,
+                "kind": principal.kind,
+                "lasting_arn": principal.lasting_arn,
+                "unique_id": principal.unique_id,
+                "expires": credential.expires,
             }
         )
 

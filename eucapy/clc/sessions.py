@@ -15,7 +15,6 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-import string
 import zlib
 
 import msgspec
@@ -25,16 +24,16 @@ from eucapy.clc.seal import Seal
 
 PREFIX = "ASIA"
 """Of the ids of temporary access keys."""
-_ID_ALPHABET = string.ascii_uppercase + "234567"
-_ID_LENGTH = 16
 _SECRET_BYTES = 30
 """Forty characters of base64, as AWS's secret keys have."""
+_SEALED_BYTES = 28
+"""What sealing adds."""
 _FORM = b"\x01"
 """Of a token's content; one of another form is not read."""
-LONGEST_TOKEN = 6144
-"""Characters. A header line, which a token travels in, has at most 8 KiB."""
-MOST_PACKED_BYTES = 3072
-"""Policies, tags and source identity of one session, compressed. What is more makes the token too long."""
+LONGEST_TOKEN = 4096
+"""Characters, as AWS's; a header line, which a token travels in, may have twice as many."""
+MOST_PACKED_BYTES = 2560
+"""Policies, tags and source identity of one session, compressed. What is more would make the token too long."""
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True):
@@ -108,14 +107,15 @@ class Sessions:
         """`seal` is the cloud's; tokens get a key of their own, derived from it."""
         self._seal = seal.derived(b"session tokens")
 
-    def issue(self, session: Session) -> Issued:
-        """New credentials for the session. Raises TooLarge."""
+    def issue(self, session: Session, shortest: int = 0) -> Issued:
+        """New credentials for the session; the token has at least `shortest` characters. Raises TooLarge."""
         percent = packed_percent(session)
         if percent > 100:
             raise TooLarge(percent)
-        access_key_id = PREFIX + "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
+        access_key_id = key_id_of(session.account)
         secret = secrets.token_bytes(_SECRET_BYTES)
         content = _FORM + secret + zlib.compress(msgspec.msgpack.encode(session), 9)
+        content = content.ljust(-(-min(shortest, LONGEST_TOKEN) * 3 // 4) - _SEALED_BYTES, b"\0")
         token = base64.b64encode(self._seal.seal(content, access_key_id.encode())).decode()
         return Issued(access_key_id, base64.b64encode(secret).decode(), token, session.expires_at)
 
@@ -130,8 +130,26 @@ class Sessions:
         if content[:1] != _FORM:
             raise BadToken("of another form")
         secret, packed = content[1 : 1 + _SECRET_BYTES], content[1 + _SECRET_BYTES :]
-        session = msgspec.msgpack.decode(zlib.decompress(packed), type=Session)
+        session = msgspec.msgpack.decode(zlib.decompressobj().decompress(packed), type=Session)
         return session, base64.b64encode(secret).decode()
+
+
+def key_id_of(account: str) -> str:
+    """A new temporary access key id. The account is in it, so that GetAccessKeyInfo needs no table: after the prefix come
+    eighty bits in base32, and the forty after the first are its number. AWS's own ids are made so."""
+    number = (1 << 79) | (int(account) << 39) | secrets.randbits(39)
+    return PREFIX + base64.b32encode(number.to_bytes(10)).decode()
+
+
+def account_of(access_key_id: str) -> str | None:
+    """The account of a temporary access key id; None for what is no such id."""
+    try:
+        raw = base64.b32decode(access_key_id.removeprefix(PREFIX))
+    except binascii.Error:
+        return None
+    if len(raw) != 10 or not is_temporary(access_key_id):
+        return None
+    return f"{int.from_bytes(raw) >> 39 & (1 << 40) - 1:012d}"
 
 
 def is_temporary(access_key_id: str) -> bool:

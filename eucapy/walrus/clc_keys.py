@@ -1,5 +1,7 @@
 """Access keys from the cloud controller, kept in memory, and refused in the moment in which they are revoked.
 
+A temporary key is asked for together with its session token, and kept under both; when it expires is in the answer.
+
 The cloud controller counts the changes of users and keys. A watch (a long poll of that count) is told at once; what was
 asked for before is then asked for anew, and the answer waited for. So a key that was deactivated or deleted, or whose user
 lost his rights, is refused as soon as the news has travelled.
@@ -21,6 +23,7 @@ import aiohttp
 import msgspec
 
 from eucapy.aws.credentials import Credential
+from eucapy.aws.refusals import Refused
 from eucapy.clock import Clock
 from eucapy.walrus.errors import ServiceUnavailable
 from eucapy.walrus.identity import Principal
@@ -34,19 +37,28 @@ WAIT_S = 20.0
 """How long the cloud controller holds a poll when nothing changes."""
 LIMIT_S = 5.0
 """How long an answer may take beyond that."""
+_TEMPORARY = "ASIA"
+_TOKEN_HEADER = "X-Amz-Security-Token"  # noqa: S105 - a header's name
+
+Name = tuple[str, str]
+"""(access key id, session token); the token is "" for a long-lived key, whatever token came with it."""
 
 
 class Answer(msgspec.Struct, frozen=True):
     """`GET /internal/credentials/<access key>` of the cloud controller."""
 
-    secret: str
-    account_id: str
-    user_arn: str
-    canonical_id: str
-    allow_all: bool
+    secret: str = ""
+    account_id: str = ""
+    user_arn: str = ""
+    canonical_id: str = ""
+    allow_all: bool = False
     active: bool = True
-    session_token: str | None = None
+    kind: str = "user"
+    lasting_arn: str = ""
+    unique_id: str = ""
     expires: float | None = None
+    refused: str = ""
+    """Why the session token is none of this key's, in the words of `aws/refusals.py`; then there is nothing else."""
 
 
 class Unknown(Exception):
@@ -57,6 +69,7 @@ class _Entry(msgspec.Struct, frozen=True):
     credential: Credential | None
     epoch: int
     asked_at: float
+    refused: str = ""
 
 
 class ClcKeys:
@@ -79,9 +92,9 @@ class ClcKeys:
         self._clock = clock
         self._outage_s, self._unknown_s, self._retry_s = outage_s, unknown_s, retry_s
         self._most = most
-        self._known: dict[str, _Entry] = {}
-        self._unknown: dict[str, _Entry] = {}
-        self._asking: dict[tuple[str, int], asyncio.Task[Credential | None]] = {}
+        self._known: dict[Name, _Entry] = {}
+        self._unknown: dict[Name, _Entry] = {}
+        self._asking: dict[tuple[Name, int], asyncio.Task[_Entry]] = {}
         self._session: aiohttp.ClientSession | None = None
         self._watch: asyncio.Task[None] | None = None
         self._seen = Cursor()
@@ -94,19 +107,23 @@ class ClcKeys:
         self._watch = asyncio.create_task(self._keep_watching(), name="changes of access keys")
 
     async def find(self, access_key_id: str, session_token: str | None) -> Credential | None:
-        """The credential, or None. Raises ServiceUnavailable where nothing is known and nobody answers."""
+        """The credential, expired ones too, or None. Raises ServiceUnavailable where nothing is known and nobody answers,
+        Refused for a session token that is not this key's."""
         now = self._clock.monotonic()
-        entry = self._known.get(access_key_id)
+        name = (access_key_id, session_token or "" if access_key_id.startswith(_TEMPORARY) else "")
+        entry = self._known.get(name)
         if entry is not None and entry.epoch == self._epoch and now - self._heard_at <= self._outage_s:
             return entry.credential
-        entry = self._unknown.get(access_key_id)
-        if entry is not None and entry.epoch == self._epoch and now - entry.asked_at <= self._unknown_s:
-            return None
-        try:
-            return await asyncio.shield(self._ask(access_key_id))
-        except Unknown as error:
-            log.warning("the cloud controller was not heard", extra={"data": {"reason": str(error)}})
-            raise ServiceUnavailable("The access key cannot be checked now. Please try again.") from None
+        entry = self._unknown.get(name)
+        if entry is None or entry.epoch != self._epoch or now - entry.asked_at > self._unknown_s:
+            try:
+                entry = await asyncio.shield(self._ask(name))
+            except Unknown as error:
+                log.warning("the cloud controller was not heard", extra={"data": {"reason": str(error)}})
+                raise ServiceUnavailable("The access key cannot be checked now. Please try again.") from None
+        if entry.refused:
+            raise Refused(entry.refused, **{"Token-0": session_token or ""})
+        return entry.credential
 
     def accounts(self) -> Mapping[str, str] | None:
         return None
@@ -138,38 +155,44 @@ class ClcKeys:
             self._epoch += 1
         self._heard_at = self._clock.monotonic()
 
-    def _ask(self, access_key_id: str) -> asyncio.Task[Credential | None]:
+    def _ask(self, name: Name) -> asyncio.Task[_Entry]:
         """One question at a time for each key; one that was asked before a change is not waited for."""
-        name = (access_key_id, self._epoch)
-        task = self._asking.get(name)
+        question = (name, self._epoch)
+        task = self._asking.get(question)
         if task is None:
-            task = self._asking[name] = asyncio.create_task(self._refresh(access_key_id, self._epoch))
-            task.add_done_callback(lambda done: self._asked(name, done))
+            task = self._asking[question] = asyncio.create_task(self._refresh(name, self._epoch))
+            task.add_done_callback(lambda done: self._asked(question, done))
         return task
 
-    def _asked(self, name: tuple[str, int], done: asyncio.Task[Credential | None]) -> None:
-        self._asking.pop(name, None)
+    def _asked(self, question: tuple[Name, int], done: asyncio.Task[_Entry]) -> None:
+        self._asking.pop(question, None)
         if not done.cancelled():
             done.exception()  # whoever waits is told; nobody may be left
 
-    async def _refresh(self, access_key_id: str, epoch: int) -> Credential | None:
+    async def _refresh(self, name: Name, epoch: int) -> _Entry:
         asked_at = self._clock.monotonic()
-        answer = await self._get(f"/internal/credentials/{quote(access_key_id, safe='')}", Answer, LIMIT_S)
-        credential = None if answer is None else _credential(access_key_id, answer)
+        access_key_id, token = name
+        path = f"/internal/credentials/{quote(access_key_id, safe='')}"
+        answer = await self._get(path, Answer, LIMIT_S, {_TOKEN_HEADER: token} if token else None)
+        credential = None if answer is None or answer.refused else _credential(access_key_id, token, answer)
+        entry = _Entry(credential, epoch, asked_at, answer.refused if answer is not None else "")
         entries, others = (self._known, self._unknown) if credential is not None else (self._unknown, self._known)
-        others.pop(access_key_id, None)
+        others.pop(name, None)
         if len(entries) >= self._most:
             entries.pop(next(iter(entries)))
-        entries[access_key_id] = _Entry(credential, epoch, asked_at)
-        return credential
+        entries[name] = entry
+        return entry
 
-    async def _get(self, path: str, kind: type[T], limit_s: float) -> T | None:
+    async def _get(
+        self, path: str, kind: type[T], limit_s: float, headers: Mapping[str, str] | None = None
+    ) -> T | None:
         """The answer; None for 404. Raises Unknown."""
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True)
             self._session = aiohttp.ClientSession(connector=connector)
         try:
-            async with self._session.get(self._url + path, timeout=aiohttp.ClientTimeout(total=limit_s)) as response:
+            limit = aiohttp.ClientTimeout(total=limit_s)
+            async with self._session.get(self._url + path, timeout=limit, headers=headers) as response:
                 if response.status == 404:
                     return None
                 if response.status != 200:
@@ -179,14 +202,22 @@ class ClcKeys:
             raise Unknown(f"{type(error).__name__} {error}") from error
 
 
-def _credential(access_key_id: str, answer: Answer) -> Credential:
-    principal = Principal(answer.account_id, answer.canonical_id, answer.user_arn, answer.allow_all)
+def _credential(access_key_id: str, token: str, answer: Answer) -> Credential:
+    principal = Principal(
+        answer.account_id,
+        answer.canonical_id,
+        answer.user_arn,
+        answer.allow_all,
+        kind=answer.kind,
+        lasting_arn=answer.lasting_arn,
+        unique_id=answer.unique_id,
+    )
     return Credential(
         access_key_id,
         answer.secret,
         answer.account_id,
         principal,
-        answer.session_token,
+        token or None,
         answer.expires,
         answer.active,
     )

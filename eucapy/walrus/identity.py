@@ -18,12 +18,16 @@ ROOT_ACCOUNT = "000000000000"
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """A user of an account. `allow_all`: may do everything within the account; otherwise nothing."""
+    """A user, a role's session or the root user of an account. `allow_all`: may do everything within the account; otherwise
+    nothing. `lasting_arn` is the role's where `arn` is its session's, `unique_id` what aws:userid says."""
 
     account: str
     canonical_id: str
     arn: str
     allow_all: bool = True
+    kind: str = "user"
+    lasting_arn: str = ""
+    unique_id: str = ""
 
     @property
     def is_anonymous(self) -> bool:

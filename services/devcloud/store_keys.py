@@ -21,12 +21,18 @@ class StoreKeys:
     async def find(self, access_key_id: str, session_token: str | None) -> Credential | None:
         if self.keys is None:
             return None
-        credential = await self.keys.find(access_key_id)
+        credential = await self.keys.find(access_key_id, session_token)
         if credential is None or not isinstance(credential.principal, Principal):
             return None
         principal = credential.principal
         seen = identity.Principal(
-            principal.account, principal.canonical_id, principal.arn, allow_all=principal.rights == "all"
+            principal.account,
+            principal.canonical_id,
+            principal.arn,
+            allow_all=principal.rights == "all",
+            kind=principal.kind,
+            lasting_arn=principal.lasting_arn,
+            unique_id=principal.unique_id,
         )
         return msgspec.structs.replace(credential, principal=seen)
 

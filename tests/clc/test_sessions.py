@@ -16,7 +16,7 @@ from eucapy.aws.refusals import Refused
 from eucapy.clc.authenticate import Keys
 from eucapy.clc.context import ASSUMED_ROLE, FEDERATED_USER, ROOT, USER, Principal
 from eucapy.clc.seal import Seal
-from eucapy.clc.sessions import BadToken, Issued, Session, Sessions, TooLarge, is_temporary, packed_percent
+from eucapy.clc.sessions import BadToken, Issued, Session, Sessions, TooLarge, account_of, is_temporary, packed_percent
 from eucapy.clc.store import accounts, migrating
 from eucapy.database import Database, Tx, open_database
 
@@ -31,7 +31,8 @@ texts = st.text(max_size=40)
     st.builds(
         Session,
         kind=st.sampled_from([USER, ROOT, ASSUMED_ROLE, FEDERATED_USER]),
-        account=texts, holder=texts, name=texts, issued_at=st.integers(0, 2**40), expires_at=st.integers(0, 2**40),
+        account=st.from_regex(r"[0-9]{12}", fullmatch=True), holder=texts, name=texts,
+        issued_at=st.integers(0, 2**40), expires_at=st.integers(0, 2**40),
         policies=st.tuples() | st.tuples(texts), tags=st.lists(st.tuples(texts, texts), max_size=5).map(tuple),
         transitive=st.lists(texts, max_size=3).map(tuple), mfa_at=st.none() | st.integers(0, 2**40),
         chained=st.booleans(), facts=st.lists(st.tuples(texts, texts), max_size=3).map(tuple),
@@ -52,9 +53,26 @@ def test_credentials_look_as_the_clients_expect_them() -> None:
     assert issued.token not in repr(issued)
 
 
+@pytest.mark.parametrize("shortest", [0, 1000, 1001, 1002, 1003, 4096])
+def test_a_token_is_as_long_as_it_is_asked_to_be(shortest: int) -> None:
+    issued = SESSIONS.issue(PLAIN, shortest)
+    assert shortest <= len(issued.token) <= 4096
+    assert SESSIONS.open(issued.access_key_id, issued.token) == (PLAIN, issued.secret)
+
+
 def test_no_two_sessions_share_a_secret() -> None:
     first, second = SESSIONS.issue(PLAIN), SESSIONS.issue(PLAIN)
     assert len({first.secret, second.secret, first.access_key_id, second.access_key_id}) == 4
+
+
+@pytest.mark.parametrize("account", ["111122223333", "000000000001", "999999999999"])
+def test_the_account_is_in_the_access_key_id(account: str) -> None:
+    assert account_of(SESSIONS.issue(msgspec.structs.replace(PLAIN, account=account)).access_key_id) == account
+
+
+@pytest.mark.parametrize("key_id", ["", "ASIA", "AKIAIOSFODNN7EXAMPLE", "ASIA1111111111111111", "ASIAAAAA"])
+def test_other_ids_have_no_account_in_them(key_id: str) -> None:
+    assert account_of(key_id) is None
 
 
 def test_a_token_opens_for_its_own_access_key_alone() -> None:
@@ -160,7 +178,7 @@ async def cloud_of_one(tmp_path: Path) -> AsyncIterator[Cloud]:
 
     async def work(tx: Tx) -> tuple[Any, Any]:
         account = await accounts.insert(tx, "acme", 0.0)
-        return account, await accounts.insert_user(tx, account.id, "bob", "all", 0.0)
+        return account, await accounts.insert_user(tx, account.id, "bob", 0.0)
 
     account, user = await database.write(work)
     yield Cloud(database, account, user)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from eucapy.aws.refusals import Refused
 from eucapy.clock import ManualClock
 from eucapy.walrus.clc_keys import ClcKeys
 from eucapy.walrus.errors import ServiceUnavailable
@@ -53,6 +54,9 @@ class Clc:
     async def answer(self, request: web.Request) -> web.Response:
         self.asked += 1
         found = self.keys.get(request.match_info["key"])
+        token = request.headers.get("X-Amz-Security-Token")
+        if found and found.get("token") != token:
+            found = {"refused": "bad token"} if token else None
         if self.hold is not None:
             await self.hold.wait()
         if self.status != 200:
@@ -110,6 +114,37 @@ async def test_an_unknown_key_is_not_asked_for_all_the_time(clc: Clc, keys: ClcK
     assert await keys.find("AKIANOBODY", None) is None
     assert await keys.find("AKIANOBODY", None) is None
     assert clc.asked == 1
+
+
+async def test_a_temporary_key_is_known_with_its_token_alone(clc: Clc, keys: ClcKeys) -> None:
+    clc.keys["ASIAKNOWN"] = {**KNOWN, "token": "right", "expires": 5.0}
+    for _ in range(3):
+        found = await keys.find("ASIAKNOWN", "right")
+        assert found is not None and (found.session_token, found.expires) == ("right", 5.0)
+    assert clc.asked == 1
+    for _ in range(2):
+        with pytest.raises(Refused, match="bad token"):
+            await keys.find("ASIAKNOWN", "wrong")
+    assert await keys.find("ASIAKNOWN", None) is None
+    assert clc.asked == 3
+    assert await keys.find("ASIAKNOWN", "right") is not None
+
+
+async def test_a_token_beside_a_lasting_key_is_no_question_of_its_own(clc: Clc, keys: ClcKeys) -> None:
+    """The chain refuses it; the cloud controller is not asked for each token that somebody makes up."""
+    for number in range(3):
+        found = await keys.find("AKIAKNOWN", f"made up {number}")
+        assert found is not None and found.session_token is None
+    assert clc.asked == 1
+
+
+async def test_a_session_whose_role_is_gone_is_refused_with_the_news_of_it(clc: Clc, keys: ClcKeys) -> None:
+    clc.keys["ASIAKNOWN"] = {**KNOWN, "token": "right", "expires": 5.0}
+    assert await keys.find("ASIAKNOWN", "right") is not None
+    polled = clc.polled
+    clc.change("ASIAKNOWN", None)
+    await until(lambda: clc.polled > polled)
+    assert await keys.find("ASIAKNOWN", "right") is None
 
 
 async def test_a_key_made_later_is_found(clc: Clc, keys: ClcKeys, clock: ManualClock) -> None:
