@@ -13,11 +13,11 @@ import secrets
 
 from eucapy.aws.credentials import Credential
 from eucapy.aws.refusals import Refused
-from eucapy.clc.context import ASSUMED_ROLE, ROOT, Principal
+from eucapy.clc.context import ASSUMED_ROLE, ROOT, USER, Principal
 from eucapy.clc.seal import Seal
 from eucapy.clc.sessions import BadToken, Session, Sessions, is_temporary
-from eucapy.clc.store import accounts
-from eucapy.database import Database, Tx
+from eucapy.clc.store import accounts, powers
+from eucapy.database import Database, Row, Tx
 from eucapy.wire.contract import Cursor
 
 MOST_KEPT = 100_000
@@ -52,7 +52,11 @@ class Keys:
         return credential
 
     async def _lasting(self, access_key_id: str) -> Credential | None:
-        row = await self._database.read(lambda tx: accounts.key(tx, access_key_id))
+        async def look(tx: Tx) -> tuple[Row | None, bool]:
+            row = await accounts.key(tx, access_key_id)
+            return row, row is not None and await powers.administers(tx, row.user_id)
+
+        row, administers = await self._database.read(look)
         if row is None:
             return None
         return Credential(
@@ -66,7 +70,8 @@ class Keys:
                 user_id=row.user_id,
                 user_name=row.user_name,
                 path=row.path,
-                rights=row.rights,
+                rights="all" if administers else "none",
+                kind=ROOT if row.root else USER,
             ),
             active=row.active,
         )
@@ -123,7 +128,7 @@ async def of_session(tx: Tx, session: Session) -> Principal | None:
         user_id=user.id,
         user_name=user.name,
         path=user.path,
-        rights=user.rights,
+        rights="all" if await powers.administers(tx, user.id) else "none",
         kind=session.kind,
         tags=dict(session.tags),
         session=session,

@@ -8,7 +8,7 @@ from typing import Any
 
 from eucapy.clc.config import Config
 from eucapy.clc.iam.users import new_access_key
-from eucapy.clc.store import accounts, components, vpcs
+from eucapy.clc.store import accounts, components, iam_names, iam_policies, powers, vpcs
 from eucapy.database import Row, Tx
 
 ADMIN = "admin"
@@ -40,7 +40,8 @@ class Operations:
             raise Refused(409, f"there is an account {name} already")
         account = await accounts.insert(tx, name, self._now(), account_id)
         await vpcs.ensure_default(tx, account.id, self._config.region, self._config.zones, self._now())
-        user = await accounts.insert_user(tx, account.id, ADMIN, "all", self._now())
+        user = await accounts.insert_user(tx, account.id, ADMIN, self._now())
+        await iam_policies.attach(tx, account.id, user.id, iam_policies.ADMINISTRATOR_ACCESS)
         return {
             "account": name,
             "account_id": account.id,
@@ -62,15 +63,22 @@ class Operations:
         if not _USER.fullmatch(name):
             raise Refused(400, f"{name!r} is no user name: letters, digits and +=,.@_- , 64 at most")
         account = await self._account(tx, account_name)
-        if await accounts.user(tx, account.id, name) is not None:
+        if await iam_names.holder(tx, accounts.users, account.id, name) is not None:
             raise Refused(409, f"the account {account_name} has a user {name} already")
-        user = await accounts.insert_user(tx, account.id, name, policy, self._now())
+        user = await accounts.insert_user(tx, account.id, name, self._now())
+        if policy == "all":
+            await iam_policies.attach(tx, account.id, user.id, iam_policies.ADMINISTRATOR_ACCESS)
         return {"account": account.name, "account_id": account.id, "user": name, **await self._key(tx, user)}
 
     async def list_users(self, tx: Tx) -> list[dict[str, Any]]:
         names = {row.id: row.name for row in await accounts.every(tx)}
         return [
-            {"account": names[row.account], "user": row.name, "user_id": row.id, "policy": row.rights}
+            {
+                "account": names[row.account],
+                "user": row.name,
+                "user_id": row.id,
+                "policy": "all" if await powers.administers(tx, row.id) else "none",
+            }
             for row in await accounts.users_of(tx)
         ]
 

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import alembic.command
+import alembic.config
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -14,8 +16,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
-from eucapy.clc.store import migrating, revisions, schema
-from eucapy.database import Database, open_database
+from eucapy.clc.store import accounts, iam_names, migrating, powers, revisions, schema
+from eucapy.database import Database, Tx, open_database
 from tests.harness.postgres import PostgresServer
 
 
@@ -151,3 +153,45 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(
 def test_the_known_head_is_the_newest_migration() -> None:
     folder = Path(migrating.__file__).parent / "migrations"
     assert ScriptDirectory(str(folder)).get_current_head() == migrating.HEAD
+
+
+async def test_who_might_do_all_is_an_administrator_after_the_migration(database: Database) -> None:
+    """Accounts and users from before there were policies, two whose names differ in case alone among them."""
+    rows = [("AIDA1", "admin", "all"), ("AIDA2", "Admin", "none"), ("AIDA3", "bob", "none")]
+
+    def before(connection: Connection) -> None:
+        config = alembic.config.Config()
+        config.set_main_option("script_location", "eucapy.clc.store:migrations")
+        config.attributes["connection"] = connection
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(revisions, "statements", lambda _dialect: [])
+            alembic.command.upgrade(config, "0008")
+        connection.exec_driver_sql("INSERT INTO accounts VALUES ('111122223333', 'acme', 'c', 5.0)")
+        for user_id, name, rights in rows:
+            connection.exec_driver_sql(
+                "INSERT INTO users (id, account, name, rights, created_at) "
+                f"VALUES ('{user_id}', '111122223333', '{name}', '{rights}', 7.0)"
+            )
+        connection.exec_driver_sql(
+            "INSERT INTO access_keys (id, account, user_id, sealed_secret, active, created_at) "
+            "VALUES ('AKIA', '111122223333', 'AIDA1', '', true, 7.0)"
+        )
+
+    await database.with_connection(before)
+    await migrating.upgrade(database)
+
+    async def after(tx: Tx) -> None:
+        assert {user_id: await powers.administers(tx, user_id) for user_id, _, _ in rows} == {
+            "AIDA1": True,
+            "AIDA2": False,
+            "AIDA3": False,
+        }
+        assert {row.name for row in await accounts.users_of(tx, "111122223333")} == {"admin", "Admin", "bob"}
+        root = await accounts.user_by_id(tx, "111122223333")
+        assert root is not None and root.root and root.created_at == 5.0
+        key = await accounts.key(tx, "AKIA")
+        assert key is not None and key.user_name == "admin"
+        for taken in ("admin", "ADMIN", "BOB"):
+            assert await iam_names.holder(tx, accounts.users, "111122223333", taken) is not None
+
+    await database.read(after)

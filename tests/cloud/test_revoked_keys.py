@@ -47,7 +47,7 @@ async def cloud_side(tmp_path: Path) -> AsyncIterator[CloudSide]:
 
     async def work(tx: Tx) -> None:
         account = await accounts.insert(tx, "acme", 0.0)
-        user = await accounts.insert_user(tx, account.id, "admin", "all", 0.0)
+        user = await accounts.insert_user(tx, account.id, "admin", 0.0)
         await accounts.insert_key(tx, account.id, user.id, KEY, seal.seal(b"secret"), 0.0)
 
     await database.write(work)

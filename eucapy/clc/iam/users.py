@@ -19,7 +19,7 @@ from eucapy.clc.iam.service import (
     ValidationError,
     iam,
 )
-from eucapy.clc.store import accounts
+from eucapy.clc.store import accounts, iam_names
 from eucapy.database import Row
 from eucapy.errors import ApiError
 
@@ -47,9 +47,9 @@ async def list_users(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
 
 @iam.action("CreateUser")
 async def create_user(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    if await accounts.user(call.tx, call.account, p["UserName"]) is not None:
+    if await iam_names.holder(call.tx, accounts.users, call.account, p["UserName"]) is not None:
         raise EntityAlreadyExists(name=p["UserName"])
-    row = await accounts.insert_user(call.tx, call.account, p["UserName"], "none", call.now, path=p.get("Path") or "/")
+    row = await accounts.insert_user(call.tx, call.account, p["UserName"], call.now, path=p.get("Path") or "/")
     return {"User": view(row)}
 
 
@@ -117,7 +117,7 @@ async def delete_access_key(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
 
 def new_access_key() -> tuple[str, str]:
     """(access key id, secret): `AKIA` and sixteen characters, forty characters."""
-    return accounts.principal_id("AKIA"), base64.b64encode(secrets.token_bytes(30)).decode()
+    return iam_names.principal_id("AKIA"), base64.b64encode(secrets.token_bytes(30)).decode()
 
 
 def view(row: Row) -> dict[str, Any]:

@@ -1,16 +1,16 @@
 """Accounts, their users and the users' access keys.
 
-A secret key is sealed before it comes here. Until identities get their full depth a user may do all or nothing
-(`rights`).
+A secret key is sealed before it comes here. Each account has a root user: a row among the users whose id is the account's,
+which no list of users shows and no name finds. What a user may do: `powers.py`.
 """
 
 from __future__ import annotations
 
 import secrets
-import string
 
 import sqlalchemy as sa
 
+from eucapy.clc.store import iam_names
 from eucapy.clc.store.base import account_column, created_column, metadata
 from eucapy.database import Row, Tx
 
@@ -33,14 +33,13 @@ aliases = sa.Table(
 users = sa.Table(
     "users",
     metadata,
-    sa.Column("id", sa.String(32), primary_key=True),
-    account_column(),
-    sa.Column("name", sa.String(64), nullable=False),
-    sa.Column("path", sa.String(512), nullable=False, server_default="/"),
-    sa.Column("rights", sa.String(8), nullable=False),
-    created_column(),
+    *iam_names.columns(64),
     sa.UniqueConstraint("account", "name"),
+    sa.Column("root", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("boundary", sa.String(2048)),
+    sa.Column("password_used_at", sa.Float),
 )
+"""`boundary` is a policy's ARN. The root user's id is its account's, its name empty."""
 
 access_keys = sa.Table(
     "access_keys",
@@ -50,23 +49,21 @@ access_keys = sa.Table(
     sa.Column("user_id", sa.String(32), sa.ForeignKey("users.id"), nullable=False, index=True),
     sa.Column("sealed_secret", sa.LargeBinary, nullable=False),
     sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("last_used_at", sa.Float),
+    sa.Column("last_used_service", sa.String(32)),
+    sa.Column("last_used_region", sa.String(32)),
     created_column(),
 )
 
-_ID_ALPHABET = string.ascii_uppercase + "234567"
-
-
-def principal_id(prefix: str) -> str:
-    """An IAM unique id: four letters (`AIDA` user, `AKIA` access key), then 17 of A-Z and 2-7; 16 for access keys."""
-    length = 16 if prefix == "AKIA" else 17
-    return prefix + "".join(secrets.choice(_ID_ALPHABET) for _ in range(length))
-
 
 async def insert(tx: Tx, name: str, now: float, account_id: str | None = None) -> Row:
-    """A new account; its id is random unless given (twelve digits, the first not zero)."""
+    """A new account with its root user; its id is random unless given (twelve digits, the first not zero)."""
     account_id = account_id or f"{secrets.randbelow(9 * 10**11) + 10**11}"
     await tx.run(
         sa.insert(accounts).values(id=account_id, name=name, canonical_id=secrets.token_hex(32), created_at=now)
+    )
+    await tx.run(
+        sa.insert(users).values(id=account_id, account=account_id, name="", folded="", root=True, created_at=now)
     )
     row = await by_id(tx, account_id)
     assert row is not None
@@ -103,27 +100,26 @@ async def set_alias(tx: Tx, account_id: str, alias: str | None) -> None:
         await tx.run(sa.insert(aliases).values(account=account_id, alias=alias))
 
 
-async def insert_user(tx: Tx, account_id: str, name: str, rights: str, now: float, path: str = "/") -> Row:
-    """`rights` is `all` or `none`."""
-    user_id = principal_id("AIDA")
-    await tx.run(
-        sa.insert(users).values(id=user_id, account=account_id, name=name, path=path, rights=rights, created_at=now)
-    )
-    row = await tx.first(sa.select(users).where(users.c.id == user_id))
-    assert row is not None
-    return row
+async def insert_user(
+    tx: Tx, account_id: str, name: str, now: float, path: str = "/", boundary: str | None = None
+) -> Row:
+    """A user that may do nothing yet. The name must be free: check with `iam_names.holder`."""
+    return await iam_names.insert(tx, users, "AIDA", account_id, name, path, now, boundary=boundary)
 
 
 async def user(tx: Tx, account_id: str, name: str) -> Row | None:
-    return await tx.first(sa.select(users).where(users.c.account == account_id, users.c.name == name))
+    """By its exact name; the root user has none."""
+    return await iam_names.by_name(tx, users, account_id, name) if name else None
 
 
 async def user_by_id(tx: Tx, user_id: str) -> Row | None:
-    return await tx.first(sa.select(users).where(users.c.id == user_id))
+    """By `AIDA…`, or an account's id for its root user."""
+    return await iam_names.by_id(tx, users, user_id)
 
 
 async def users_of(tx: Tx, account_id: str | None = None) -> list[Row]:
-    statement = sa.select(users).order_by(users.c.account, users.c.name)
+    """Of an account or of all, root users aside."""
+    statement = sa.select(users).where(users.c.root.is_(False)).order_by(users.c.account, users.c.folded)
     if account_id is not None:
         statement = statement.where(users.c.account == account_id)
     return list(await tx.all(statement))
@@ -138,8 +134,8 @@ async def insert_key(tx: Tx, account_id: str, user_id: str, key_id: str, sealed_
 
 
 async def key(tx: Tx, key_id: str) -> Row | None:
-    """The key with its user and account: id, sealed_secret, active, user_id, user_name, path, rights, account,
-    account_name, canonical_id."""
+    """The key with its user and account: id, sealed_secret, active, user_id, user_name, path, root, account, account_name,
+    canonical_id."""
     return await tx.first(
         sa.select(
             access_keys.c.id,
@@ -149,7 +145,7 @@ async def key(tx: Tx, key_id: str) -> Row | None:
             access_keys.c.user_id,
             users.c.name.label("user_name"),
             users.c.path,
-            users.c.rights,
+            users.c.root,
             accounts.c.name.label("account_name"),
             accounts.c.canonical_id,
         )
@@ -168,6 +164,16 @@ async def keys_of(tx: Tx, user_id: str) -> list[Row]:
 
 async def set_active(tx: Tx, key_id: str, active: bool) -> None:
     await tx.run(sa.update(access_keys).where(access_keys.c.id == key_id).values(active=active))
+
+
+async def note_use(tx: Tx, key_id: str, service: str, region: str, at: float) -> None:
+    """That the key was used; an earlier use than the one known changes nothing."""
+    known = access_keys.c.last_used_at
+    await tx.run(
+        sa.update(access_keys)
+        .where(access_keys.c.id == key_id, sa.or_(known.is_(None), known < at))
+        .values(last_used_at=at, last_used_service=service, last_used_region=region)
+    )
 
 
 async def remove_key(tx: Tx, key_id: str) -> None:
