@@ -64,6 +64,17 @@ def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     sync_folder(path.parent)
 
 
+def sync_file(path: Path) -> None:
+    """Make what another program wrote into the file durable."""
+    if not syncs(path):
+        return
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the folder's own entries (a rename, a removal) durable."""
     if not syncs(folder):

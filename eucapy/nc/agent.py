@@ -29,6 +29,7 @@ from eucapy.drivers.imaging.base import ImagingDriver, ImagingError, NoSpace
 from eucapy.drivers.proxies.base import ProxyDriver, ProxyError
 from eucapy.folders import ensure_folder, group_id
 from eucapy.nc import disks, observe, planner
+from eucapy.nc.captures import Captures
 from eucapy.nc.config import Config
 from eucapy.nc.executor import Executor, StillFetching
 from eucapy.nc.image_cache import ImageCache
@@ -94,6 +95,7 @@ class NodeController:
         self._phases: dict[str, str] = {}
         self._workers: dict[str, asyncio.Task[bool]] = {}
         self._slots = asyncio.Semaphore(MOST_WORKERS)
+        self._captures = Captures(self._make_capture, clock, self.loop.wake)
         self._capabilities: Capabilities | None = None
         self._events: asyncio.Task[None] | None = None
         self._graces = planner.Graces(config.stop_grace_s, config.terminate_grace_s)
@@ -155,6 +157,7 @@ class NodeController:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._captures.stop()
         await self._cache.stop()
         self._proxies.close()
         await self._hypervisor.close()
@@ -187,6 +190,7 @@ class NodeController:
                 domains = await self._domains()
         self._evict(spec)
         self.loop.again_in(self._backoff.next_wait_s())
+        self.loop.again_in(self._captures.next_wait_s())
         return self._publish(spec, domains) or worked
 
     async def _domains(self) -> dict[str, DomainStatus]:
@@ -195,19 +199,25 @@ class NodeController:
     async def _work(self, spec: NodeSpec, domains: dict[str, DomainStatus]) -> bool:
         for name in self._faults.keys() - spec.instances.keys() - self._workers.keys():
             self._rests(name)
+        self._captures.keep({name: instance.captures for name, instance in spec.instances.items()})
+        self._captures.end(spec.instances)
         for instance in spec.instances.values():
             name = instance.instance_id
             if name in self._workers:
                 continue
-            if not self._steps(instance, domains):
+            steps = self._steps(instance, domains)
+            if not self._captures.follow(instance, [step for step in steps if isinstance(step, planner.Capture)]):
+                continue
+            if not _but_captures(steps):
                 self._rests(name)
             elif self._backoff.ready(name):
                 worker = asyncio.create_task(self._one(instance, domains), name=f"instance {name}")
                 self._workers[name] = worker
                 worker.add_done_callback(lambda task, name=name: self._done(name, task))  # type: ignore[misc]
-        if not self._workers:
+        begun = [*self._workers.values(), *self._captures.tasks()]
+        if not begun:
             return False
-        done, _busy = await asyncio.wait(self._workers.values(), timeout=WORKERS_PATIENCE_S)
+        done, _busy = await asyncio.wait(begun, timeout=WORKERS_PATIENCE_S)
         return any(task.result() for task in done if not task.cancelled() and task.exception() is None)
 
     def _done(self, name: str, task: asyncio.Task[bool]) -> None:
@@ -218,7 +228,8 @@ class NodeController:
 
     def _seen(self, instance: InstanceSpec, domains: dict[str, DomainStatus]) -> planner.Seen:
         proxies = observe.proxies_by_instance(self._proxies.observe())
-        return observe.seen(instance, self._clock.time(), self._records, domains, self._cache, proxies)
+        lost = self._captures.lost(instance.instance_id)
+        return observe.seen(instance, self._clock.time(), self._records, domains, self._cache, proxies, lost)
 
     def _steps(self, instance: InstanceSpec, domains: dict[str, DomainStatus]) -> list[planner.Step]:
         view = self._seen(instance, domains)
@@ -240,7 +251,7 @@ class NodeController:
                 spec = self._keeper.spec
                 instance = spec.instances.get(name, instance) if spec is not None else instance
                 try:
-                    steps = self._steps(instance, await self._domains() if worked else domains)
+                    steps = _but_captures(self._steps(instance, await self._domains() if worked else domains))
                 except HypervisorError as error:
                     self._failed(name, error)
                     return worked
@@ -284,14 +295,20 @@ class NodeController:
 
     def _failed(self, name: str, error: Exception) -> None:
         wait_s = self._backoff.failed(name)
-        final = isinstance(error, Changed | BadImage)
-        full = isinstance(error, NoSpace) or (isinstance(error, OSError) and error.errno in DISK_FULL)
-        code = "NoSpace" if full else type(error).__name__
-        self._faults[name] = Fault(code=code, message=str(error), final=final)
+        fault = self._faults[name] = _fault(error)
         log.warning(
             "instance not as desired",
-            extra={"data": {"instance": name, "code": code, "error": str(error), "again_in_s": round(wait_s, 1)}},
+            extra={"data": {"instance": name, "code": fault.code, "error": str(error), "again_in_s": round(wait_s, 1)}},
         )
+
+    async def _make_capture(self, instance: InstanceSpec, step: planner.Capture) -> Fault | None:
+        try:
+            await self._executor.apply(instance, step)
+        except Exception as error:  # the boundary of a copy: whatever it is, it is tried again and then given up
+            if not isinstance(error, HypervisorError | ImagingError | OSError):
+                log.exception("copying failed", extra={"data": {"instance": instance.instance_id}})
+            return _fault(error)
+        return None
 
     async def _trim_consoles(self) -> bool:
         """A guest writes to its console without end; the disk must not fill with it."""
@@ -358,3 +375,16 @@ class NodeController:
                 fault=fault,
             )
         )
+
+
+def _but_captures(steps: list[planner.Step]) -> list[planner.Step]:
+    return [step for step in steps if not isinstance(step, planner.Capture)]
+
+
+def _fault(error: Exception) -> Fault:
+    full = isinstance(error, NoSpace) or (isinstance(error, OSError) and error.errno in DISK_FULL)
+    return Fault(
+        code="NoSpace" if full else type(error).__name__,
+        message=str(error),
+        final=isinstance(error, Changed | BadImage),
+    )

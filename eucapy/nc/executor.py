@@ -7,6 +7,7 @@ from functools import singledispatchmethod
 
 import msgspec
 
+from eucapy import ledger
 from eucapy.clock import Clock
 from eucapy.drivers.hypervisor.base import HypervisorDriver, disk_serial
 from eucapy.drivers.imaging.base import ImagingDriver
@@ -57,6 +58,8 @@ class Executor:
 
     @_apply.register
     async def _(self, step: planner.FetchImage, spec: InstanceSpec) -> None:
+        if self._cache.find(step.source) is not None:
+            return  # another instance's worker fetched it since this was planned
         self._cache.fetch(step.source)
         await self._cache.settle(step.source, FETCH_PATIENCE_S)
         if self._cache.find(step.source) is None:
@@ -166,8 +169,15 @@ class Executor:
         self._note(spec, captured=True)
         if step.live:
             beside = path.with_name(f".{path.name}.new")
-            await self._hypervisor.copy_disk(spec.instance_id, planner.ROOT_SERIAL, str(beside))
+            try:
+                await self._hypervisor.copy_disk(spec.instance_id, planner.ROOT_SERIAL, str(beside))
+                ledger.sync_file(beside)
+            except BaseException:
+                # A disk that is full stays so for the guests on it, too, as long as half a copy lies there.
+                beside.unlink(missing_ok=True)
+                raise
             beside.rename(path)
+            ledger.sync_folder(folder)
         else:
             name = self._records.get(spec.instance_id).base
             base = self._cache.path(name) if name else None
@@ -180,6 +190,12 @@ class Executor:
     @_apply.register
     async def _(self, step: planner.Undefine, spec: InstanceSpec) -> None:
         await self._hypervisor.undefine(spec.instance_id)
+
+    @_apply.register
+    async def _(self, step: planner.EndCaptures, spec: InstanceSpec) -> None:
+        for leftover in self._records.folder(spec.instance_id).glob(".*.capture.new"):
+            leftover.unlink()
+        self._note(spec, captured=False)
 
     @_apply.register
     async def _(self, step: planner.RemoveFiles, spec: InstanceSpec) -> None:

@@ -15,7 +15,7 @@ from eucapy.nc.planner import Seen, ended_by_guest, volumes
 from eucapy.nc.records import Records
 from eucapy.wire import node as wire
 from eucapy.wire.contract import Fault
-from eucapy.wire.node import HostFacts, ImageRoot, InstanceSpec, InstanceStatus
+from eucapy.wire.node import CaptureStatus, HostFacts, ImageRoot, InstanceSpec, InstanceStatus
 
 Proxies = Mapping[str, Mapping[str, ProxySeen]]
 """Of each instance, by attachment."""
@@ -35,6 +35,7 @@ def seen(
     domains: Mapping[str, DomainStatus],
     cache: ImageCache,
     proxies: Proxies,
+    lost_captures: Mapping[str, Fault],
 ) -> Seen:
     """One instance, for the planner."""
     folder = records.folder(spec.instance_id)
@@ -47,6 +48,7 @@ def seen(
         image_cached=isinstance(spec.root, ImageRoot) and cache.find(spec.root.source) is not None,
         root_made=here and _there(disks.root_path(folder)),
         proxies=proxies.get(spec.instance_id, {}),
+        lost_captures=lost_captures,
         captures=captures(folder) if here and (spec.captures or records.get(spec.instance_id).captured) else {},
         ephemerals=frozenset(e.name for e in spec.ephemerals if _there(disks.ephemeral_path(folder, e.name))),
     )
@@ -77,12 +79,18 @@ def instance_status(spec: InstanceSpec, view: Seen, fault: Fault | None, phase: 
         disks=tuple(inside),
         disk_gib={name: known_gib[name] for name in inside if name in known_gib},
         resting=spec.rest if spec.rest and view.domain is not None and view.domain.power is Power.OFF else "",
-        captures={name: view.captures[name] for name in spec.captures if name in view.captures},
+        captures=_captures(spec, view),
         started_at=view.record.started_at if power is wire.Power.RUNNING else 0.0,
         responsive=view.domain is None or view.domain.power is not Power.PAUSED,
         phase=phase,
         fault=fault,
     )
+
+
+def _captures(spec: InstanceSpec, view: Seen) -> dict[str, CaptureStatus]:
+    ready = {name: CaptureStatus(size_bytes=size) for name, size in view.captures.items() if name in spec.captures}
+    lost = {name: CaptureStatus(fault=why) for name, why in view.lost_captures.items() if name in spec.captures}
+    return {**lost, **ready}
 
 
 def _power(spec: InstanceSpec, view: Seen) -> tuple[wire.Power, wire.End]:

@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from eucapy.drivers.hypervisor.base import DomainStatus, Power, Reason, disk_serial
 from eucapy.drivers.proxies.base import ProxySeen, is_elsewhere, parse
 from eucapy.nc.records import Record
+from eucapy.wire.contract import Fault
 from eucapy.wire.node import DiskSpec, ImageRoot, InstanceSpec, ObjectSource, VolumeRoot
 
 
@@ -163,6 +164,11 @@ class RemoveFiles:
 
 
 @dataclass(frozen=True)
+class EndCaptures:
+    """Remove what copying left behind unfinished, and note that there is nothing left of it."""
+
+
+@dataclass(frozen=True)
 class Wait:
     """Nothing can be done before this many seconds have passed, or something else happens."""
 
@@ -190,6 +196,7 @@ Step = (
     | NoteResting
     | Capture
     | DropCapture
+    | EndCaptures
     | Undefine
     | RemoveFiles
     | Wait
@@ -210,6 +217,8 @@ class Seen:
     ephemerals: frozenset[str] = frozenset()
     captures: Mapping[str, int] = field(default_factory=dict)
     """Copies of the root disk that are whole, by snapshot, and their sizes in bytes."""
+    lost_captures: Mapping[str, Fault] = field(default_factory=dict)
+    """Copies that are given up."""
     proxies: Mapping[str, ProxySeen] = field(default_factory=dict)
     """The instance's, by attachment."""
 
@@ -227,10 +236,10 @@ def plan(spec: InstanceSpec, seen: Seen, graces: Graces) -> list[Step]:
     if spec.gone:
         return _remove(seen, graces.terminate_s)
     if not spec.run:
-        return _stop(seen, 0.0 if spec.force_stop else graces.stop_s) + _captures(spec, seen)
+        return _with_captures(_stop(seen, 0.0 if spec.force_stop else graces.stop_s), spec, seen)
     if spec.rest and seen.record.starts >= spec.starts and not ended_by_guest(spec, seen):
-        return _rest(seen, graces.stop_s) + _captures(spec, seen)
-    return _run(spec, seen) + _captures(spec, seen)
+        return _with_captures(_rest(seen, graces.stop_s), spec, seen)
+    return _with_captures(_run(spec, seen), spec, seen)
 
 
 def ended_by_guest(spec: InstanceSpec, seen: Seen) -> bool:
@@ -322,14 +331,18 @@ def _rest(seen: Seen, grace_s: float) -> list[Step]:
     return [] if seen.record.asked_at else [NoteResting()]
 
 
-def _captures(spec: InstanceSpec, seen: Seen) -> list[Step]:
-    """Copies to make of the root disk, and to remove. While a guest goes down nothing is copied."""
-    steps: list[Step] = [DropCapture(name) for name in seen.captures if name not in spec.captures]
-    wanted = [name for name in spec.captures if name not in seen.captures]
+def _with_captures(others: list[Step], spec: InstanceSpec, seen: Seen) -> list[Step]:
+    """The other steps, and copies to make of the root disk, and to remove. While a guest goes down or up nothing is
+    copied."""
+    steps: list[Step] = [*others]
+    steps += [DropCapture(name) for name in seen.captures if name not in spec.captures]
+    if seen.record.captured and not spec.captures:
+        steps.append(EndCaptures())
+    wanted = [name for name in spec.captures if name not in seen.captures and name not in seen.lost_captures]
     if not wanted or not seen.root_made or not isinstance(spec.root, ImageRoot):
         return steps
     if _off(seen.domain):
-        return steps + [Capture(name, live=False) for name in wanted]
+        return steps if others else steps + [Capture(name, live=False) for name in wanted]
     running = seen.domain is not None and seen.domain.power is Power.RUNNING
     if running and spec.run and not spec.rest and not seen.record.asked_at:
         steps += [Capture(name, live=True) for name in wanted]

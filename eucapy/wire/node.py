@@ -182,6 +182,13 @@ class End(StrEnum):
     CRASHED = "crashed"
 
 
+class CaptureStatus(Message, frozen=True, kw_only=True):
+    """A copy of a root disk that is ready (`size_bytes`), or that the node has given up (`fault`)."""
+
+    size_bytes: int = 0
+    fault: Fault | None = None
+
+
 class InstanceStatus(Message, frozen=True, kw_only=True):
     """One instance as the node sees it. `starts` and `reboots` are the counters it has caught up with."""
 
@@ -196,8 +203,8 @@ class InstanceStatus(Message, frozen=True, kw_only=True):
     """By attachment id: how large the guest knows these to be."""
     resting: str = ""
     """The `rest` of the spec, once the guest is down for it."""
-    captures: dict[str, int] = {}
-    """Captures that are ready, and their size in bytes."""
+    captures: dict[str, CaptureStatus] = {}
+    """Those of the spec's captures that came to an end, good or bad."""
     started_at: float = 0.0
     responsive: bool = True
     """False while the hypervisor says paused or blocked: the instance's status check fails."""

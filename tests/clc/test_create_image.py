@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from eucapy.drivers.hypervisor.fake import FakeHypervisor
+from eucapy.drivers.imaging.base import NoSpace
+from eucapy.drivers.imaging.fake import FakeImaging
+from eucapy.nc.captures import MOST_TRIES
 from tests.clc import ebs, launching
 from tests.clc.test_volumes import error, volume
 from tests.harness.cloud import Cloud
@@ -186,6 +190,29 @@ def test_an_instance_that_ends_before_its_root_is_copied_fails_the_image_with_th
     assert seen["State"] == "failed"
     assert "the instance ended before its root disk was copied" in seen["StateReason"]["Message"]
     assert files(cloud) == []
+
+
+@pytest.mark.parametrize("no_reboot", [True, False])
+def test_a_node_whose_disk_is_full_fails_the_image_with_the_reason(
+    cloud: Cloud, on_node: str, no_reboot: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_given: Any) -> None:
+        raise NoSpace("No space left on device")
+
+    monkeypatch.setattr(FakeImaging, "flatten", full)
+    monkeypatch.setattr(FakeHypervisor, "copy_disk", full)
+    ec2 = cloud.client("ec2")
+    made = ec2.create_image(InstanceId=on_node, Name="no room", NoReboot=no_reboot)["ImageId"]
+    for _ in range(MOST_TRIES):
+        cloud.settle()
+        cloud.advance(60)
+    seen = image(cloud, made)
+    (root,) = mappings(cloud, made).values()
+    (taken,) = ec2.describe_snapshots(SnapshotIds=[root["SnapshotId"]])["Snapshots"]
+    assert (seen["State"], taken["State"], state(cloud, on_node)) == ("failed", "error", "running")
+    assert "No space left on device" in seen["StateReason"]["Message"]
+    assert taken["StateMessage"] == "No space left on device"
+    assert cloud.run(cloud.dev.database.read(_captures)) == []
 
 
 def test_a_deregistered_image_keeps_nobody_down(cloud: Cloud, on_volume: str) -> None:

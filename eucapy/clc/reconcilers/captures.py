@@ -7,7 +7,8 @@ For each, in this order, as far as the reports allow:
     3 nothing of the guest is needed any more  it is started again
     4 the storage has everything               the row goes, and with it the node's copy; the loop `images` goes on
 
-An instance that ends meanwhile needs no rest; a root disk that went with it fails its snapshot, and so the image. An image
+A copy that the node has given up (its disk is full) fails its snapshot, and so the image, with the node's reason. An
+instance that ends meanwhile needs no rest; a root disk that went with it fails its snapshot, and so the image. An image
 that was deregistered keeps nobody down.
 """
 
@@ -91,10 +92,14 @@ class Captures:
             await snapshots.set_values(tx, snapshot.id, awaits=False)
             await snapshots.move(tx, snapshot, "failed", self._clock.time(), fault=ENDED)
             return True
-        size_bytes = vm.captures.get(snapshot.id, 0) if vm is not None else 0
-        if not size_bytes or instance is None:
+        held = vm.captures.get(snapshot.id) if vm is not None else None
+        if held is None or instance is None:
             return False
-        source = {"node": instance.node, "instance_id": instance.id, "size_bytes": size_bytes}
+        if held["fault"]:
+            await snapshots.set_values(tx, snapshot.id, awaits=False)
+            await snapshots.move(tx, snapshot, "failed", self._clock.time(), fault=held["fault"])
+            return True
+        source = {"node": instance.node, "instance_id": instance.id, "size_bytes": held["size_bytes"]}
         await snapshots.set_values(tx, snapshot.id, awaits=False, source=source)
         return True
 

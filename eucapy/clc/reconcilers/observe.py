@@ -27,7 +27,7 @@ from eucapy.lifecycle import instance as life
 from eucapy.lifecycle.instance import INSTANCE
 from eucapy.wire.cluster import ClusterStatus, NodeReport
 from eucapy.wire.contract import Cursor, Refused, Unreachable
-from eucapy.wire.node import InstanceStatus
+from eucapy.wire.node import CaptureStatus, InstanceStatus
 
 log = logging.getLogger(__name__)
 
@@ -267,6 +267,10 @@ def _host(zone: str, report: NodeReport, row: Row | None, now: float) -> dict[st
     return values
 
 
+def _capture(seen: CaptureStatus) -> dict[str, Any]:
+    return {"size_bytes": seen.size_bytes, "fault": seen.fault.message if seen.fault is not None else ""}
+
+
 def _vm(node: str, seen: InstanceStatus) -> dict[str, Any]:
     fault = seen.fault
     values: Mapping[str, Any] = {
@@ -278,7 +282,7 @@ def _vm(node: str, seen: InstanceStatus) -> dict[str, Any]:
         "disks": list(seen.disks),
         "disk_gib": dict(seen.disk_gib),
         "resting": seen.resting,
-        "captures": dict(seen.captures),
+        "captures": {name: _capture(one) for name, one in seen.captures.items()},
         "started_at": seen.started_at,
         "responsive": seen.responsive,
         "phase": seen.phase[:255],

@@ -15,7 +15,6 @@ names the layer beneath it, so that there is no second truth about chains. A lay
 from __future__ import annotations
 
 import logging
-import os
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -156,11 +155,7 @@ class Layers:
 
     def _publish(self, new: Path, layer: str, parent: str) -> None:
         new.chmod(0o600)
-        fd = os.open(new, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        ledger.sync_file(new)
         new.replace(self.path(layer))
         ledger.sync_folder(self.folder)
         self._parents[layer] = parent

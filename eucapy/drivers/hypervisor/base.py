@@ -281,7 +281,8 @@ class HypervisorDriver(ABC):
     @abstractmethod
     async def copy_disk(self, instance_id: str, serial: str, target: str) -> None:
         """Write a running guest's disk, as it is at one moment after the call, into the new qcow2 file `target`, which
-        stands alone. The guest goes on meanwhile. Returns when it is written; a copy that was cut short is begun anew.
+        stands alone. The guest goes on meanwhile. Returns when it is written; a copy that was cut short is begun anew, and
+        one whose caller is cancelled ends.
         Raises HypervisorError when the domain is off or has no such disk."""
 
     @abstractmethod

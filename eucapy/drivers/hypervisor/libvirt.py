@@ -10,6 +10,7 @@ A domain's name is its instance's id; its document carries the id too, and domai
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -119,8 +120,13 @@ class LibvirtDriver(HypervisorDriver):
 
     async def copy_disk(self, instance_id: str, serial: str, target: str) -> None:
         await self._connection.call(lambda conn: _begin_copy(conn.lookupByName(instance_id), serial, target))
-        while not await self._connection.call(lambda conn: _copied(conn.lookupByName(instance_id))):  # noqa: ASYNC110
-            await asyncio.sleep(_COPY_POLL_S)
+        try:
+            while not await self._connection.call(lambda conn: _copied(conn.lookupByName(instance_id))):  # noqa: ASYNC110
+                await asyncio.sleep(_COPY_POLL_S)
+        except asyncio.CancelledError:
+            with contextlib.suppress(HypervisorError):
+                await self._connection.call(lambda conn: _end_copy(conn.lookupByName(instance_id)))
+            raise
 
     async def console_output(self, instance_id: str, max_bytes: int = 65536) -> bytes:
         path = await self._console_path(instance_id)
@@ -350,10 +356,14 @@ def _begin_copy(domain: Any, serial: str, target: str) -> None:
     now, _later = _views(domain)
     if now is None or serial not in now.targets:
         raise HypervisorError(f"{domain.name()} is off, or has no disk {serial}")
-    if domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE:
-        domain.abortJob()  # of an earlier life of ours, whose file nobody knows any more
+    _end_copy(domain)  # of an earlier life of ours, whose file nobody knows any more
     Path(target).unlink(missing_ok=True)
     domain.backupBegin(libvirt_xml.backup(now.targets, serial, target), None)
+
+
+def _end_copy(domain: Any) -> None:
+    if domain.isActive() and domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE:
+        domain.abortJob()
 
 
 def _copied(domain: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +46,13 @@ class QemuImg(ImagingDriver):
         beside.unlink(missing_ok=True)
         try:
             await run("qemu-img", *command, str(beside), *size, timeout_s=limit_s)
+            ledger.sync_file(beside)
         except RunError as error:
             beside.unlink(missing_ok=True)
             kind = NoSpace if "No space left" in error.stderr else ImagingError
             raise kind(error.stderr.strip() or str(error)) from error
-        fd = os.open(beside, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
         beside.rename(path)
         ledger.sync_folder(path.parent)
