@@ -36,6 +36,7 @@ from eucapy.nc.image_cache import ImageCache
 from eucapy.nc.records import Records
 from eucapy.reconcile.backoff import Backoff
 from eucapy.reconcile.loop import Loop
+from eucapy.reconcile.traffic import TRAFFIC
 from eucapy.wire.agent import SpecKeeper, StatusBoard
 from eucapy.wire.contract import Ack, Cursor, Fault
 from eucapy.wire.node import (
@@ -258,6 +259,7 @@ class NodeController:
                 if not steps:
                     break
                 for step in steps:
+                    await TRAFFIC.give_way()
                     try:
                         await self._executor.apply(instance, step)
                     except StillFetching:
@@ -280,8 +282,6 @@ class NodeController:
                         self._failed(name, error)
                         return worked
                     worked = True
-                    # A fake's verbs never wait: a thousand of them in one turn would keep everybody else waiting.
-                    await asyncio.sleep(0)
                 if any(isinstance(step, planner.Detach | planner.Resume) for step in steps):
                     break  # the guest or its disk decides; events and the timer bring us back
         self._phases.pop(name, None)

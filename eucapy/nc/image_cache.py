@@ -76,9 +76,9 @@ class ImageCache:
         os.utime(self._folder / _name(source))
 
     def fetch(self, source: ObjectSource) -> None:
-        """Begin to fetch, unless it is under way."""
+        """Begin to fetch, unless it is there by now, or under way."""
         name = _name(source)
-        if name not in self._tasks:
+        if name not in self._tasks and self.find(source) is None:
             self._failures.pop(name, None)
             self._tasks[name] = asyncio.create_task(
                 self._fetch(name, source), name=f"fetch {source.bucket}/{source.key}"

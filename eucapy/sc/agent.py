@@ -27,6 +27,7 @@ from eucapy.drivers.block.base import BlockDriver, BlockError, PoolSeen
 from eucapy.ledger import Ledger
 from eucapy.reconcile.backoff import Backoff
 from eucapy.reconcile.loop import Loop
+from eucapy.reconcile.traffic import TRAFFIC
 from eucapy.run import RunError
 from eucapy.sc import observe
 from eucapy.sc.executor import Executor
@@ -163,6 +164,7 @@ class StorageController:
         """An item's steps in order; a failure ends them and is kept until they succeed or are no longer wanted."""
         try:
             for step in steps:
+                await TRAFFIC.give_way()
                 log.info("step", extra={"data": {"item": item, "step": str(step)}})
                 await self._executor.apply(step, self._told_progress(item))
         except (BlockError, TransferError) as error:

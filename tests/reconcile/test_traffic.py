@@ -9,7 +9,7 @@ import pytest
 
 from eucapy.reconcile import loop as loops
 from eucapy.reconcile.loop import Loop
-from eucapy.reconcile.traffic import QUIET_S, Traffic
+from eucapy.reconcile.traffic import FEW, QUIET_S, STEP_LULL_S, Traffic
 
 
 class Time:
@@ -71,3 +71,42 @@ async def test_a_loop_runs_under_traffic_that_never_ends(monkeypatch: pytest.Mon
                 await asyncio.sleep(0)
     finally:
         await loop.stop()
+
+
+async def test_of_many_items_one_takes_its_step_in_a_turn_of_the_event_loop() -> None:
+    traffic = Traffic()
+    done: list[int] = []
+
+    async def item(number: int) -> None:
+        for _step in range(2):
+            await traffic.give_way()
+            done.append(number)
+
+    items = [asyncio.create_task(item(number)) for number in range(50)]
+    most, before = 0, 0
+    while not all(task.done() for task in items):
+        await asyncio.sleep(0)
+        most, before = max(most, len(done) - before), len(done)
+    assert most == 1
+    assert done == [*range(50), *range(50)], "an item took its second step before another one its first"
+
+
+async def test_an_item_that_gives_up_waiting_lets_the_next_one_pass() -> None:
+    traffic = Traffic()
+    first, second = (asyncio.create_task(traffic.give_way()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    async with asyncio.timeout(5):
+        await second
+
+
+async def test_many_items_go_on_under_traffic_that_never_ends() -> None:
+    world = Time(every_s=0.001, ends=float("inf"))
+    await asyncio.gather(*(world.traffic.give_way() for _item in range(FEW + 10)))
+    assert world.now == pytest.approx(10 * STEP_LULL_S)
+
+
+async def test_few_items_wait_for_no_request() -> None:
+    world = Time(every_s=0.001, ends=float("inf"))
+    await asyncio.gather(*(world.traffic.give_way() for _item in range(FEW)))
+    assert world.now == 0.0
