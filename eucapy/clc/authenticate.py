@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+from collections.abc import Mapping
 
 from eucapy.aws.credentials import Credential
 from eucapy.aws.refusals import Refused
 from eucapy.clc.context import ASSUMED_ROLE, ROOT, USER, Principal
 from eucapy.clc.seal import Seal
 from eucapy.clc.sessions import BadToken, Session, Sessions, is_temporary
-from eucapy.clc.store import accounts, powers
+from eucapy.clc.store import accounts, iam_tags, powers, roles
 from eucapy.database import Database, Row, Tx
 from eucapy.wire.contract import Cursor
 
@@ -52,11 +53,13 @@ class Keys:
         return credential
 
     async def _lasting(self, access_key_id: str) -> Credential | None:
-        async def look(tx: Tx) -> tuple[Row | None, bool]:
+        async def look(tx: Tx) -> tuple[Row | None, bool, dict[str, str]]:
             row = await accounts.key(tx, access_key_id)
-            return row, row is not None and await powers.administers(tx, row.user_id)
+            if row is None:
+                return None, False, {}
+            return row, await powers.administers(tx, row.user_id), await iam_tags.of(tx, row.user_id)
 
-        row, administers = await self._database.read(look)
+        row, administers, tags = await self._database.read(look)
         if row is None:
             return None
         return Credential(
@@ -72,6 +75,7 @@ class Keys:
                 path=row.path,
                 rights="all" if administers else "none",
                 kind=ROOT if row.root else USER,
+                tags=tags,
             ),
             active=row.active,
         )
@@ -114,22 +118,25 @@ async def of_session(tx: Tx, session: Session) -> Principal | None:
     account = await accounts.by_id(tx, session.account)
     if account is None:
         return None
-    if session.kind == ROOT:
-        return Principal(account.id, account.name, account.canonical_id, account.id, "", kind=ROOT, session=session)
-    if session.kind == ASSUMED_ROLE:
-        return None
-    user = await accounts.user_by_id(tx, session.holder)
-    if user is None or user.account != session.account:
+    of_role = session.kind == ASSUMED_ROLE
+    holder = await (roles.by_id(tx, session.holder) if of_role else accounts.user_by_id(tx, session.holder))
+    if holder is None or holder.account != session.account:
         return None
     return Principal(
         account=account.id,
         account_name=account.name,
         canonical_id=account.canonical_id,
-        user_id=user.id,
-        user_name=user.name,
-        path=user.path,
-        rights="all" if await powers.administers(tx, user.id) else "none",
+        user_id=holder.id,
+        user_name=holder.name,
+        path=holder.path,
+        rights="all" if await powers.administers(tx, holder.id) else "none",
         kind=session.kind,
-        tags=dict(session.tags),
+        tags=_with_session_tags(await iam_tags.of(tx, holder.id), session),
         session=session,
     )
+
+
+def _with_session_tags(own: Mapping[str, str], session: Session) -> dict[str, str]:
+    """A session's tags take the place of the role's or user's of the same key, whatever its case."""
+    replaced = {key.lower() for key, _ in session.tags}
+    return {**{key: value for key, value in own.items() if key.lower() not in replaced}, **dict(session.tags)}

@@ -17,7 +17,7 @@ from eucapy.clc.authenticate import Keys
 from eucapy.clc.context import ASSUMED_ROLE, FEDERATED_USER, ROOT, USER, Principal
 from eucapy.clc.seal import Seal
 from eucapy.clc.sessions import BadToken, Issued, Session, Sessions, TooLarge, account_of, is_temporary, packed_percent
-from eucapy.clc.store import accounts, migrating
+from eucapy.clc.store import accounts, iam_tags, migrating, roles
 from eucapy.database import Database, Tx, open_database
 
 SEAL = Seal(b"k" * 32)
@@ -201,6 +201,27 @@ async def test_the_sessions_of_a_user_who_is_gone_end(cloud_of_one: Cloud) -> No
 
 async def test_a_role_that_is_not_there_has_no_sessions(cloud_of_one: Cloud) -> None:
     assert await cloud_of_one.who(cloud_of_one.issue(kind=ASSUMED_ROLE, holder="AROANOBODY")) is None
+
+
+async def test_a_roles_session_is_the_role_with_the_sessions_tags_over_its_own(cloud_of_one: Cloud) -> None:
+    async def work(tx: Tx) -> Any:
+        role = await roles.insert(tx, cloud_of_one.account.id, "builder", "{}", 0.0, path="/ci/")
+        await iam_tags.put(tx, role.id, {"Team": "red", "stage": "test"})
+        return role
+
+    role = await cloud_of_one.database.write(work)
+    issued = cloud_of_one.issue(kind=ASSUMED_ROLE, holder=role.id, name="n1", tags=(("team", "blue"),))
+    who = await cloud_of_one.who(issued)
+    assert who is not None
+    assert who.arn == f"arn:aws:sts::{cloud_of_one.account.id}:assumed-role/builder/n1"
+    assert who.lasting_arn == f"arn:aws:iam::{cloud_of_one.account.id}:role/ci/builder"
+    assert who.unique_id == f"{role.id}:n1"
+    assert who.tags == {"team": "blue", "stage": "test"}
+
+
+async def test_a_root_users_session_is_the_root_user(cloud_of_one: Cloud) -> None:
+    who = await cloud_of_one.who(cloud_of_one.issue(kind=ROOT, holder=cloud_of_one.account.id))
+    assert who is not None and who.arn == f"arn:aws:iam::{cloud_of_one.account.id}:root"
 
 
 async def test_a_holder_of_another_account_is_nobody(cloud_of_one: Cloud) -> None:
