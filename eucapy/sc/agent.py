@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from pathlib import Path
 import msgspec
 
 from eucapy.clock import Clock
-from eucapy.drivers.block.base import BlockDriver, BlockError, PoolSeen
+from eucapy.drivers.block.base import BlockDriver, BlockError, NoSpace, PoolSeen
 from eucapy.ledger import Ledger
 from eucapy.reconcile.backoff import Backoff
 from eucapy.reconcile.loop import Loop
@@ -31,7 +32,7 @@ from eucapy.reconcile.traffic import TRAFFIC
 from eucapy.run import RunError
 from eucapy.sc import observe
 from eucapy.sc.executor import Executor
-from eucapy.sc.planner import Plan, Step, plan
+from eucapy.sc.planner import CreateVolume, ImportSnapshot, Plan, Step, TakeSnapshot, plan
 from eucapy.sc.transfer import TransferError
 from eucapy.wire.agent import SpecKeeper, StatusBoard
 from eucapy.wire.contract import Ack, Cursor, Fault
@@ -39,6 +40,9 @@ from eucapy.wire.storage import StorageSpec, StorageStatus
 
 log = logging.getLogger(__name__)
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+MOST_TRIES_WITHOUT_ROOM = 10
+"""With the pauses between them about three minutes; then what shall be made is given up, with the reason."""
 PATIENCE_S = 0.25
 """An activation waits this long for the steps it began; what takes longer wakes the loop when it is done."""
 
@@ -53,6 +57,8 @@ class Home(msgspec.Struct, frozen=True):
 class _Failure:
     steps: tuple[Step, ...]
     fault: Fault
+    tries: int
+    """How often in a row there was no room for it."""
 
 
 class StorageController:
@@ -162,15 +168,21 @@ class StorageController:
 
     async def _work(self, item: str, steps: tuple[Step, ...]) -> None:
         """An item's steps in order; a failure ends them and is kept until they succeed or are no longer wanted."""
+        step = steps[0]
         try:
             for step in steps:
                 await TRAFFIC.give_way()
                 log.info("step", extra={"data": {"item": item, "step": str(step)}})
                 await self._executor.apply(step, self._told_progress(item))
+        except NoSpace as error:
+            self._found_no_room(item, steps, step, str(error))
         except (BlockError, TransferError) as error:
             self._failed(item, steps, Fault(code=error.code, message=str(error), final=error.final))
         except (RunError, OSError) as error:
-            self._failed(item, steps, Fault(code="StorageFailure", message=str(error)))
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
+                self._found_no_room(item, steps, step, str(error))
+            else:
+                self._failed(item, steps, Fault(code="StorageFailure", message=str(error)))
         except Exception as error:  # the boundary of an item's work: a defect in it must not end the others
             log.exception("step failed unexpectedly", extra={"data": {"item": item}})
             self._failed(item, steps, Fault(code="InternalError", message=type(error).__name__))
@@ -178,9 +190,16 @@ class StorageController:
             self._failures.pop(item, None)
             self._backoff.succeeded(item)
 
-    def _failed(self, item: str, steps: tuple[Step, ...], fault: Fault) -> None:
+    def _found_no_room(self, item: str, steps: tuple[Step, ...], step: Step, reason: str) -> None:
+        """What is there already waits for room as long as it takes; nobody waits for ever for what shall be made."""
+        held = self._failures.get(item)
+        tries = held.tries + 1 if held is not None and held.steps == steps else 1
+        final = isinstance(step, CreateVolume | TakeSnapshot | ImportSnapshot) and tries >= MOST_TRIES_WITHOUT_ROOM
+        self._failed(item, steps, Fault(code=NoSpace.code, message=reason, final=final), tries)
+
+    def _failed(self, item: str, steps: tuple[Step, ...], fault: Fault, tries: int = 0) -> None:
         wait_s = self._backoff.failed(item)
-        self._failures[item] = _Failure(steps, fault)
+        self._failures[item] = _Failure(steps, fault, tries)
         log.warning(
             "step failed",
             extra={"data": {"item": item, "code": fault.code, "reason": fault.message, "again_in_s": round(wait_s, 1)}},

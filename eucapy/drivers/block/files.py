@@ -37,6 +37,7 @@ from eucapy.drivers.block import base
 from eucapy.drivers.block.base import (
     GIB,
     BadRequest,
+    BlockError,
     Capabilities,
     ExportSeen,
     InUse,
@@ -54,6 +55,7 @@ from eucapy.drivers.block.compaction import Compactor, Use
 from eucapy.drivers.block.exporter import Exporter, Listening, PortTaken, Remote
 from eucapy.drivers.block.layers import Layers
 from eucapy.drivers.block.records import Records, SnapshotRecord, VolumeRecord
+from eucapy.run import RunError
 
 log = logging.getLogger(__name__)
 
@@ -103,9 +105,11 @@ class FilesDriver:
             self._layers.open()
             for record in self._volumes:
                 if record.taking:
-                    await self._finish_snapshot(record)
+                    await self._try_to_finish(record)
             for volume_id in self._exporter.running():
                 held = self._volumes.get(volume_id)
+                if held is not None and held.taking:
+                    continue  # its graph is half-way, and finishing the snapshot goes on from there
                 if held is not None and held.attachment_id:
                     with contextlib.suppress(PoolLost):  # a missing layer is told where the volume is used
                         await self._exporter.tidy(volume_id, self._layers.chain(held.head))
@@ -210,8 +214,23 @@ class FilesDriver:
                 raise TooManySnapshots(f"{volume_id} stands on {MOST_LAYERS} snapshots that still exist")
             name, _, number = record.head.rpartition(".")
             intent = msgspec.structs.replace(record, taking=snapshot_id, next_head=f"{name}.{int(number) + 1}")
-            await self._finish_snapshot(self._volumes.put(volume_id, intent))
+            self._volumes.put(volume_id, intent)
+            try:
+                await self._finish_snapshot(intent)
+            except (BlockError, RunError, OSError):
+                if intent.next_head not in self._layers:  # nothing was done yet, and there may never be room for it
+                    with contextlib.suppress(OSError):
+                        self._volumes.put(volume_id, record)
+                raise
             self._compactor.wake()
+
+    async def _try_to_finish(self, record: VolumeRecord) -> None:
+        """One volume whose snapshot cannot be finished now (no room) keeps nobody from the pool; whatever is asked of the
+        volume next tries again."""
+        try:
+            await self._finish_snapshot(record)
+        except (BlockError, RunError, OSError) as error:
+            log.error("snapshot not finished", extra={"data": {"item": record.taking, "reason": str(error)}})
 
     async def _finish_snapshot(self, record: VolumeRecord) -> VolumeRecord:
         """Steps 2 to 5 of a snapshot, from wherever it was left."""

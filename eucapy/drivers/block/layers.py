@@ -14,9 +14,10 @@ names the layer beneath it, so that there is no second truth about chains. A lay
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from eucapy import ledger
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 SUFFIX = ".qcow2"
 NEW = ".new"
+FULL = "the pool is full"
 IMPORT_MEMORY_BYTES = 2 << 30
 IMPORT_CPU_S = 1800
 IMPORT_LIMIT_S = 3600.0
@@ -70,8 +72,9 @@ class Layers:
             return
         new = self._new(layer)
         backing = ["-F", "qcow2", "-u", "-b", parent + SUFFIX] if parent else []
-        await _make("qemu-img", "create", "-q", "-f", "qcow2", *backing, str(new), str(size_gib * GIB))
-        self._publish(new, layer, parent)
+        with _none_left(new):
+            await _make("qemu-img", "create", "-q", "-f", "qcow2", *backing, str(new), str(size_gib * GIB))
+            self._publish(new, layer, parent)
 
     async def convert(self, layer: str, image: Path, image_format: str, size_gib: int) -> None:
         """A layer that stands alone, with the content of `image`, which is hostile until it has been read.
@@ -81,15 +84,15 @@ class Layers:
         new = self._new(layer)
         limits = ["prlimit", f"--as={IMPORT_MEMORY_BYTES}", f"--cpu={IMPORT_CPU_S}", "--core=0", "--nofile=64", "--"]
         convert = ["qemu-img", "convert", "-q", "-f", image_format, "-O", "qcow2", str(image), str(new)]
-        try:
-            await run(*limits, *convert, timeout_s=IMPORT_LIMIT_S)
-        except RunError as error:
-            new.unlink(missing_ok=True)
-            if "No space left" in error.stderr:
-                raise NoSpace("the pool is full") from error
-            raise UnusableImage(f"the image cannot be read: {error.stderr.strip()[-300:]}") from error
-        await _make("qemu-img", "resize", "-q", "-f", "qcow2", str(new), str(size_gib * GIB))
-        self._publish(new, layer, "")
+        with _none_left(new):
+            try:
+                await run(*limits, *convert, timeout_s=IMPORT_LIMIT_S)
+            except RunError as error:
+                if "No space left" in error.stderr:
+                    raise NoSpace(FULL) from error
+                raise UnusableImage(f"the image cannot be read: {error.stderr.strip()[-300:]}") from error
+            await _make("qemu-img", "resize", "-q", "-f", "qcow2", str(new), str(size_gib * GIB))
+            self._publish(new, layer, "")
 
     async def grow(self, layer: str, size_gib: int) -> None:
         """Make a layer that nobody has open at least this large."""
@@ -161,12 +164,22 @@ class Layers:
         self._parents[layer] = parent
 
 
+@contextlib.contextmanager
+def _none_left(new: Path) -> Iterator[None]:
+    """A layer that is not finished goes at once: a full pool has no room for it."""
+    try:
+        yield
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
 async def _make(*argv: str) -> None:
     try:
         await run(*argv, timeout_s=60.0)
     except RunError as error:
         if "No space left" in error.stderr:
-            raise NoSpace("the pool is full") from error
+            raise NoSpace(FULL) from error
         raise
 
 

@@ -15,7 +15,7 @@ import pytest
 from eucapy.drivers.block import files, layers
 from eucapy.drivers.block.base import NoSpace, PoolLost, UnusableImage
 from eucapy.drivers.block.files import FilesDriver
-from eucapy.run import run
+from eucapy.run import RunError, run
 from tests.drivers.block.conftest import BLOCK_BYTES, FilesPool
 from tests.drivers.block.crashes import Crash, CrashPoint
 
@@ -355,3 +355,63 @@ async def test_a_broken_qcow2_image_leaves_nothing_behind(files_pool: FilesPool,
 def test_a_run_folder_too_long_for_a_socket_is_refused() -> None:
     with pytest.raises(files.BadRequest):
         FilesDriver(Path("/tmp/pool"), Path("/tmp") / ("x" * 90))
+
+
+class Room:
+    """While `full`, what QEMU's tool makes finds no room and leaves half a file."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.full = False
+
+        async def tool(*argv: str, **options: Any) -> Any:
+            if not self.full:
+                return await run(*argv, **options)
+            half = next(part for part in argv if part.endswith(".new"))
+            Path(half).write_bytes(b"half")
+            raise RunError(argv, 1, "qemu-img: No space left on device")
+
+        monkeypatch.setattr(layers, "run", tool)
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> Room:
+    return Room(monkeypatch)
+
+
+async def test_a_snapshot_that_finds_no_room_leaves_nothing_and_keeps_the_volume_from_nothing(
+    files_pool: FilesPool, room: Room
+) -> None:
+    driver = files_pool.driver
+    await driver.ensure_volume(V1, 1)
+    room.full = True
+    with pytest.raises(NoSpace):
+        await driver.ensure_snapshot(S1, V1)
+    await driver.ensure_export(V1, "att-1")
+    await files_pool.write(V1, 0, "a")
+    await files_pool.restart()
+    assert (layer_files(files_pool), (await files_pool.driver.observe()).snapshots) == ({f"{V1}.0"}, {})
+    room.full = False
+    await files_pool.driver.ensure_snapshot(S1, V1)
+    assert await files_pool.read(V1, 0) == "a"
+
+
+async def test_a_pool_without_room_for_an_interrupted_snapshot_is_taken_over_all_the_same(
+    files_pool: FilesPool, room: Room, crash: CrashPoint
+) -> None:
+    """The process died after it had noted the snapshot; the next life finds the disk full, then it has room."""
+    pool = files_pool
+    for volume_id in (V1, V2):
+        await pool.driver.ensure_volume(volume_id, 1)
+        await pool.driver.ensure_export(volume_id, "att-1")
+    crash.arm(0, after=True)
+    with pytest.raises(Crash):
+        await pool.driver.ensure_snapshot(S1, V1)
+    crash.disarm()
+    room.full = True
+    await pool.restart()
+    for volume_id in (V1, V2):
+        await pool.write(volume_id, 0, "a")
+    room.full = False
+    await pool.driver.ensure_snapshot(S1, V1)
+    assert S1 in (await pool.driver.observe()).snapshots
+    assert await pool.read(V1, 0) == "a"
