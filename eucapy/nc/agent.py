@@ -230,7 +230,8 @@ class NodeController:
     def _seen(self, instance: InstanceSpec, domains: dict[str, DomainStatus]) -> planner.Seen:
         proxies = observe.proxies_by_instance(self._proxies.observe())
         lost = self._captures.lost(instance.instance_id)
-        return observe.seen(instance, self._clock.time(), self._records, domains, self._cache, proxies, lost)
+        asked = self._executor.asked(instance.instance_id)
+        return observe.seen(instance, self._clock.time(), self._records, domains, self._cache, proxies, lost, asked)
 
     def _steps(self, instance: InstanceSpec, domains: dict[str, DomainStatus]) -> list[planner.Step]:
         view = self._seen(instance, domains)
@@ -282,7 +283,7 @@ class NodeController:
                         self._failed(name, error)
                         return worked
                     worked = True
-                if any(isinstance(step, planner.Detach | planner.Resume) for step in steps):
+                if any(isinstance(step, planner.Detach | planner.UnplugNic | planner.Resume) for step in steps):
                     break  # the guest or its disk decides; events and the timer bring us back
         self._phases.pop(name, None)
         self._rests(name)

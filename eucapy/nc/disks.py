@@ -1,4 +1,4 @@
-"""A guest's local disks, and its domain's definition."""
+"""A guest's local disks and network cards, and its domain's definition."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 from eucapy.drivers.hypervisor.base import Disk, DomainSpec, FileSource, NbdSource, Nic, disk_serial
 from eucapy.drivers.proxies.base import BadExport, is_elsewhere, parse
 from eucapy.nc.planner import ROOT_SERIAL
-from eucapy.wire.node import DiskSpec, ImageRoot, InstanceSpec, VolumeRoot
+from eucapy.wire.node import DiskSpec, ImageRoot, InstanceSpec, NicSpec, VolumeRoot
 
 GIB = 1 << 30
 
@@ -60,10 +60,15 @@ def domain(spec: InstanceSpec, folder: Path, base: Path | None, socket: Sockets,
         vcpus=spec.vcpus,
         memory_mib=spec.memory_mib,
         disks=tuple(disks),
-        nics=tuple(Nic(mac=nic.mac, tap=nic.tap, mtu=mtu) for nic in spec.nics),
+        nics=tuple(network_card(nic, mtu) for nic in spec.nics if not nic.gone),
         console_log=str(console_path(folder)),
         instance_type=spec.metadata.instance_type,
     )
+
+
+def network_card(nic: NicSpec, mtu: int | None) -> Nic:
+    """A network interface as the domain's network card."""
+    return Nic(mac=nic.mac, tap=nic.tap, mtu=mtu)
 
 
 def volume_disk(disk: DiskSpec, socket: Sockets) -> Disk:

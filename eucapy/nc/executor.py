@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import singledispatchmethod
 
 import msgspec
@@ -46,6 +47,11 @@ class Executor:
         self._clock = clock
         self._proxies = proxies
         self._mtu = mtu or None
+        self._asked: dict[str, dict[str, float]] = {}
+
+    def asked(self, instance_id: str) -> Mapping[str, float]:
+        """When the guest was last asked to let go of a device: as far as this process knows, for asking twice is no harm."""
+        return self._asked.get(instance_id, {})
 
     async def apply(self, spec: InstanceSpec, step: planner.Step) -> None:
         """Do the step."""
@@ -84,6 +90,7 @@ class Executor:
 
     @_apply.register
     async def _(self, step: planner.Start, spec: InstanceSpec) -> None:
+        self._asked.pop(spec.instance_id, None)
         record = self._records.get(spec.instance_id)
         fresh = record.starts < spec.starts
         self._note(
@@ -135,6 +142,7 @@ class Executor:
 
     @_apply.register
     async def _(self, step: planner.Attach, spec: InstanceSpec) -> None:
+        self._asked.get(spec.instance_id, {}).pop(disk_serial(step.disk.volume_id), None)
         await self._hypervisor.attach_disk(spec.instance_id, disks.volume_disk(step.disk, self._proxies.socket))
         self._note_size(spec, step.disk)
 
@@ -157,6 +165,17 @@ class Executor:
     @_apply.register
     async def _(self, step: planner.Detach, spec: InstanceSpec) -> None:
         await self._hypervisor.detach_disk(spec.instance_id, step.serial)
+        self._asked.setdefault(spec.instance_id, {})[step.serial] = self._clock.time()
+
+    @_apply.register
+    async def _(self, step: planner.PlugNic, spec: InstanceSpec) -> None:
+        self._asked.get(spec.instance_id, {}).pop(step.nic.tap, None)
+        await self._hypervisor.attach_nic(spec.instance_id, disks.network_card(step.nic, self._mtu))
+
+    @_apply.register
+    async def _(self, step: planner.UnplugNic, spec: InstanceSpec) -> None:
+        await self._hypervisor.detach_nic(spec.instance_id, step.tap)
+        self._asked.setdefault(spec.instance_id, {})[step.tap] = self._clock.time()
 
     @_apply.register
     async def _(self, step: planner.NoteResting, spec: InstanceSpec) -> None:
@@ -188,17 +207,18 @@ class Executor:
         disks.capture_path(self._records.folder(spec.instance_id), step.snapshot_id).unlink(missing_ok=True)
 
     @_apply.register
-    async def _(self, step: planner.Undefine, spec: InstanceSpec) -> None:
-        await self._hypervisor.undefine(spec.instance_id)
-
-    @_apply.register
     async def _(self, step: planner.EndCaptures, spec: InstanceSpec) -> None:
         for leftover in self._records.folder(spec.instance_id).glob(".*.capture.new"):
             leftover.unlink()
         self._note(spec, captured=False)
 
     @_apply.register
+    async def _(self, step: planner.Undefine, spec: InstanceSpec) -> None:
+        await self._hypervisor.undefine(spec.instance_id)
+
+    @_apply.register
     async def _(self, step: planner.RemoveFiles, spec: InstanceSpec) -> None:
+        self._asked.pop(spec.instance_id, None)
         self._records.remove(spec.instance_id)
 
     def _note_size(self, spec: InstanceSpec, disk: DiskSpec) -> None:

@@ -81,7 +81,8 @@ def _listing(folder: Tree, path: str) -> str:
 
 def _meta_data(spec: InstanceSpec) -> Tree:
     metadata = spec.metadata
-    first = spec.nics[0] if spec.nics else None
+    nics = [nic for nic in spec.nics if not nic.gone]
+    first = nics[0] if nics else None
     out: Tree = {
         "ami-id": metadata.image_id,
         "ami-launch-index": str(metadata.launch_index),
@@ -98,7 +99,7 @@ def _meta_data(spec: InstanceSpec) -> Tree:
     if first is not None:
         out["local-ipv4"] = first.private_ips[0]
         out["mac"] = first.mac
-        out["network"] = {"interfaces": {"macs": {nic.mac: _nic(nic) for nic in spec.nics}}}
+        out["network"] = {"interfaces": {"macs": {nic.mac: _nic(nic) for nic in nics}}}
     out["placement"] = {
         "availability-zone": metadata.zone,
         "availability-zone-id": metadata.zone,

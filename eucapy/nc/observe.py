@@ -36,6 +36,7 @@ def seen(
     cache: ImageCache,
     proxies: Proxies,
     lost_captures: Mapping[str, Fault],
+    asked: Mapping[str, float],
 ) -> Seen:
     """One instance, for the planner."""
     folder = records.folder(spec.instance_id)
@@ -49,6 +50,7 @@ def seen(
         root_made=here and _there(disks.root_path(folder)),
         proxies=proxies.get(spec.instance_id, {}),
         lost_captures=lost_captures,
+        asked=asked,
         captures=captures(folder) if here and (spec.captures or records.get(spec.instance_id).captured) else {},
         ephemerals=frozenset(e.name for e in spec.ephemerals if _there(disks.ephemeral_path(folder, e.name))),
     )
@@ -69,6 +71,7 @@ def instance_status(spec: InstanceSpec, view: Seen, fault: Fault | None, phase: 
     power, end = _power(spec, view)
     plugged = {disk.serial for disk in view.domain.disks} if view.domain is not None else set()
     inside = sorted(disk.attachment_id for serial, disk in volumes(spec).items() if serial in plugged)
+    cards = _cards(view)
     known_gib = view.record.disk_gib
     return InstanceStatus(
         instance_id=spec.instance_id,
@@ -78,6 +81,8 @@ def instance_status(spec: InstanceSpec, view: Seen, fault: Fault | None, phase: 
         reboots=view.record.reboots,
         disks=tuple(inside),
         disk_gib={name: known_gib[name] for name in inside if name in known_gib},
+        nics=tuple(nic.attachment_id for nic in spec.nics if not nic.gone and nic.tap in cards),
+        released=tuple(nic.attachment_id for nic in spec.nics if nic.gone and nic.tap not in cards),
         resting=spec.rest if spec.rest and view.domain is not None and view.domain.power is Power.OFF else "",
         captures=_captures(spec, view),
         started_at=view.record.started_at if power is wire.Power.RUNNING else 0.0,
@@ -91,6 +96,13 @@ def _captures(spec: InstanceSpec, view: Seen) -> dict[str, CaptureStatus]:
     ready = {name: CaptureStatus(size_bytes=size) for name, size in view.captures.items() if name in spec.captures}
     lost = {name: CaptureStatus(fault=why) for name, why in view.lost_captures.items() if name in spec.captures}
     return {**lost, **ready}
+
+
+def _cards(view: Seen) -> set[str]:
+    """The taps of the network cards that the guest has; none while it is off, for its next start is as the spec says then."""
+    if view.domain is None or view.domain.power is Power.OFF:
+        return set()
+    return {nic.tap for nic in view.domain.nics}
 
 
 def _power(spec: InstanceSpec, view: Seen) -> tuple[wire.Power, wire.End]:

@@ -4,8 +4,9 @@
     desired             │ none / off            │ running                 │ paused
     ────────────────────┼───────────────────────┼─────────────────────────┼──────────────────
     run                 │ fetch image, make     │ reboot if behind,       │ resume (its disk is
-                        │ disks, define, start  │ attach, detach disks,   │ back, or will be)
-                        │                       │ tell of grown ones      │
+                        │ disks, define, start  │ plug disks and network  │ back, or will be)
+                        │                       │ cards in and out, tell  │
+                        │                       │ of grown disks          │
     run, guest ended it │ nothing: reported     │ –                       │ –
     stop                │ nothing               │ ask it; cut the power   │ cut the power
                         │                       │ when its grace is over  │
@@ -30,7 +31,7 @@ from eucapy.drivers.hypervisor.base import DomainStatus, Power, Reason, disk_ser
 from eucapy.drivers.proxies.base import ProxySeen, is_elsewhere, parse
 from eucapy.nc.records import Record
 from eucapy.wire.contract import Fault
-from eucapy.wire.node import DiskSpec, ImageRoot, InstanceSpec, ObjectSource, VolumeRoot
+from eucapy.wire.node import DiskSpec, ImageRoot, InstanceSpec, NicSpec, ObjectSource, VolumeRoot
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,20 @@ class Detach:
 
 
 @dataclass(frozen=True)
+class PlugNic:
+    """Plug a network card in."""
+
+    nic: NicSpec
+
+
+@dataclass(frozen=True)
+class UnplugNic:
+    """Ask the guest to let go of a network card."""
+
+    tap: str
+
+
+@dataclass(frozen=True)
 class OpenProxy:
     """Make a volume of another host reachable here."""
 
@@ -154,6 +169,11 @@ class DropCapture:
 
 
 @dataclass(frozen=True)
+class EndCaptures:
+    """Remove what copying left behind unfinished, and note that there is nothing left of it."""
+
+
+@dataclass(frozen=True)
 class Undefine:
     """Forget the domain."""
 
@@ -161,11 +181,6 @@ class Undefine:
 @dataclass(frozen=True)
 class RemoveFiles:
     """Remove the instance's folder: disks, console log, record."""
-
-
-@dataclass(frozen=True)
-class EndCaptures:
-    """Remove what copying left behind unfinished, and note that there is nothing left of it."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +205,8 @@ Step = (
     | Resume
     | Attach
     | Detach
+    | PlugNic
+    | UnplugNic
     | OpenProxy
     | CloseProxy
     | Resize
@@ -221,6 +238,8 @@ class Seen:
     """Copies that are given up."""
     proxies: Mapping[str, ProxySeen] = field(default_factory=dict)
     """The instance's, by attachment."""
+    asked: Mapping[str, float] = field(default_factory=dict)
+    """When the guest was last asked to let go of a device, by the disk's serial number or the card's tap."""
 
 
 @dataclass(frozen=True)
@@ -273,10 +292,14 @@ def _run(spec: InstanceSpec, seen: Seen) -> list[Step]:
     plugged = {disk.serial for disk in domain.disks}
     local = _local_serials(spec)
     # What ends comes first: a storage that is away must not keep the guest from letting go of its volume.
-    steps += [Detach(serial) for serial in sorted(plugged) if serial not in wanted and serial not in local]
+    unwanted = sorted(serial for serial in plugged if serial not in wanted and serial not in local)
+    steps += [_ask_for(serial, Detach(serial), seen) for serial in unwanted]
     steps += _close_proxies(spec, seen, plugged)
     steps += _open_proxies(spec, seen)
     steps += [Attach(disk) for serial, disk in wanted.items() if serial not in plugged]
+    cards = {nic.tap for nic in domain.nics}
+    steps += [_ask_for(nic.tap, UnplugNic(nic.tap), seen) for nic in spec.nics if nic.gone and nic.tap in cards]
+    steps += [PlugNic(nic) for nic in spec.nics if not nic.gone and nic.tap not in cards]
     told = seen.record.disk_gib
     steps += [
         Resize(disk)
@@ -284,6 +307,12 @@ def _run(spec: InstanceSpec, seen: Seen) -> list[Step]:
         if serial in plugged and disk.size_gib > told.get(disk.attachment_id, 0)
     ]
     return steps
+
+
+def _ask_for(device: str, step: Step, seen: Seen) -> Step:
+    """A guest that does not let go is asked again, though not without end in one breath."""
+    left_s = seen.asked.get(device, -ASK_AGAIN_S) + ASK_AGAIN_S - seen.now
+    return Wait(left_s, "the guest is asked to let go of a device") if left_s > 0 else step
 
 
 def _open_proxies(spec: InstanceSpec, seen: Seen) -> list[Step]:
@@ -382,6 +411,8 @@ def _remove(seen: Seen, grace_s: float) -> list[Step]:
 def _local_serials(spec: InstanceSpec) -> set[str]:
     return {ROOT_SERIAL, *(ephemeral.name for ephemeral in spec.ephemerals)}
 
+
+ASK_AGAIN_S = 10.0
 
 ROOT_SERIAL = "root"
 """The serial number of a root disk that lives on the node."""

@@ -82,6 +82,9 @@ class NicSpec(Message, frozen=True, kw_only=True):
     subnet_id: str
     subnet_cidr: str
     private_ips: tuple[str, ...]
+    attachment_id: str = ""
+    gone: bool = False
+    """The tombstone: the guest shall let go of it. It is kept until the status says `released`."""
     public_ip: str = ""
     private_dns: str = ""
     public_dns: str = ""
@@ -201,6 +204,10 @@ class InstanceStatus(Message, frozen=True, kw_only=True):
     """Attachment ids of the volumes that are in the domain now."""
     disk_gib: dict[str, int] = {}
     """By attachment id: how large the guest knows these to be."""
+    nics: tuple[str, ...] = ()
+    """Attachment ids of the network interfaces that are in the running domain now, of those that shall be."""
+    released: tuple[str, ...] = ()
+    """Attachment ids of network interfaces with a tombstone that the domain has no more."""
     resting: str = ""
     """The `rest` of the spec, once the guest is down for it."""
     captures: dict[str, CaptureStatus] = {}

@@ -50,9 +50,15 @@ def description(connection: Connection) -> dict[str, Any]:
                 "key": inspector.get_pk_constraint(name),
                 "unique": sorted(map(repr, inspector.get_unique_constraints(name))),
                 "foreign": sorted(map(repr, inspector.get_foreign_keys(name))),
-                "indexes": sorted(map(repr, inspector.get_indexes(name))),
+                "indexes": sorted(map(_index, inspector.get_indexes(name))),
             }
     return tables
+
+
+def _index(found: Any) -> str:
+    """Its condition, where it has one, as text."""
+    options = {name: str(value) for name, value in found.get("dialect_options", {}).items()}
+    return repr({**found, "dialect_options": options})
 
 
 def triggers(connection: Connection) -> set[str]:

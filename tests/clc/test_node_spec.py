@@ -36,7 +36,7 @@ def row(**given: Any) -> Any:
 NIC = SimpleNamespace(
     id="eni-1", device_index=0, mac="02:00:00:00:00:01", tap="vn1", vpc_id="vpc-1", subnet_id="subnet-1",
     private_ip="172.31.16.4", secondary_ips=["172.31.16.5"], public_ip="203.0.113.9", account="111122223333",
-    groups=[["sg-1", "default"]],
+    groups=[["sg-1", "default"]], attachment_id="eni-attach-1", state="in-use",
 )  # fmt: skip
 
 
@@ -74,6 +74,7 @@ def test_all_that_a_node_needs() -> None:
             subnet_id="subnet-1",
             subnet_cidr="172.31.16.0/20",
             private_ips=("172.31.16.4", "172.31.16.5"),
+            attachment_id="eni-attach-1",
             public_ip="203.0.113.9",
             private_dns="ip-172-31-16-4.ec2.internal",
             public_dns="ec2-203-0-113-9.compute-1.amazonaws.com",

@@ -26,7 +26,7 @@ from tests.harness.cloud import Cloud
 
 HYPERVISOR = (
     "ensure_defined", "start", "shutdown", "destroy", "reboot", "resume", "undefine", "attach_disk", "detach_disk",
-    "resize_disk", "copy_disk",
+    "attach_nic", "detach_nic", "resize_disk", "copy_disk",
 )  # fmt: skip
 BLOCK = (
     "ensure_volume", "grow", "remove_volume", "ensure_snapshot", "import_snapshot", "remove_snapshot", "ensure_export",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from eucapy.drivers.hypervisor.base import DomainStatus, Power, Reason
 from eucapy.drivers.proxies.base import ProxySeen
 from eucapy.nc import planner
+from eucapy.nc.disks import network_card
 from eucapy.nc.planner import Graces, Seen, plan
 from eucapy.nc.records import Record
-from eucapy.wire.node import DiskSpec
+from eucapy.wire.node import DiskSpec, NicSpec
 from tests.nc.specs import instance
 
 GRACES = Graces(stop_s=60, terminate_s=10)
@@ -22,7 +24,8 @@ NOW = 1000.0
 
 
 def domain(power: Power, reason: Reason = Reason.NONE) -> DomainStatus:
-    return DomainStatus(instance_id=ONE, uuid="ec2", power=power, reason=reason)
+    nics = tuple(network_card(nic, None) for nic in instance().nics)
+    return DomainStatus(instance_id=ONE, uuid="ec2", power=power, reason=reason, nics=nics)
 
 
 def seen(**values: object) -> Seen:
@@ -147,6 +150,13 @@ def apply(spec: object, view: Seen, step: planner.Step) -> Seen:
             assert power is not None
             rest = tuple(d for d in power.disks if d.serial != serial)
             return become(domain=msgspec.structs.replace(power, disks=rest))
+        case planner.PlugNic(nic):
+            assert power is not None
+            return become(domain=msgspec.structs.replace(power, nics=(*power.nics, network_card(nic, None))))
+        case planner.UnplugNic(tap):
+            assert power is not None
+            cards = tuple(card for card in power.nics if card.tap != tap)
+            return become(domain=msgspec.structs.replace(power, nics=cards))
         case planner.OpenProxy(disk):
             opened = ProxySeen(ONE, disk.export, running=True)
             return become(proxies={**view.proxies, disk.attachment_id: opened})
@@ -167,6 +177,33 @@ def planner_disk(disk: DiskSpec) -> object:
     from eucapy.nc.disks import volume_disk
 
     return volume_disk(disk, Path)
+
+
+def second(*, gone: bool = False) -> NicSpec:
+    return msgspec.structs.replace(
+        instance().nics[0], interface_id="eni-2", attachment_id="eni-attach-2", tap="vn2", mac="02:2", gone=gone
+    )
+
+
+def test_a_network_card_is_plugged_into_a_running_guest_and_leaves_it_by_its_tombstone_alone() -> None:
+    first, record = instance().nics, Record(instance_id=ONE, starts=1)
+    one = seen(domain=domain(Power.RUNNING), record=record, root_made=True)
+    assert plan(instance(nics=(*first, second())), one, GRACES) == [planner.PlugNic(second())]
+    both = apply(instance(), one, planner.PlugNic(second()))
+    assert plan(instance(nics=(*first, second())), both, GRACES) == []
+    assert plan(instance(nics=(*first, second(gone=True))), both, GRACES) == [planner.UnplugNic("vn2")]
+    assert plan(instance(nics=(*first, second(gone=True))), one, GRACES) == []
+    assert plan(instance(nics=first), both, GRACES) == []
+
+
+def test_a_guest_that_keeps_a_device_is_asked_again_after_a_while() -> None:
+    first, record = instance().nics, Record(instance_id=ONE, starts=1)
+    running = seen(domain=domain(Power.RUNNING), record=record, root_made=True)
+    both = apply(instance(), running, planner.PlugNic(second()))
+    spec = instance(nics=(*first, second(gone=True)))
+    for ago_s, steps in ((4.0, [planner.Wait]), (11.0, [planner.UnplugNic])):
+        view = replace(both, asked={"vn2": NOW - ago_s})
+        assert [type(step) for step in plan(spec, view, GRACES)] == steps
 
 
 def plugged(*disks: DiskSpec) -> DomainStatus:

@@ -16,6 +16,7 @@ from eucapy.clc.ec2.regions import zone_id
 from eucapy.clc.store import attachments, network_interfaces, public_ips, tags, vpcs
 from eucapy.database import Row
 from eucapy.lifecycle import instance as life
+from eucapy.lifecycle.network_interface import ATTACHMENT_STATUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ def _interface(nic: Any, names: HostNames, secondary: Iterable[Any]) -> dict[str
             "DeleteOnTermination": nic.delete_on_termination,
             "DeviceIndex": nic.device_index,
             "NetworkCardIndex": 0,
-            "Status": "attached",
+            "Status": ATTACHMENT_STATUS[nic.state],
         },
         "Description": nic.description,
         "Groups": network_interfaces.group_set(nic),

@@ -237,7 +237,7 @@ async def plug(call: Call, instance_id: str, plugs: Sequence[Plug], tags: Mappin
             )
             await put_tags(call, "network-interface", row.id, tags)
         delete = wish.delete_on_termination if wish.delete_on_termination is not None else made
-        await network_interfaces.attach(call.tx, row.id, instance_id, wish.device_index, delete, call.now)
+        await network_interfaces.attach(call.tx, row, instance_id, wish.device_index, delete, call.now)
         await addresses.assign_auto(call.tx, row.id, call.config.public_ranges, call.now)
         primary = primary or row
     assert primary is not None

@@ -1,7 +1,8 @@
 """Network interfaces: create, delete, describe, attach, detach, their attributes and their private addresses.
 
-An interface joins or leaves an instance while that is stopped: guests are not plugged while they run. The address of an
-interface is one of its subnet; the public one that stands for it: `addresses.py`.
+An interface joins or leaves an instance at once while that is stopped; while it runs, the node plugs it (`attaching`), or
+asks the guest to let go of it (`detaching`). The address of an interface is one of its subnet; the public one that stands
+for it: `addresses.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from eucapy.clc.ec2.errors import (
     AddressInUse,
     AttachmentLimitExceeded,
     IncorrectInstanceState,
+    IncorrectState,
     InvalidAttachmentIDNotFound,
     InvalidInterfaceInUse,
     InvalidParameterCombination,
@@ -36,6 +38,7 @@ from eucapy.clc.store import subnets as subnet_rows
 from eucapy.clc.store import tags as tag_rows
 from eucapy.database import Row
 from eucapy.lifecycle import instance as life
+from eucapy.lifecycle import network_interface as interface_life
 
 LONGEST_DESCRIPTION = 255
 _REFUSED = (
@@ -122,7 +125,7 @@ async def attach_network_interface(call: Call, p: Mapping[str, Any]) -> dict[str
         raise ids.missing("i", [p["InstanceId"]])
     if row.instance_id:
         raise InvalidInterfaceInUse(f"Interface: [{row.id}] in use.")
-    _must_be_stopped(instance)
+    running = _runs(instance)
     if row.zone != instance.zone:
         raise InvalidParameterCombination(
             "You may not attach a network interface to an instance if they are not in the same availability zone"
@@ -140,7 +143,7 @@ async def attach_network_interface(call: Call, p: Mapping[str, Any]) -> dict[str
     most = call.types[instance.instance_type].interfaces if instance.instance_type in call.types else None
     if len(held) >= (most or quotas.INTERFACES_PER_INSTANCE):
         raise AttachmentLimitExceeded(count=len(held) + 1, type=instance.instance_type)
-    attachment_id = await network_interfaces.attach(call.tx, row.id, instance.id, index, False, call.now)
+    attachment_id = await network_interfaces.attach(call.tx, row, instance.id, index, False, call.now, running=running)
     call.wake("cluster_sync")
     return {"AttachmentId": attachment_id, "NetworkCardIndex": 0}
 
@@ -156,9 +159,12 @@ async def detach_network_interface(call: Call, p: Mapping[str, Any]) -> dict[str
             "The network interface at device index 0 and networkCard index 0 cannot be detached."
         )
     instance = await instances.by_id(call.tx, call.account, row.instance_id)
-    if instance is not None:
-        _must_be_stopped(instance)
-    await network_interfaces.detach(call.tx, row.id)
+    if instance is None or not _runs(instance):
+        await network_interfaces.detach(call.tx, row)
+    elif row.state == interface_life.DETACHING:
+        raise IncorrectState(f"Network interface '{row.id}' is already being detached.")
+    else:
+        await network_interfaces.unplug(call.tx, row)
     call.wake("cluster_sync")
     return {}
 
@@ -367,7 +373,7 @@ def _attachment(row: Row) -> dict[str, Any]:
         "NetworkCardIndex": 0,
         "InstanceId": row.instance_id,
         "InstanceOwnerId": row.account,
-        "Status": "attached",
+        "Status": interface_life.ATTACHMENT_STATUS[row.state],
     }
 
 
@@ -409,14 +415,10 @@ def _description(text: str) -> str:
     return text
 
 
-def _must_be_stopped(instance: Row) -> None:
-    if instance.state == life.STOPPED:
-        return
-    if instance.state in (life.RUNNING, life.PENDING):
-        raise UnsupportedOperation(
-            f"Network interfaces are attached and detached while the instance is stopped; '{instance.id}' is "
-            f"{instance.state}."
-        )
+def _runs(instance: Row) -> bool:
+    """Whether there is a guest that has to be asked."""
+    if instance.state in (life.RUNNING, life.STOPPED):
+        return bool(instance.state == life.RUNNING)
     raise IncorrectInstanceState(f"Instance '{instance.id}' is not 'running' or 'stopped'.")
 
 

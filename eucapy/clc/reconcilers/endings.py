@@ -14,8 +14,9 @@ async def release(tx: Tx, row: Row, now: float) -> None:
 
 
 async def rest(tx: Tx, row: Row) -> None:
-    """The instance is stopped. Automatic public addresses go back to the pool; one whose root is a volume leaves its
-    node and may start anywhere in the zone."""
+    """The instance is stopped. Interfaces on their way into or out of the guest have arrived; automatic public addresses go
+    back to the pool; one whose root is a volume leaves its node and may start anywhere in the zone."""
+    await network_interfaces.settle_all(tx, row.id)
     await addresses.release_autos(tx, row.id)
     if row.root_kind == "ebs" and row.node:
         await instances.set_values(tx, row.id, leaving=True)

@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 from eucapy.clc.agents import Agents
 from eucapy.clc.reconcilers import endings
 from eucapy.clc.reconcilers.verdicts import Verdict, judge
-from eucapy.clc.store import hosts, instances, vms
+from eucapy.clc.store import hosts, instances, network_interfaces, vms
 from eucapy.clc.store.advance import advance_all
 from eucapy.clock import Clock
 from eucapy.database import Database, Row, Tx
 from eucapy.lifecycle import instance as life
+from eucapy.lifecycle import network_interface as interface_life
 from eucapy.lifecycle.instance import INSTANCE
 from eucapy.wire.cluster import ClusterStatus, NodeReport
 from eucapy.wire.contract import Cursor, Refused, Unreachable
@@ -115,6 +116,7 @@ class Observe:
         rows.update((row.id, row) for row in await instances.judged(tx, [name for name in touched if name not in rows]))
         moved = await self._judge(tx, rows.values(), status, now)
         moved = await self._strangers(tx, news) or moved
+        moved = await self._interfaces(tx, zone, status) or moved
         if moved:
             tx.on_commit(lambda: self._wake("cluster_sync"))
         if moved or touched:
@@ -213,6 +215,21 @@ class Observe:
             await endings.release(tx, row, now)
         elif target == life.STOPPED:
             await endings.rest(tx, row)
+
+    async def _interfaces(self, tx: Tx, zone: str, status: ClusterStatus) -> bool:
+        """Network interfaces that guests got, or let go of, while they run."""
+        changed = False
+        rows = await network_interfaces.moving(tx, zone)
+        owners = await instances.by_ids(tx, sorted({row.instance_id for row in rows}))
+        for row in rows:
+            seen = _status_of(owners[row.instance_id], status) if row.instance_id in owners else None
+            if seen is None:
+                continue
+            if row.attachment_id in (seen.nics if row.state == interface_life.ATTACHING else seen.released):
+                await network_interfaces.settle(tx, row)
+                log.info("network interface", extra={"data": {"interface": row.id, "instance": row.instance_id}})
+                changed = True
+        return changed
 
     async def _strangers(self, tx: Tx, news: Iterable[NodeReport]) -> bool:
         """A guest of an instance that ended was found on a node that is not told of it: tell it again, as a tombstone."""

@@ -1,7 +1,8 @@
 """An instance's rows as the InstanceSpec that its node is sent. Pure.
 
 The row alone is enough for a tombstone: interfaces and volumes may be gone by then. A disk is in the spec once its
-volume is reachable for the node, a network interface for as long as it is attached.
+volume is reachable for the node, a network interface for as long as it is attached; while the
+guest shall let go of it, with a tombstone.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 
 from eucapy.clc import host_names
 from eucapy.lifecycle import instance as life
+from eucapy.lifecycle import network_interface as interface_life
 from eucapy.wire.node import (
     DiskSpec,
     EphemeralSpec,
@@ -120,6 +122,8 @@ def _nic(row: Any, region: str, cidrs: Cidrs) -> NicSpec:
         subnet_id=row.subnet_id,
         subnet_cidr=cidrs.subnet(row.subnet_id),
         private_ips=(row.private_ip, *row.secondary_ips),
+        attachment_id=row.attachment_id,
+        gone=row.state == interface_life.DETACHING,
         public_ip=public,
         private_dns=host_names.private_name(row.private_ip, region),
         public_dns=host_names.public_name(public, region) if public else "",

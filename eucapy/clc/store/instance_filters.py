@@ -15,7 +15,7 @@ from eucapy.clc.store import filters
 from eucapy.clc.store.attachments import table as attachments
 from eucapy.clc.store.filters import Condition, Filter, boolean, constant, never, number, text, timestamp
 from eucapy.clc.store.instances import table
-from eucapy.clc.store.network_interfaces import interface_groups, network_interfaces
+from eucapy.clc.store.network_interfaces import ATTACHED, interface_groups, network_interfaces
 from eucapy.clc.store.private_ips import private_ips
 from eucapy.clc.store.public_ips import public_ips
 from eucapy.clc.store.security_groups import security_groups
@@ -189,7 +189,7 @@ FILTERS: dict[str, Filter] = {
     "network-interface.attachment.instance-id": _interface(text(_nic.instance_id)),
     "network-interface.attachment.instance-owner-id": _interface(text(_nic.account)),
     "network-interface.attachment.network-card-index": _interface(constant("0")),
-    "network-interface.attachment.status": _interface(constant("attached")),
+    "network-interface.attachment.status": _interface(text(ATTACHED)),
     "network-interface.availability-zone": _interface(text(_nic.zone)),
     "network-interface.deny-all-igw-traffic": never,
     "network-interface.description": _interface(text(_nic.description)),

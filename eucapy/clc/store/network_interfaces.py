@@ -1,5 +1,7 @@
 """Network interfaces: an address in a subnet, groups, and the instance that they are attached to.
 
+States: `eucapy/lifecycle/network_interface.py`; what a running guest has is moved on by `reconcilers/observe.py`.
+
 `groups` repeats what `interface_groups` says, with the groups' names (which never change), and `secondary_ips` what
 `private_ips` says: the row alone is enough to show an interface. Only the functions of this file write any of them.
 `instance_id` is "" while the interface is free. Tap names are what the node's kernel calls the interface.
@@ -16,12 +18,14 @@ import sqlalchemy as sa
 
 from eucapy import ids
 from eucapy.clc.store import filters, private_ips, public_ips, security_groups
+from eucapy.clc.store.advance import advance, lifecycle_table
 from eucapy.clc.store.base import Json, account_column, client_token_column, created_column, metadata
 from eucapy.clc.store.private_ips import private_ips as addresses_inside
 from eucapy.clc.store.public_ips import public_ips as addresses_outside
 from eucapy.clc.store.tags import chunks, tag_filters, tags
 from eucapy.database import Row, Tx
 from eucapy.errors import ApiError
+from eucapy.lifecycle import network_interface as life
 
 network_interfaces = sa.Table(
     "network_interfaces",
@@ -34,6 +38,7 @@ network_interfaces = sa.Table(
     sa.Column("description", sa.String(255), nullable=False),
     sa.Column("mac", sa.String(17), nullable=False),
     sa.Column("tap", sa.String(15), nullable=False, unique=True),
+    sa.Column("state", sa.String(16), nullable=False, server_default=life.AVAILABLE),
     sa.Column("private_ip", sa.String(15), nullable=False),
     sa.Column("secondary_ips", Json, nullable=False),
     sa.Column("groups", Json, nullable=False),
@@ -48,6 +53,11 @@ network_interfaces = sa.Table(
     created_column(),
     sa.UniqueConstraint("vpc_id", "mac"),
 )
+
+_MOVING = sa.text("state IN ('attaching', 'detaching')")
+sa.Index("ix_network_interfaces_moving", network_interfaces.c.zone, sqlite_where=_MOVING, postgresql_where=_MOVING)
+lifecycle_table(life.NETWORK_INTERFACE, network_interfaces)
+
 """`groups`: [[group id, name], …]. `auto_public`: it was launched with an automatic public address, and gets one anew at
 each start of its instance."""
 
@@ -73,7 +83,15 @@ class InvalidPrivateAddress(ApiError):
 
 
 _STATUS = sa.case((network_interfaces.c.instance_id != "", "in-use"), else_="available")
-_ATTACHED = sa.case((network_interfaces.c.instance_id != "", "attached"), else_=None)
+ATTACHED = sa.case(
+    *(
+        (network_interfaces.c.state == state, status)
+        for state, status in life.ATTACHMENT_STATUS.items()
+        if state != life.AVAILABLE
+    ),
+    else_=None,
+)
+"""EC2's AttachmentStatus, null for a free interface."""
 
 
 def attached_only(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
@@ -128,7 +146,7 @@ FILTERS: dict[str, filters.Filter] = {
     "attachment.device-index": filters.number(attached_only(network_interfaces.c.device_index)),
     "attachment.instance-id": filters.text(attached_only(network_interfaces.c.instance_id)),
     "attachment.instance-owner-id": filters.text(attached_only(network_interfaces.c.account)),
-    "attachment.status": filters.text(_ATTACHED),
+    "attachment.status": filters.text(ATTACHED),
     "attachment.nat-gateway-id": filters.never,
     "availability-zone": filters.text(network_interfaces.c.zone),
     "description": filters.text(network_interfaces.c.description),
@@ -197,6 +215,7 @@ async def create(
             "description": description,
             "mac": _mac(),
             "tap": tap_name(interface_id),
+            "state": life.NETWORK_INTERFACE.start,
             "private_ip": primary,
             "secondary_ips": more,
             "groups": [[group, named[group].name] for group in groups],
@@ -278,13 +297,22 @@ async def update(tx: Tx, interface_id: str, **columns: Any) -> None:
 
 
 async def attach(
-    tx: Tx, interface_id: str, instance_id: str, device_index: int, delete_on_termination: bool, now: float
+    tx: Tx,
+    interface: Row,
+    instance_id: str,
+    device_index: int,
+    delete_on_termination: bool,
+    now: float,
+    *,
+    running: bool = False,
 ) -> str:
-    """Attach a free interface; the attachment's id."""
+    """Attach a free interface; the attachment's id. `running`: the guest runs, and has yet to get it."""
     attachment_id = ids.new("eni-attach")
-    await _update(
+    await advance(
         tx,
-        interface_id,
+        life.NETWORK_INTERFACE,
+        interface,
+        "plug" if running else "attach",
         instance_id=instance_id,
         device_index=device_index,
         attachment_id=attachment_id,
@@ -294,16 +322,42 @@ async def attach(
     return attachment_id
 
 
-async def detach(tx: Tx, interface_id: str) -> None:
+async def unplug(tx: Tx, interface: Row) -> None:
+    """Ask the running guest to let go of the interface."""
+    await advance(tx, life.NETWORK_INTERFACE, interface, "unplug")
+
+
+async def moving(tx: Tx, zone: str) -> list[Row]:
+    """Interfaces of the zone that wait for a word from the node of their instance."""
+    return list(await tx.all(sa.select(network_interfaces).where(network_interfaces.c.zone == zone, _MOVING)))
+
+
+async def settle(tx: Tx, interface: Row) -> None:
+    """The guest has what it shall have, or has let go of what it shall not."""
+    if interface.state == life.ATTACHING:
+        await advance(tx, life.NETWORK_INTERFACE, interface, "plugged")
+    elif interface.state == life.DETACHING:
+        await detach(tx, interface)
+
+
+async def settle_all(tx: Tx, instance_id: str) -> None:
+    """The instance is off: what its guest was to get or to give away is settled by its next start."""
+    for row in await tx.all(sa.select(network_interfaces).where(network_interfaces.c.instance_id == instance_id)):
+        await settle(tx, row)
+
+
+async def detach(tx: Tx, interface: Row) -> None:
     """Free the interface; an automatic public address goes back to the pool, an elastic one stays."""
     await tx.run(
         sa.delete(addresses_outside).where(
-            addresses_outside.c.interface_id == interface_id, addresses_outside.c.elastic.is_(False)
+            addresses_outside.c.interface_id == interface.id, addresses_outside.c.elastic.is_(False)
         )
     )
-    await _update(
+    await advance(
         tx,
-        interface_id,
+        life.NETWORK_INTERFACE,
+        interface,
+        "release",
         instance_id="",
         device_index=0,
         attachment_id="",
@@ -330,7 +384,7 @@ async def release_all(tx: Tx, instance_id: str) -> None:
             await remove(tx, row.id)
         else:
             await public_ips.unbind(tx, row.id)
-            await detach(tx, row.id)
+            await detach(tx, row)
 
 
 async def _update(tx: Tx, interface_id: str, **columns: Any) -> None:

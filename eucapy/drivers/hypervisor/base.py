@@ -11,7 +11,7 @@ A domain is one virtual machine of one instance on this host. Its life:
 
 - Every verb is idempotent: asked for what already is, it does nothing and succeeds. A domain that is not there is
   DomainNotFound, except for `undefine`, whose aim it is.
-- `shutdown`, `reboot` and `detach_disk` *ask the guest*. They return when it was asked; that it obeyed is seen by
+- `shutdown`, `reboot`, `detach_disk` and `detach_nic` *ask the guest*. They return when it was asked; that it obeyed is seen by
   `observe()` and told by `events()`. `destroy`, `reset` need no consent and have happened when they return.
 - `observe()` is the only truth about domains. It shows only domains made by this family (they carry the instance's
   id); other machines on the same host are neither shown nor touched.
@@ -201,6 +201,9 @@ class EventKind(StrEnum):
     DISK_ADDED = "disk added"
     DISK_REMOVED = "disk removed"
     DISK_REFUSED = "disk removal refused"
+    NIC_ADDED = "network card added"
+    NIC_REMOVED = "network card removed"
+    NIC_REFUSED = "network card removal refused"
     IO_ERROR = "io error"
     CONNECTED = "connected"
     """The driver reaches the hypervisor (again); events may have been missed: observe."""
@@ -272,6 +275,14 @@ class HypervisorDriver(ABC):
     @abstractmethod
     async def detach_disk(self, instance_id: str, serial: str) -> None:
         """Ask the guest to let go of the disk, and leave it out at the next starts. An unknown serial is no error."""
+
+    @abstractmethod
+    async def attach_nic(self, instance_id: str, nic: Nic) -> None:
+        """Plug the network card in: now, when it runs, and for its next starts. One with the same tap is the same card."""
+
+    @abstractmethod
+    async def detach_nic(self, instance_id: str, tap: str) -> None:
+        """Ask the guest to let go of the network card, and leave it out at the next starts. An unknown tap is no error."""
 
     @abstractmethod
     async def resize_disk(self, instance_id: str, serial: str, size_gib: int) -> None:

@@ -4,7 +4,7 @@ The domains are in a journal before a verb returns, so that a new `FakeHyperviso
 as it was: it stands for the host, not for the process. One process at a time uses a folder.
 
 The guests: a machine that starts runs at once and writes `READY` to its console; it obeys the power button, a reboot
-and the removal of a disk at once, unless it was made `deaf`. What real guests and hosts do of themselves is done by
+and the removal of a device at once, unless it was made `deaf`. What real guests and hosts do of themselves is done by
 `guest_powers_off`, `guest_crashes`, `guest_writes`, `disk_fails`, `lets_go` and `host_restarts`; none of them is part
 of the driver's interface.
 
@@ -37,6 +37,7 @@ from eucapy.drivers.hypervisor.base import (
     HypervisorDriver,
     HypervisorError,
     HypervisorUnavailable,
+    Nic,
     Picture,
     Power,
     Reason,
@@ -209,6 +210,27 @@ class FakeHypervisor(HypervisorDriver):
                 self._lets_go(instance_id, domain, serial)
             self._domains.save(instance_id)
 
+    async def attach_nic(self, instance_id: str, nic: Nic) -> None:
+        with self._verb("attach_nic", instance_id):
+            domain = self._domain(instance_id)
+            now, later = _with_nic(domain.now, nic), _with_nic(domain.later, nic)
+            added = now is not None and now is not domain.now
+            domain.now, domain.later = now, later
+            self._domains.save(instance_id)
+            if added:
+                self._tell(EventKind.NIC_ADDED, instance_id, nic.tap)
+
+    async def detach_nic(self, instance_id: str, tap: str) -> None:
+        with self._verb("detach_nic", instance_id):
+            domain = self._domain(instance_id)
+            domain.later = _without_nic(domain.later, tap)
+            now = domain.now if domain.deaf else _without_nic(domain.now, tap)
+            released = now is not domain.now
+            domain.now = now
+            self._domains.save(instance_id)
+            if released:
+                self._tell(EventKind.NIC_REMOVED, instance_id, tap)
+
     async def resize_disk(self, instance_id: str, serial: str, size_gib: int) -> None:
         with self._verb("resize_disk", instance_id):
             domain = self._domain(instance_id)
@@ -267,7 +289,7 @@ class FakeHypervisor(HypervisorDriver):
     # What guests and hosts do of themselves.
 
     def make_deaf(self, instance_id: str, deaf: bool = True) -> None:
-        """The guest ignores the power button, reboots and the removal of disks, as one without an operating system."""
+        """The guest ignores the power button, reboots and the removal of devices, as one without an operating system."""
         self._domain(instance_id).deaf = deaf
         self._domains.save(instance_id)
 
@@ -412,3 +434,17 @@ def _without(spec: DomainSpec | None, serial: str) -> DomainSpec | None:
     if spec is None or all(disk.serial != serial for disk in spec.disks):
         return spec
     return msgspec.structs.replace(spec, disks=tuple(disk for disk in spec.disks if disk.serial != serial))
+
+
+def _with_nic(spec: DomainSpec | None, nic: Nic) -> DomainSpec | None:
+    """`spec` with the network card; the same object when it is there already."""
+    if spec is None or any(present.tap == nic.tap for present in spec.nics):
+        return spec
+    return msgspec.structs.replace(spec, nics=(*spec.nics, nic))
+
+
+def _without_nic(spec: DomainSpec | None, tap: str) -> DomainSpec | None:
+    """`spec` without the network card; the same object when it is not there."""
+    if spec is None or all(nic.tap != tap for nic in spec.nics):
+        return spec
+    return msgspec.structs.replace(spec, nics=tuple(nic for nic in spec.nics if nic.tap != tap))

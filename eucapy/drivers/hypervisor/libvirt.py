@@ -30,6 +30,7 @@ from eucapy.drivers.hypervisor.base import (
     HypervisorDriver,
     HypervisorError,
     HypervisorUnavailable,
+    Nic,
     Picture,
     Power,
     Reason,
@@ -114,6 +115,12 @@ class LibvirtDriver(HypervisorDriver):
 
     async def detach_disk(self, instance_id: str, serial: str) -> None:
         await self._connection.call(lambda conn: _detach(conn.lookupByName(instance_id), serial))
+
+    async def attach_nic(self, instance_id: str, nic: Nic) -> None:
+        await self._connection.call(lambda conn: _attach_nic(conn.lookupByName(instance_id), nic))
+
+    async def detach_nic(self, instance_id: str, tap: str) -> None:
+        await self._connection.call(lambda conn: _detach_nic(conn.lookupByName(instance_id), tap))
 
     async def resize_disk(self, instance_id: str, serial: str, size_gib: int) -> None:
         await self._running(instance_id, lambda domain: _resize(domain, serial, size_gib << 30))
@@ -325,12 +332,38 @@ def _detach(domain: Any, serial: str) -> None:
     if later is not None and serial in later.targets:
         domain.detachDeviceAlias(libvirt_xml.alias(serial), _CONFIG)
     if now is not None and serial in now.targets:
-        try:
-            # By its alias libvirt only asks, and does not wait for the guest's consent.
-            domain.detachDeviceAlias(libvirt_xml.alias(serial), _LIVE)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_DEVICE_MISSING and "unplug" not in str(error):
-                raise  # else: gone since we looked, or asked before and still thinking about it
+        _ask_to_let_go(domain, libvirt_xml.alias(serial))
+
+
+def _ask_to_let_go(domain: Any, alias: str) -> None:
+    try:
+        # By its alias libvirt only asks, and does not wait for the guest's consent.
+        domain.detachDeviceAlias(alias, _LIVE)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_DEVICE_MISSING and "unplug" not in str(error):
+            raise  # else: gone since we looked, or asked before and still thinking about it
+
+
+def _attach_nic(domain: Any, nic: Nic) -> None:
+    now, later = _views(domain)
+    flags = 0
+    for view, flag in ((now, _LIVE), (later, _CONFIG)):
+        if view is not None and nic.tap not in view.nic_aliases:
+            flags |= flag
+    if flags:
+        domain.attachDeviceFlags(libvirt_xml.nic(nic), flags)
+
+
+def _detach_nic(domain: Any, tap: str) -> None:
+    now, later = _views(domain)
+    for view, flag in ((later, _CONFIG), (now, _LIVE)):
+        if view is None or tap not in view.nic_aliases:
+            continue
+        if flag == _LIVE:
+            _ask_to_let_go(domain, view.nic_aliases[tap])
+        else:
+            card = next(nic for nic in view.nics if nic.tap == tap)
+            domain.detachDeviceFlags(libvirt_xml.nic(card), flag)
 
 
 def _resize(domain: Any, serial: str, size_bytes: int) -> None:

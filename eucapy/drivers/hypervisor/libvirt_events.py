@@ -16,7 +16,7 @@ from typing import Any
 import libvirt
 
 from eucapy.drivers.hypervisor.base import Event, EventKind
-from eucapy.drivers.hypervisor.libvirt_xml import serial_of_alias
+from eucapy.drivers.hypervisor.libvirt_xml import serial_of_alias, tap_of_alias
 
 log = logging.getLogger(__name__)
 Listener = Callable[[Event], None]
@@ -65,10 +65,12 @@ def subscribe(connection: Any, listener: Listener) -> Callable[[], None]:
         detail = f"{serial_of_alias(device)}: {reason}" if reason else serial_of_alias(device)
         listener(Event(kind=EventKind.IO_ERROR, instance_id=domain.name(), detail=detail))
 
-    def device(kind: EventKind) -> Callable[..., None]:
+    def device(disk: EventKind, card: EventKind) -> Callable[..., None]:
         def callback(_conn: Any, domain: Any, name: str, _opaque: Any) -> None:
             if serial := serial_of_alias(name):
-                listener(Event(kind=kind, instance_id=domain.name(), detail=serial))
+                listener(Event(kind=disk, instance_id=domain.name(), detail=serial))
+            elif tap := tap_of_alias(name):
+                listener(Event(kind=card, instance_id=domain.name(), detail=tap))
 
         return callback
 
@@ -76,9 +78,9 @@ def subscribe(connection: Any, listener: Listener) -> Callable[[], None]:
         (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, lifecycle),
         (libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, reboot),
         (libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, io_error),
-        (libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, device(EventKind.DISK_ADDED)),
-        (libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, device(EventKind.DISK_REMOVED)),
-        (libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, device(EventKind.DISK_REFUSED)),
+        (libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, device(EventKind.DISK_ADDED, EventKind.NIC_ADDED)),
+        (libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, device(EventKind.DISK_REMOVED, EventKind.NIC_REMOVED)),
+        (libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, device(EventKind.DISK_REFUSED, EventKind.NIC_REFUSED)),
     )
     numbers = [connection.domainEventRegisterAny(None, number, callback, None) for number, callback in callbacks]
     connection.registerCloseCallback(lambda *_: listener(Event(kind=EventKind.DISCONNECTED)), None)

@@ -26,6 +26,7 @@ from eucapy.drivers.hypervisor.base import Disk, DomainSpec, FileSource, Hypervi
 NAMESPACE = "urn:eucapy:domain:1"
 EMULATED_CPU = "Nehalem"
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
+_NIC_ALIAS = "ua-nic-"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 ET.register_namespace("eucapy", NAMESPACE)
 
@@ -44,6 +45,8 @@ class DomainView:
     console_log: str
     targets: dict[str, str]
     """Serial number → libvirt's name of the disk (`vdb`)."""
+    nic_aliases: dict[str, str]
+    """Tap → libvirt's alias of the network card; "" in a definition that gives none."""
 
 
 def domain(spec: DomainSpec, *, kvm: bool) -> str:
@@ -136,6 +139,11 @@ def backup(targets: Mapping[str, str], serial: str, path: str) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
+def nic(item: Nic) -> str:
+    """The document of one network card, as attaching and detaching take it."""
+    return ET.tostring(_nic(item), encoding="unicode")
+
+
 def target_name(number: int) -> str:
     """libvirt's name of the disk with this number, from 0: vda ... vdz, vdaa ..."""
     name = ""
@@ -168,16 +176,18 @@ def read_domain(document: str) -> DomainView | None:
             disks.append(item)
             targets[item.serial] = _need(element.find("target"), "disk target").get("dev", "")
     log = root.find("devices/serial/log")
+    cards = root.findall("devices/interface")
     return DomainView(
         instance_id=own.get("id", ""),
         uuid=root.findtext("uuid", ""),
         vcpus=int(root.findtext("vcpu", "0")),
         memory_mib=int(root.findtext("memory", "0")) >> 10,  # libvirt answers in KiB, whatever it was given
         disks=tuple(disks),
-        nics=tuple(_read_nic(element) for element in root.findall("devices/interface")),
+        nics=tuple(_read_nic(element) for element in cards),
         labels={item.get("name", ""): item.text or "" for item in own.findall(f"{{{NAMESPACE}}}label")},
         console_log="" if log is None else log.get("file", ""),
         targets=targets,
+        nic_aliases={_read_nic(element).tap: _alias_of(element) for element in cards},
     )
 
 
@@ -188,7 +198,23 @@ def alias(serial: str) -> str:
 
 def serial_of_alias(name: str) -> str:
     """The serial number behind `alias`; "" for a device that is not one of our disks."""
-    return name[3:] if name.startswith("ua-") else ""
+    return name[3:] if name.startswith("ua-") and not tap_of_alias(name) else ""
+
+
+def nic_alias(tap: str) -> str:
+    """The same for a network card. libvirt overlooks a name with other characters than letters, digits, `-` and `_`; no
+    disk's serial number begins like this."""
+    return f"{_NIC_ALIAS}{tap}"
+
+
+def tap_of_alias(name: str) -> str:
+    """The tap behind `nic_alias`; "" for a device that is not one of our network cards."""
+    return name.removeprefix(_NIC_ALIAS) if name.startswith(_NIC_ALIAS) else ""
+
+
+def _alias_of(element: ET.Element) -> str:
+    found = element.find("alias")
+    return "" if found is None else found.get("name", "")
 
 
 def _read_disk(element: ET.Element) -> Disk | None:
@@ -231,6 +257,7 @@ def _nic(item: Nic) -> ET.Element:
     ET.SubElement(root, "mac", {"address": item.mac})
     ET.SubElement(root, "target", {"dev": item.tap, "managed": "yes"})
     ET.SubElement(root, "model", {"type": "virtio"})
+    ET.SubElement(root, "alias", {"name": nic_alias(item.tap)})
     if item.mtu is not None:
         ET.SubElement(root, "mtu", {"size": str(item.mtu)})
     ET.SubElement(root, "rom", {"enabled": "no"})

@@ -193,7 +193,6 @@ def test_a_second_interface_joins_a_stopped_instance_and_leaves_it(
     def attach(index: int = 1) -> dict[str, Any]:
         return {"NetworkInterfaceId": interface_id, "InstanceId": instance_id, "DeviceIndex": index}
 
-    assert code(ec2.attach_network_interface, **attach()) == "UnsupportedOperation"
     ec2.stop_instances(InstanceIds=[instance_id])
     region.settle()
     assert error(ec2.attach_network_interface, **attach(0)) == (
@@ -222,6 +221,61 @@ def test_a_second_interface_joins_a_stopped_instance_and_leaves_it(
         "InvalidAttachmentID.NotFound",
         f"The attachment '{attachment}' does not exist.",
     )
+
+
+def test_a_running_guest_gets_an_interface_and_lets_go_of_it(region: Cloud, ec2: Any, place: str, run: Run) -> None:
+    instance_id, interface = run(SubnetId=place), make(ec2, place)
+    interface_id = interface["NetworkInterfaceId"]
+
+    def cards() -> list[str]:
+        (guest,) = [
+            one for one in region.run(region.node("node-a1").hypervisor.observe()) if one.instance_id == instance_id
+        ]
+        return [nic.mac for nic in guest.nics]
+
+    def status() -> tuple[str, str, str]:
+        """The interface's, its attachment's, and the latter as the instance shows it."""
+        shown = seen(ec2, interface_id)
+        (reservation,) = ec2.describe_instances(InstanceIds=[instance_id])["Reservations"]
+        nics = reservation["Instances"][0]["NetworkInterfaces"]
+        on_it = [nic["Attachment"]["Status"] for nic in nics if nic["NetworkInterfaceId"] == interface_id]
+        return shown["Status"], shown.get("Attachment", {}).get("Status", ""), "".join(on_it)
+
+    attachment = ec2.attach_network_interface(NetworkInterfaceId=interface_id, InstanceId=instance_id, DeviceIndex=1)
+    assert status() == ("in-use", "attaching", "attaching")
+    region.settle()
+    assert status() == ("in-use", "attached", "attached")
+    assert cards()[1:] == [interface["MacAddress"]]
+
+    region.node("node-a1").hypervisor.make_deaf(instance_id)
+    ec2.detach_network_interface(AttachmentId=attachment["AttachmentId"])
+    region.settle()
+    assert status() == ("in-use", "detaching", "detaching")
+    assert code(ec2.detach_network_interface, AttachmentId=attachment["AttachmentId"]) == "IncorrectState"
+    assert code(ec2.delete_network_interface, NetworkInterfaceId=interface_id) == "InvalidParameterValue"
+
+    region.node("node-a1").hypervisor.make_deaf(instance_id, deaf=False)
+    region.advance(60)
+    region.settle()
+    assert status() == ("available", "", "")
+    assert cards()[1:] == []
+    again = ec2.attach_network_interface(NetworkInterfaceId=interface_id, InstanceId=instance_id, DeviceIndex=1)
+    ec2.detach_network_interface(AttachmentId=again["AttachmentId"])
+    region.settle()
+    assert status() == ("available", "", "")
+
+
+def test_a_stop_ends_what_a_deaf_guest_would_not(region: Cloud, ec2: Any, place: str, run: Run) -> None:
+    instance_id, interface_id = run(SubnetId=place), make(ec2, place)["NetworkInterfaceId"]
+    attachment = ec2.attach_network_interface(NetworkInterfaceId=interface_id, InstanceId=instance_id, DeviceIndex=1)
+    region.settle()
+    region.node("node-a1").hypervisor.make_deaf(instance_id)
+    ec2.detach_network_interface(AttachmentId=attachment["AttachmentId"])
+    region.settle()
+    assert seen(ec2, interface_id)["Status"] == "in-use"
+    ec2.stop_instances(InstanceIds=[instance_id], Force=True)
+    region.settle()
+    assert seen(ec2, interface_id)["Status"] == "available"
 
 
 def test_an_interface_stays_in_its_zone(region: Cloud, ec2: Any, vpc_id: str, place: str, run: Run) -> None:

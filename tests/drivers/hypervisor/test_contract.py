@@ -122,6 +122,8 @@ async def test_verbs_on_a_domain_that_is_not_there_say_so(bench: Bench) -> None:
         driver.resume("i-none"),
         driver.attach_disk("i-none", bench.disk("vol1")),
         driver.detach_disk("i-none", "vol1"),
+        driver.attach_nic("i-none", Nic(mac="52:54:00:aa:00:01", tap="t")),
+        driver.detach_nic("i-none", "t"),
         driver.console_output("i-none"),
         driver.trim_console("i-none"),
         driver.screenshot("i-none"),
@@ -369,6 +371,42 @@ async def test_a_living_guest_lets_go_of_a_disk(bench: Bench) -> None:
         await hears(bench, events, EventKind.DISK_REMOVED, "i-1", "vol0123456789abcdef0")
         (seen,) = await bench.driver.observe()
         assert len(seen.disks) == 1
+
+
+async def test_a_living_guest_gets_a_network_card_and_lets_go_of_it(bench: Bench) -> None:
+    card = Nic(mac="52:54:00:aa:00:02", tap="ev-nic-2", mtu=1400)
+    async with heard(bench) as events:
+        await bench.living("i-1")
+        for _ in range(2):
+            await bench.driver.attach_nic("i-1", card)
+            (seen,) = await bench.driver.observe()
+            assert seen.nics == (card,)
+
+        async def let_go() -> bool:
+            # One that has not noticed the card yet does not hear that it shall go.
+            await bench.driver.detach_nic("i-1", card.tap)
+            (seen,) = await bench.driver.observe()
+            return seen.nics == ()
+
+        await bench.until("the card is gone", let_go)
+        await hears(bench, events, EventKind.NIC_REMOVED, "i-1", card.tap)
+        await bench.driver.detach_nic("i-1", card.tap)
+        await bench.driver.attach_nic("i-1", card)  # the same tap again
+        (seen,) = await bench.driver.observe()
+        assert seen.nics == (card,)
+
+
+async def test_a_network_card_comes_and_goes_with_the_next_start(bench: Bench) -> None:
+    await bench.driver.ensure_defined(bench.spec("i-1"))
+    card = Nic(mac="52:54:00:aa:00:03", tap="ev-nic-3")
+    for _ in range(2):
+        await bench.driver.attach_nic("i-1", card)
+    (seen,) = await bench.driver.observe()
+    assert seen.nics == (card,)
+    for _ in range(2):
+        await bench.driver.detach_nic("i-1", card.tap)
+    (seen,) = await bench.driver.observe()
+    assert seen.nics == ()
 
 
 async def test_a_crash_is_told_from_a_shutdown(bench: Bench) -> None:
