@@ -11,8 +11,9 @@ import asyncio
 import base64
 import errno
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from eucapy.clock import Clock
 from eucapy.diskimage import BadImage
@@ -61,6 +62,13 @@ CONSOLE_KEEP_BYTES = 1 << 20
 CONSOLES_PERIOD_S = 15.0
 PERIOD_S = 10.0
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class _Here(NamedTuple):
+    """What one look at the host showed."""
+
+    domains: Mapping[str, DomainStatus]
+    proxies: observe.Proxies
 
 
 class NodeController:
@@ -178,7 +186,7 @@ class NodeController:
         try:
             if self._capabilities is None:
                 self._capabilities = await self._hypervisor.capabilities()
-            domains = await self._domains()
+            here = await self._look()
         except HypervisorUnavailable as error:
             self._publish_fault(Fault(code="HypervisorUnavailable", message=str(error)))
             raise
@@ -186,18 +194,19 @@ class NodeController:
             await self.on_spec(spec)
         worked = False
         if spec is not None:
-            worked = await self._work(spec, domains)
+            worked = await self._work(spec, here)
             if worked:
-                domains = await self._domains()
+                here = await self._look()
         self._evict(spec)
         self.loop.again_in(self._backoff.next_wait_s())
         self.loop.again_in(self._captures.next_wait_s())
-        return self._publish(spec, domains) or worked
+        return self._publish(spec, here) or worked
 
-    async def _domains(self) -> dict[str, DomainStatus]:
-        return {domain.instance_id: domain for domain in await self._hypervisor.observe()}
+    async def _look(self) -> _Here:
+        domains = {domain.instance_id: domain for domain in await self._hypervisor.observe()}
+        return _Here(domains, observe.proxies_by_instance(self._proxies.observe()))
 
-    async def _work(self, spec: NodeSpec, domains: dict[str, DomainStatus]) -> bool:
+    async def _work(self, spec: NodeSpec, here: _Here) -> bool:
         for name in self._faults.keys() - spec.instances.keys() - self._workers.keys():
             self._rests(name)
         self._captures.keep({name: instance.captures for name, instance in spec.instances.items()})
@@ -206,13 +215,13 @@ class NodeController:
             name = instance.instance_id
             if name in self._workers:
                 continue
-            steps = self._steps(instance, domains)
+            steps = self._steps(instance, here)
             if not self._captures.follow(instance, [step for step in steps if isinstance(step, planner.Capture)]):
                 continue
             if not _but_captures(steps):
                 self._rests(name)
             elif self._backoff.ready(name):
-                worker = asyncio.create_task(self._one(instance, domains), name=f"instance {name}")
+                worker = asyncio.create_task(self._one(instance, here), name=f"instance {name}")
                 self._workers[name] = worker
                 worker.add_done_callback(lambda task, name=name: self._done(name, task))  # type: ignore[misc]
         begun = [*self._workers.values(), *self._captures.tasks()]
@@ -227,14 +236,15 @@ class NodeController:
             log.error("worker failed", exc_info=task.exception(), extra={"data": {"instance": name}})
         self.loop.wake()
 
-    def _seen(self, instance: InstanceSpec, domains: dict[str, DomainStatus]) -> planner.Seen:
-        proxies = observe.proxies_by_instance(self._proxies.observe())
+    def _seen(self, instance: InstanceSpec, here: _Here) -> planner.Seen:
         lost = self._captures.lost(instance.instance_id)
         asked = self._executor.asked(instance.instance_id)
-        return observe.seen(instance, self._clock.time(), self._records, domains, self._cache, proxies, lost, asked)
+        return observe.seen(
+            instance, self._clock.time(), self._records, here.domains, self._cache, here.proxies, lost, asked
+        )
 
-    def _steps(self, instance: InstanceSpec, domains: dict[str, DomainStatus]) -> list[planner.Step]:
-        view = self._seen(instance, domains)
+    def _steps(self, instance: InstanceSpec, here: _Here) -> list[planner.Step]:
+        view = self._seen(instance, here)
         steps = planner.plan(instance, view, self._graces)
         if not steps:
             self._phases.pop(instance.instance_id, None)
@@ -244,8 +254,8 @@ class NodeController:
                 self.loop.again_in(step.seconds)
         return [step for step in steps if not isinstance(step, planner.Wait)]
 
-    async def _one(self, instance: InstanceSpec, domains: dict[str, DomainStatus]) -> bool:
-        """Steps of one instance until none is left; true when something was done. `domains` are those of just now."""
+    async def _one(self, instance: InstanceSpec, here: _Here) -> bool:
+        """Steps of one instance until none is left; true when something was done. `here` is how it was just now."""
         name = instance.instance_id
         worked = False
         async with self._slots:
@@ -253,7 +263,7 @@ class NodeController:
                 spec = self._keeper.spec
                 instance = spec.instances.get(name, instance) if spec is not None else instance
                 try:
-                    steps = _but_captures(self._steps(instance, await self._domains() if worked else domains))
+                    steps = _but_captures(self._steps(instance, await self._look() if worked else here))
                 except HypervisorError as error:
                     self._failed(name, error)
                     return worked
@@ -332,13 +342,13 @@ class NodeController:
         if removed:
             log.info("images evicted", extra={"data": {"images": removed}})
 
-    def _publish(self, spec: NodeSpec | None, domains: dict[str, DomainStatus]) -> bool:
+    def _publish(self, spec: NodeSpec | None, here: _Here) -> bool:
         assert self._capabilities is not None
         instances = {}
         named = spec.instances if spec is not None else {}
         for name, instance in named.items():
-            instances[name] = self._status(instance, domains)
-        strangers = (set(domains) | set(self._records.known())) - set(named)
+            instances[name] = self._status(instance, here)
+        strangers = (set(here.domains) | set(self._records.known())) - set(named)
         return self._board.publish(
             NodeStatus(
                 boot="",
@@ -352,9 +362,9 @@ class NodeController:
             )
         )
 
-    def _status(self, instance: InstanceSpec, domains: dict[str, DomainStatus]) -> InstanceStatus:
+    def _status(self, instance: InstanceSpec, here: _Here) -> InstanceStatus:
         name = instance.instance_id
-        view = self._seen(instance, domains)
+        view = self._seen(instance, here)
         phase = self._phases.get(name, "")
         if isinstance(instance.root, ImageRoot):
             percent = self._cache.percent(instance.root.source)
