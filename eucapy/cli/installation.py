@@ -83,6 +83,11 @@ class Record(msgspec.Struct, kw_only=True):
     """Installed images: name → AMI id."""
     first_instance: str = ""
     made: list[str] = msgspec.field(default_factory=list)
+    """Files outside the data folder."""
+    made_qemu_user: bool = False
+    """Before this cloud the host had no user for guests' QEMU processes."""
+    turned_forwarding_on: bool = False
+    """Before this cloud the host did not forward IPv4."""
 
 
 class Installation:

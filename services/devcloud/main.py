@@ -23,7 +23,7 @@ import uvloop
 from eucapy import ledger, logs
 
 from . import admin as admins
-from . import starter
+from . import generation, starter
 from .admin import Admin
 from .cloud import DevCloud
 
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     logs.setup("dev", "warning")
     try:
         return uvloop.run(serve(options))
-    except OSError as error:
+    except (OSError, generation.OtherLayout) as error:
         print(f"eucapy dev: {error}", file=sys.stderr)
         return 1
 
@@ -88,6 +88,7 @@ async def serve(options: argparse.Namespace) -> int:
 async def begun(options: argparse.Namespace) -> AsyncIterator[tuple[DevCloud, Admin, str]]:
     """The cloud, its admin, and the id of the starter image ("" for none)."""
     options.data.mkdir(parents=True, exist_ok=True)
+    generation.require(options.data)
     there: dict[str, Any] = {"image": ""}
 
     async def begin(cloud: DevCloud) -> None:

@@ -132,3 +132,17 @@ def test_what_cannot_be_a_key(text: str) -> None:
 def test_a_shell_reads_any_secret(tmp_path: Path) -> None:
     admin = local.Admin("123456789012", "test", "a$b'c")
     assert """AWS_SECRET_ACCESS_KEY='a$b'"'"'c'""" in environment("http://localhost:4566", "us-east-1", admin)
+
+
+@pytest.mark.parametrize("kept", [None, b'{"generation":1}', b'{"generation":99}'])
+def test_data_of_another_layout_is_left_alone_and_what_to_do_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kept: bytes | None
+) -> None:
+    (tmp_path / "clc").mkdir()
+    (tmp_path / "clc" / "eucapy.sqlite").write_bytes(b"somebody's cloud")
+    if kept is not None:
+        (tmp_path / "layout.json").write_bytes(kept)
+    assert local.main(["--data", str(tmp_path), "--port", "0"]) == 1
+    said = capsys.readouterr().err
+    assert str(tmp_path) in said and "--data" in said and "Traceback" not in said
+    assert (tmp_path / "clc" / "eucapy.sqlite").read_bytes() == b"somebody's cloud"

@@ -1,9 +1,9 @@
 """`./faststart clean`: takes away everything that the installation made, and nothing else.
 
-In an order that leaves nothing running without its keeper: programs, guests, volume exports, network, units and links,
-the AWS profile, and last the data folder with the record of all this. Every part is found by what only this cloud has:
-its data folder (in the command lines of its processes), the prefix of its network namespaces and what is named after it, and
-the list of files in its record. It can be run again after a failure.
+In an order that leaves nothing running without its keeper: programs, guests, volume exports, network, what was changed of
+the host (`traces.py`), units and links, the AWS profile, and last the data folder with the record of all this. Every part is
+found by what only this cloud has: its data folder (in the command lines of its processes), the prefix of its network
+namespaces and what is named after it, and the list of files in its record. It can be run again after a failure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from eucapy.cli.faststart import aws_profile
+from eucapy.cli.faststart import aws_profile, traces
 from eucapy.cli.faststart.progress import Progress
 from eucapy.cli.faststart.running import stop_programs
 from eucapy.cli.faststart.systemd import Units
@@ -40,6 +40,8 @@ def clean(installation: Installation, progress: Progress) -> None:
         step.result(f"{end_processes(installation.data)} processes")
     with progress.step("removing the network") as step:
         step.result(f"{remove_network(record)} namespaces")
+    with progress.step("putting the host back") as step:
+        step.result(", ".join(traces.put_back(record)) or "nothing to put back")
     if record.supervised_by == "systemd":
         with progress.step("removing the systemd units"):
             Units.of(installation, record).remove()

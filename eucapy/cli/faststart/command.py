@@ -25,6 +25,7 @@ from eucapy.cli.faststart import (
     public_range,
     readiness,
     running,
+    traces,
 )
 from eucapy.cli.faststart.progress import Progress
 from eucapy.cli.installation import DEFAULT_DATA, DEFAULT_REGION, CliError, Installation, Ports, Record, require_root
@@ -144,6 +145,7 @@ def _install(options: Options, installation: Installation) -> int:
         changed = layout.ensure_configuration(installation, record)
         step.result(f"written to {installation.folder('etc')}" if changed else "there")
     _link_tools(installation, record)
+    traces.note_and_prepare(installation, record)
     with progress.step("programs") as step:
         if alive and changed:
             running.restart_programs(installation, record)
@@ -334,6 +336,7 @@ def _start(options: Options, installation: Installation) -> int:
     record = installation.record()
     progress = Progress(log=installation.folder("log") / "faststart.log")
     progress.title("Starting the cloud")
+    traces.note_and_prepare(installation, record)
     with progress.step("programs"):
         running.start_programs(installation, record)
     _bring_up(installation, progress)

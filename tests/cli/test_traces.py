@@ -1,0 +1,103 @@
+"""What the cloud changes of the host is put back: all that it changed, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from eucapy.cli.faststart import traces
+from eucapy.cli.installation import Installation, Record
+
+
+class Machine:
+    """A host on paper."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.users: set[str] = set()
+        self.links, self.namespaces, self.processes = folder / "net", folder / "netns", folder / "proc"
+        for made in (self.links, self.namespaces, self.processes):
+            made.mkdir()
+        self.forwarding, self.owner = folder / "ip_forward", folder / "package"
+        self.forwarding.write_text("0\n")
+        monkeypatch.setattr(traces, "FORWARDING", self.forwarding)
+        monkeypatch.setattr(traces, "_LINKS", self.links)
+        monkeypatch.setattr(traces, "_NAMESPACES", self.namespaces)
+        monkeypatch.setattr(traces, "_PROCESSES", self.processes)
+        monkeypatch.setattr(traces, "_OWNER", self.owner)
+        monkeypatch.setattr(traces.libvirtd, "ensure_qemu_user", lambda: self.users.add("libvirt-qemu"))
+        monkeypatch.setattr(traces, "run_now", self._run)
+        monkeypatch.setattr(pwd, "getpwnam", self._user)
+
+    def _user(self, name: str) -> Any:
+        if name not in self.users:
+            raise KeyError(name)
+        return SimpleNamespace(pw_uid=os.getuid())
+
+    def _run(self, *argv: str) -> None:
+        assert argv == ("userdel", "libvirt-qemu")
+        self.users.remove("libvirt-qemu")
+
+    @property
+    def as_it_was(self) -> bool:
+        return not self.users and self.forwarding.read_text() == "0\n"
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    folder = tmp_path / "host"
+    folder.mkdir()
+    return Machine(folder, monkeypatch)
+
+
+def used(machine: Machine, data: Path) -> Record:
+    """A cloud was installed, started twice, and has run."""
+    installation = Installation(data)
+    installation.save(Record())
+    for _ in range(2):
+        record = installation.record()
+        traces.note_and_prepare(installation, record)
+        machine.forwarding.write_text("1\n")
+    assert "libvirt-qemu" in machine.users
+    return installation.record()
+
+
+def test_a_host_is_as_it_was(machine: Machine, tmp_path: Path) -> None:
+    record = used(machine, tmp_path / "cloud")
+    assert len(traces.put_back(record)) == 2
+    assert machine.as_it_was
+    assert traces.put_back(record) == []
+
+
+def test_what_was_so_before_stays_so(machine: Machine, tmp_path: Path) -> None:
+    machine.users.add("libvirt-qemu")
+    machine.forwarding.write_text("1\n")
+    assert traces.put_back(used(machine, tmp_path / "cloud")) == []
+    assert (machine.users, machine.forwarding.read_text()) == ({"libvirt-qemu"}, "1\n")
+
+
+def test_a_user_of_running_programs_stays(machine: Machine, tmp_path: Path) -> None:
+    record = used(machine, tmp_path / "cloud")
+    (machine.processes / "4711").mkdir()
+    assert traces.put_back(record) == ["IP forwarding is off again"]
+    assert machine.users == {"libvirt-qemu"}
+
+
+def test_a_user_that_a_package_looks_after_by_now_stays(machine: Machine, tmp_path: Path) -> None:
+    record = used(machine, tmp_path / "cloud")
+    machine.owner.touch()
+    traces.put_back(record)
+    assert machine.users == {"libvirt-qemu"}
+
+
+@pytest.mark.parametrize("other", ["bridge", "namespace"])
+def test_forwarding_that_others_may_need_by_now_stays(machine: Machine, tmp_path: Path, other: str) -> None:
+    record = used(machine, tmp_path / "cloud")
+    folder = machine.links / "docker0" / "bridge" if other == "bridge" else machine.namespaces / "lab"
+    folder.mkdir(parents=True)
+    traces.put_back(record)
+    assert machine.forwarding.read_text() == "1\n"
