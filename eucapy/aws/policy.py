@@ -1,11 +1,12 @@
-"""AWS's policy language: parse, match, decide. Pure: no clock, no store, no notion of a service.
+"""AWS's policy language: parse, decide, and what counts as public. Pure: no clock, no store, no notion of a service.
 
-    policy = parse(text)                                   # MalformedPolicy says what is wrong, in AWS's words
+    policy = parse(text)                                   # MalformedPolicy says what is wrong, in S3's words
     decide(policy, Question(arn, account, ids, "s3:GetObject", "arn:aws:s3:::b/k", context))    # ALLOW, DENY or None
 
 An explicit Deny wins over every Allow; None says that the policy is silent, which whoever asked takes for "no" unless
-something else allows it. Keys of `context` are lower-case; a value is a text or a list of texts. What a key means, and
-which there are, is the service's business. Source: "Policy evaluation logic" and "IAM JSON policy elements", IAM guide.
+something else allows it. `decide` asks one policy; what several say together is `evaluation.py`'s. IAM has its own words
+for what is wrong with a policy: `policygrammar.py`. Source: "Policy evaluation logic" and "IAM JSON policy elements",
+IAM guide.
 """
 
 from __future__ import annotations
@@ -15,58 +16,28 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
+from eucapy.aws.policyconditions import is_operator
+from eucapy.aws.policystatements import (
+    ACCOUNT,
+    ALLOW,
+    ARN,
+    DENY,
+    NOBODY,
+    OLDEST,
+    VERSIONS,
+    MalformedPolicy,
+    Policy,
+    Question,
+    Statement,
+)
 
-from eucapy.aws.errors import ApiError
-from eucapy.aws.policyconditions import Context, holds, is_operator, like
-
-ALLOW, DENY = "Allow", "Deny"
-VERSIONS = ("2012-10-17", "2008-10-17")
+__all__ = ["ALLOW", "DENY", "MalformedPolicy", "Policy", "Question", "Statement", "decide", "is_public", "parse"]
 _STATEMENT_FIELDS = frozenset(
     {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
 )
-_ACCOUNT = re.compile(r"\d{12}\Z", re.ASCII)
-_ARN = re.compile(r"arn:aws[a-z-]*:(?:iam|sts)::(\d{12}):(root|(?:user|role|assumed-role|federated-user)/[^*?]+)\Z")
 _ACTION = re.compile(r"\*\Z|[A-Za-z0-9-]+:[A-Za-z0-9*?]+\Z", re.ASCII)
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _PINNING = frozenset({"aws:sourceip", "aws:sourcearn", "aws:sourceaccount", "aws:sourcevpc", "aws:sourcevpce",
                       "aws:principalarn", "aws:principalaccount", "aws:principalorgid", "aws:userid"})  # fmt: skip
-
-
-class MalformedPolicy(ApiError):
-    """The document is not a policy."""
-
-
-class Statement(msgspec.Struct, frozen=True):
-    """One statement. `principals` are (kind, value); None: the statement names none, as in a policy of an identity."""
-
-    effect: str
-    principals: tuple[tuple[str, str], ...] | None
-    not_principal: bool
-    actions: tuple[str, ...]
-    not_action: bool
-    resources: tuple[str, ...]
-    not_resource: bool
-    conditions: tuple[tuple[str, str, tuple[str, ...]], ...]  # operator, key, values
-
-
-class Policy(msgspec.Struct, frozen=True):
-    """A parsed document."""
-
-    statements: tuple[Statement, ...]
-
-
-class Question(msgspec.Struct, frozen=True):
-    """May this principal do this to that? `account` is empty for an anonymous request; `ids` are other names that the
-    principal's account goes by (S3's canonical id)."""
-
-    arn: str
-    account: str
-    ids: frozenset[str]
-    action: str
-    resource: str
-    context: Context
-
 
 # --- parse ------------------------------------------------------------------------------------------------------------
 
@@ -84,7 +55,8 @@ def parse(text: str, *, of_resource: bool = True) -> Policy:
     for name in document:
         if name not in ("Version", "Id", "Statement"):
             raise MalformedPolicy(f"Unknown field {name}")
-    if document.get("Version", VERSIONS[1]) not in VERSIONS:
+    version = document.get("Version", OLDEST)
+    if version not in VERSIONS:
         raise MalformedPolicy("The policy must contain a valid version string")
     statements = document.get("Statement")
     if isinstance(statements, dict):
@@ -94,7 +66,7 @@ def parse(text: str, *, of_resource: bool = True) -> Policy:
     sids = [each.get("Sid") for each in statements if isinstance(each, dict) and each.get("Sid")]
     if len({str(sid) for sid in sids}) != len(sids):
         raise MalformedPolicy("Statement IDs (SID) in a single policy must be unique.")
-    return Policy(tuple(_statement(each, of_resource) for each in statements))
+    return Policy(tuple(_statement(each, of_resource) for each in statements), version)
 
 
 def _statement(raw: Any, of_resource: bool) -> Statement:
@@ -117,7 +89,8 @@ def _statement(raw: Any, of_resource: bool) -> Statement:
     principals = None if principal is None else _principals(principal)
     resources = _texts(resource, "Policy has invalid resource")
     conditions = _conditions(raw.get("Condition"))
-    return Statement(effect, principals, not_principal, actions, not_action, resources, not_resource, conditions)
+    sid = str(raw.get("Sid") or "")
+    return Statement(effect, principals, not_principal, actions, not_action, resources, not_resource, conditions, sid)
 
 
 def _either(raw: Mapping[str, Any], name: str, *, required: bool = True) -> tuple[bool, Any]:
@@ -148,7 +121,7 @@ def _principals(value: Any) -> tuple[tuple[str, str], ...]:
         if kind not in ("AWS", "CanonicalUser", "Service", "Federated"):
             raise MalformedPolicy(complaint)
         for name in _texts(names, complaint):
-            if kind == "AWS" and name != "*" and not _ACCOUNT.match(name) and not _ARN.match(name):
+            if kind == "AWS" and name != "*" and not ACCOUNT.match(name) and not ARN.match(name):
                 raise MalformedPolicy(complaint)
             found.append((kind, name))
     return tuple(found)
@@ -185,69 +158,16 @@ def _as_text(value: Any) -> str:
 def decide(policy: Policy, question: Question) -> str | None:
     """DENY where any statement that applies denies, else ALLOW where one allows, else None."""
     answer = None
-    for statement in policy.statements:
-        if statement.effect == answer or not _applies(statement, question):
+    action = question.action.lower()
+    for rule in policy.rules:
+        if rule.statement.effect == answer or not rule.regards(action) or rule.level(question) == NOBODY:
             continue
-        if statement.effect == DENY:
+        if not rule.applies(question):
+            continue
+        if rule.deny:
             return DENY
         answer = ALLOW
     return answer
-
-
-def _applies(statement: Statement, question: Question) -> bool:
-    context = question.context
-    return (
-        _is_meant(statement, question)
-        and any(like(question.action.lower(), each.lower()) for each in statement.actions) != statement.not_action
-        and any(like(question.resource, _filled(each, context)) for each in statement.resources)
-        != statement.not_resource
-        and all(
-            holds(operator, key, tuple(_filled(value, context) for value in values), context)
-            for operator, key, values in statement.conditions
-        )
-    )
-
-
-def _is_meant(statement: Statement, question: Question) -> bool:
-    if statement.principals is None:
-        return True
-    named = any(_is_principal(kind, name, question) for kind, name in statement.principals)
-    return named != statement.not_principal
-
-
-def _is_principal(kind: str, name: str, question: Question) -> bool:
-    if kind == "CanonicalUser":
-        return name in question.ids
-    if kind != "AWS":
-        return False
-    if name == "*":
-        return True
-    if not question.account:
-        return False
-    if _ACCOUNT.match(name):
-        return name == question.account
-    found = _ARN.match(name)
-    if found is not None and found.group(2) == "root":
-        return found.group(1) == question.account
-    return name == question.arn
-
-
-def _filled(text: str, context: Context) -> str:
-    """Policy variables. One that has no value stays as it is and so matches nothing."""
-    if "${" not in text:
-        return text
-
-    def value(found: re.Match[str]) -> str:
-        name, _, default = found.group(1).partition(",")
-        name = name.strip()
-        if name in ("*", "?", "$"):
-            return {"*": "[*]", "?": "[?]", "$": "$"}[name]
-        known = context.get(name.lower())
-        if isinstance(known, str):
-            return known.replace("*", "[*]").replace("?", "[?]")
-        return default.strip().strip("'") if default else found.group(0)
-
-    return _VARIABLE.sub(value, text)
 
 
 # --- public -----------------------------------------------------------------------------------------------------------

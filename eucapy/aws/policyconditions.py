@@ -2,7 +2,8 @@
 
 A condition compares one key of the request with the values of the policy, which are alternatives. A key that the request
 does not have fails a condition, but meets a negated one (StringNotEquals …), an `…IfExists` and a `ForAllValues:`.
-Source: "IAM JSON policy elements: Condition operators".
+`compiled` reads a condition's values once; what it gives is asked for each request.
+Source: "IAM JSON policy elements: Condition operators", "Single-valued vs. multivalued context keys".
 """
 
 from __future__ import annotations
@@ -10,97 +11,148 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import operator as arithmetic
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from typing import TypeVar
 
-Context = Mapping[str, "str | list[str]"]
-Compare = Callable[[str, str], bool]
+from eucapy.aws.policymatching import VARIABLE, Context, Matcher, matcher, plain, resolved, tokens, variables_in
 
+__all__ = ["OPERATORS", "Condition", "Context", "compiled", "holds", "is_operator", "keys_of"]
 
-@lru_cache(maxsize=4096)
-def _pattern(pattern: str) -> re.Pattern[str]:
-    parts = re.split(r"(\[\*\]|\[\?\]|\*+|\?)", pattern)
-    meaning = {"[*]": r"\*", "[?]": r"\?", "?": "."}
-    text = "".join(meaning.get(part) or (".*" if part.startswith("*") else re.escape(part)) for part in parts)
-    return re.compile(f"(?s:{text})\\Z")
+Condition = Callable[[Context], bool]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+T = TypeVar("T")
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?\Z", re.ASCII)
 
-
-def like(actual: str, pattern: str) -> bool:
-    """`*` is any number of characters, `?` one of them; `[*]` and `[?]` are the characters themselves."""
-    return pattern == "*" or _pattern(pattern).match(actual) is not None
+# --- how texts are read: None is what is none -------------------------------------------------------------------------
 
 
-def _arn_like(actual: str, wanted: str) -> bool:
-    ours, theirs = actual.split(":", 5), wanted.split(":", 5)
-    return len(ours) == len(theirs) == 6 and all(like(a, w) for a, w in zip(ours, theirs, strict=True))
+def _number(text: str) -> float | None:
+    return float(text) if _NUMBER.match(text) else None
 
 
-def _number(compare: Callable[[float, float], bool]) -> Compare:
-    def check(actual: str, wanted: str) -> bool:
-        try:
-            return compare(float(actual), float(wanted))
-        except ValueError:
-            return False
-
-    return check
-
-
-def _moment(text: str) -> float:
+def _moment(text: str) -> float | None:
+    number = _number(text)
+    if number is not None:
+        return number
     try:
-        return float(text)
-    except ValueError:
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
-def _date(compare: Callable[[float, float], bool]) -> Compare:
-    def check(actual: str, wanted: str) -> bool:
+def _network(text: str) -> Network | None:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def _bytes(text: str) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _read(values: Sequence[str], reader: Callable[[str], T | None]) -> list[T]:
+    return [value for value in map(reader, values) if value is not None]
+
+
+# --- operators: of the policy's values, whether any of them is met by a value of the request --------------------------
+
+
+def _ordered(reader: Callable[[str], float | None], compare: Callable[[float, float], bool]) -> Operator:
+    def build(values: Sequence[str], variables: bool) -> Matcher:
+        wanted = _read(values, reader)
+
+        def met(actual: str, context: Context) -> bool:
+            value = reader(actual)
+            return value is not None and any(compare(value, each) for each in wanted)
+
+        return met
+
+    return build
+
+
+def _equal(fold: Callable[[str], str]) -> Operator:
+    def build(values: Sequence[str], variables: bool) -> Matcher:
+        parts = [tokens(value, variables=variables) for value in values]
+        filled = [each for each in parts if any(kind == VARIABLE for kind, _, _ in each)]
+        fixed = frozenset(fold(plain(each)) for each in parts if each not in filled)
+        if not filled:
+            return lambda actual, context: fold(actual) in fixed
+
+        def met(actual: str, context: Context) -> bool:
+            folded = fold(actual)
+            if folded in fixed:
+                return True
+            known = (resolved(each, context) for each in filled)
+            return any(each is not None and fold(plain(each)) == folded for each in known)
+
+        return met
+
+    return build
+
+
+def _like(arn: bool) -> Operator:
+    def build(values: Sequence[str], variables: bool) -> Matcher:
+        wanted = [matcher(value, variables=variables, arn=arn) for value in values]
+        if len(wanted) == 1:
+            return wanted[0]
+        return lambda actual, context: any(each(actual, context) for each in wanted)
+
+    return build
+
+
+def _bool(values: Sequence[str], variables: bool) -> Matcher:
+    wanted = frozenset(value.lower() for value in values)
+    return lambda actual, context: actual.lower() in wanted
+
+
+def _binary(values: Sequence[str], variables: bool) -> Matcher:
+    wanted = frozenset(_read(values, _bytes))
+    return lambda actual, context: _bytes(actual) in wanted
+
+
+def _in_network(values: Sequence[str], variables: bool) -> Matcher:
+    wanted = _read(values, _network)
+
+    def met(actual: str, context: Context) -> bool:
         try:
-            return compare(_moment(actual), _moment(wanted))
+            address = ipaddress.ip_address(actual)
         except ValueError:
             return False
-
-    return check
-
-
-def _in_network(actual: str, wanted: str) -> bool:
-    try:
-        address = ipaddress.ip_address(actual)
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
-        return address in ipaddress.ip_network(wanted, strict=False)
-    except ValueError:
-        return False
+        return any(address in each for each in wanted)
+
+    return met
 
 
-def _binary(actual: str, wanted: str) -> bool:
-    try:
-        return base64.b64decode(actual, validate=True) == base64.b64decode(wanted, validate=True)
-    except (binascii.Error, ValueError):
-        return False
-
-
-_POSITIVE: dict[str, Compare] = {
-    "StringEquals": lambda actual, wanted: actual == wanted.replace("[*]", "*").replace("[?]", "?"),
-    "StringEqualsIgnoreCase": lambda actual, wanted: actual.casefold() == wanted.casefold(),
-    "StringLike": like,
-    "NumericEquals": _number(lambda a, w: a == w),
-    "NumericLessThan": _number(lambda a, w: a < w),
-    "NumericLessThanEquals": _number(lambda a, w: a <= w),
-    "NumericGreaterThan": _number(lambda a, w: a > w),
-    "NumericGreaterThanEquals": _number(lambda a, w: a >= w),
-    "DateEquals": _date(lambda a, w: a == w),
-    "DateLessThan": _date(lambda a, w: a < w),
-    "DateLessThanEquals": _date(lambda a, w: a <= w),
-    "DateGreaterThan": _date(lambda a, w: a > w),
-    "DateGreaterThanEquals": _date(lambda a, w: a >= w),
-    "Bool": lambda actual, wanted: actual.lower() == wanted.lower(),
+Operator = Callable[[Sequence[str], bool], Matcher]
+_POSITIVE: dict[str, Operator] = {
+    "StringEquals": _equal(str),
+    "StringEqualsIgnoreCase": _equal(str.casefold),
+    "StringLike": _like(arn=False),
+    "NumericEquals": _ordered(_number, arithmetic.eq),
+    "NumericLessThan": _ordered(_number, arithmetic.lt),
+    "NumericLessThanEquals": _ordered(_number, arithmetic.le),
+    "NumericGreaterThan": _ordered(_number, arithmetic.gt),
+    "NumericGreaterThanEquals": _ordered(_number, arithmetic.ge),
+    "DateEquals": _ordered(_moment, arithmetic.eq),
+    "DateLessThan": _ordered(_moment, arithmetic.lt),
+    "DateLessThanEquals": _ordered(_moment, arithmetic.le),
+    "DateGreaterThan": _ordered(_moment, arithmetic.gt),
+    "DateGreaterThanEquals": _ordered(_moment, arithmetic.ge),
+    "Bool": _bool,
     "BinaryEquals": _binary,
     "IpAddress": _in_network,
-    "ArnEquals": _arn_like,
-    "ArnLike": _arn_like,
+    "ArnEquals": _like(arn=True),
+    "ArnLike": _like(arn=True),
 }
 _NEGATIVE = {
     "StringNotEquals": "StringEquals",
@@ -114,6 +166,8 @@ _NEGATIVE = {
 }
 OPERATORS = frozenset({*_POSITIVE, *_NEGATIVE, "Null"})
 """Without prefixes and suffixes."""
+_FILLED = ("String", "Arn")
+"""How the operators begin whose values may have policy variables."""
 
 
 def _split(operator: str) -> tuple[str, str, bool]:
@@ -127,23 +181,39 @@ def is_operator(operator: str) -> bool:
     """Whether AWS has it."""
     quantifier, base, if_exists = _split(operator)
     known = base in OPERATORS and not (base == "Null" and if_exists)
-    return known and quantifier in ("", "ForAnyValue", "ForAllValues")
+    return known and quantifier in ("", "ForAnyValue", "ForAllValues") and operator.count(":") == bool(quantifier)
+
+
+def keys_of(operator: str, key: str, values: Sequence[str]) -> frozenset[str]:
+    """The keys of a request that the condition looks at: its own, and those of its variables."""
+    if not _split(operator)[1].startswith(_FILLED):
+        return frozenset({key})
+    return frozenset({key}).union(*map(variables_in, values))
+
+
+def compiled(operator: str, key: str, values: Sequence[str], *, variables: bool) -> Condition:
+    """The condition as a function of the request's context. `variables`: `${…}` are variables (Version 2012-10-17)."""
+    quantifier, base, if_exists = _split(operator)
+    if base == "Null":
+        absent = [value.lower() == "true" for value in values]
+        return lambda context: (context.get(key) != "" and not context.get(key)) in absent
+    negated = base in _NEGATIVE
+    met = _POSITIVE[_NEGATIVE[base] if negated else base](values, variables and base.startswith(_FILLED))
+    without_key = if_exists or quantifier == "ForAllValues" or (negated and not quantifier)
+    every = quantifier == "ForAllValues" or (negated and not quantifier)
+
+    def holds(context: Context) -> bool:
+        given = context.get(key)
+        if isinstance(given, str) and (given or not quantifier):  # an empty text is no value of several
+            return met(given, context) != negated
+        if not given:
+            return without_key
+        answers = (met(value, context) != negated for value in given)
+        return all(answers) if every else any(answers)
+
+    return holds
 
 
 def holds(operator: str, key: str, wanted: Sequence[str], context: Context) -> bool:
     """Whether the request's value of `key` meets the condition."""
-    quantifier, base, if_exists = _split(operator)
-    given = context.get(key)
-    actual = [given] if isinstance(given, str) else given
-    if base == "Null":
-        return any((value.lower() == "true") == (not actual) for value in wanted)
-    if not actual:
-        if quantifier == "ForAnyValue":
-            return False
-        return if_exists or base in _NEGATIVE or quantifier == "ForAllValues"
-    negated = base in _NEGATIVE
-    compare = _POSITIVE[_NEGATIVE[base] if negated else base]
-    met = [any(compare(value, each) for each in wanted) != negated for value in actual]
-    if quantifier == "ForAllValues" or (negated and not quantifier):
-        return all(met)
-    return any(met)
+    return compiled(operator, key, wanted, variables=True)(context)
