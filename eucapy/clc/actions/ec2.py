@@ -1,0 +1,260 @@
+"""What each EC2 operation takes to be allowed. Source: "Actions, resources, and condition keys for Amazon EC2".
+
+Most Describe operations know no resources: a policy allows them on "*" or not at all.
+"""
+
+from __future__ import annotations
+
+from eucapy.clc.actions import ec2_requests as said
+from eucapy.clc.actions.declaration import ON_ALL, Declaration, Kind, RequestFacts, Target, needs
+from eucapy.clc.actions.ec2_kinds import KINDS, TARGETS
+
+of, maybe, new, new_as = TARGETS.of, TARGETS.maybe, TARGETS.new, TARGETS.new_as
+_TAG_KEYS = ("aws:RequestTag/${TagKey}", "aws:TagKeys")
+_ATTRIBUTE_KEYS = ("ec2:Attribute", "ec2:Attribute/${AttributeName}")
+
+
+def _made(
+    operation: str, *targets: tuple[Kind, Target], tags: tuple[str, ...] = (), says: RequestFacts | None = None
+) -> Declaration:
+    """An operation whose request may bring tags; `tags`: for which types, the first where it does not say."""
+    kinds = tags or (targets[0][0].name,)
+    further, also = (said.tagging(operation, *kinds),), (said.CREATE_TAGS,)
+    if says is None:
+        return needs(*targets, says_keys=_TAG_KEYS, further=further, also=also)
+    return needs(*targets, says=says, says_keys=_TAG_KEYS, further=further, also=also)
+
+
+def _changed(*targets: tuple[Kind, Target]) -> Declaration:
+    """An operation that changes attributes."""
+    return needs(*targets, says=said.attributes, says_keys=_ATTRIBUTE_KEYS)
+
+
+INSTANCE, INSTANCES = needs(of("instance", "InstanceId")), needs(of("instance", "InstanceIds"))
+IMAGE, SNAPSHOT, VOLUME = (
+    needs(of("image", "ImageId")),
+    needs(of("snapshot", "SnapshotId")),
+    needs(of("volume", "VolumeId")),
+)
+_GROUP = of("security-group", "GroupId", GroupName="group name")
+GROUP = needs(_GROUP)
+TEMPLATE = needs(of("launch-template", "LaunchTemplateId", LaunchTemplateName="template name"))
+INTERFACE = needs(of("network-interface", "NetworkInterfaceId"))
+ROUTE_TABLE, VPC, SUBNET = (
+    needs(of("route-table", "RouteTableId")),
+    needs(of("vpc", "VpcId")),
+    needs(of("subnet", "SubnetId")),
+)
+_ASSOCIATED = (
+    maybe("route-table", AssociationId="route association"),
+    maybe("subnet", AssociationId="route association"),
+)
+
+_TAGGED = TARGETS.some(
+    said.tagged, *(name for name in KINDS if name not in ("natgateway", "prefix-list", "vpc-endpoint"))
+)
+
+DECLARED: dict[str, Declaration] = {
+    # --- addresses
+    "AllocateAddress": _made("AllocateAddress", new("elastic-ip")),
+    "AssociateAddress": needs(
+        maybe("elastic-ip", "AllocationId", PublicIp="public address"),
+        maybe("instance", "InstanceId"),
+        maybe("network-interface", "NetworkInterfaceId"),
+    ),
+    "DisassociateAddress": needs(
+        maybe("elastic-ip", AssociationId="address association", PublicIp="public address"),
+        maybe("network-interface", AssociationId="address association"),
+    ),
+    "ReleaseAddress": needs(of("elastic-ip", "AllocationId", PublicIp="public address")),
+    "AssignPrivateIpAddresses": INTERFACE,
+    "UnassignPrivateIpAddresses": INTERFACE,
+    # --- instances
+    "RunInstances": needs(
+        *TARGETS.some(
+            said.launch,
+            "instance",
+            "image",
+            "key-pair",
+            "launch-template",
+            "network-interface",
+            "placement-group",
+            "security-group",
+            "snapshot",
+            "subnet",
+            "volume",
+        ),
+        says_keys=_TAG_KEYS,
+        further=(said.tagging("RunInstances", "instance"), said.passing("IamInstanceProfile")),
+        also=(said.CREATE_TAGS, said.PASS_ROLE),
+    ),
+    "StartInstances": INSTANCES,
+    "StopInstances": INSTANCES,
+    "RebootInstances": INSTANCES,
+    "TerminateInstances": INSTANCES,
+    "MonitorInstances": INSTANCES,
+    "UnmonitorInstances": INSTANCES,
+    "ReportInstanceStatus": needs(of("instance", "Instances")),
+    "GetConsoleOutput": INSTANCE,
+    "GetConsoleScreenshot": INSTANCE,
+    "GetPasswordData": INSTANCE,
+    "GetLaunchTemplateData": INSTANCE,
+    "ModifyInstanceAttribute": _changed(
+        of("instance", "InstanceId"),
+        maybe("security-group", "Groups"),
+        maybe("volume", "BlockDeviceMappings.Ebs.VolumeId"),
+    ),
+    "ResetInstanceAttribute": _changed(of("instance", "InstanceId")),
+    "ModifyInstanceCapacityReservationAttributes": _changed(of("instance", "InstanceId")),
+    "ModifyInstanceCpuOptions": _changed(of("instance", "InstanceId")),
+    "ModifyInstanceCreditSpecification": needs(of("instance", "InstanceCreditSpecifications.InstanceId")),
+    "ModifyInstanceMaintenanceOptions": _changed(of("instance", "InstanceId")),
+    "ModifyInstanceMetadataOptions": _changed(of("instance", "InstanceId")),
+    "ModifyPrivateDnsNameOptions": _changed(of("instance", "InstanceId")),
+    "DescribeInstanceAttribute": INSTANCE,
+    # --- images and snapshots
+    "CreateImage": _made(
+        "CreateImage",
+        new("image"),
+        of("instance", "InstanceId"),
+        new("snapshot"),
+        tags=("image", "snapshot"),
+    ),
+    "RegisterImage": _made(
+        "RegisterImage", new("image"), maybe("snapshot", "BlockDeviceMappings.Ebs.SnapshotId"), tags=("image",)
+    ),
+    "DeregisterImage": IMAGE,
+    "ModifyImageAttribute": _changed(of("image", "ImageId")),
+    "ResetImageAttribute": _changed(of("image", "ImageId")),
+    "DescribeImageAttribute": IMAGE,
+    "EnableImageDeprecation": IMAGE,
+    "DisableImageDeprecation": IMAGE,
+    "CreateSnapshot": _made("CreateSnapshot", new("snapshot", said.snapshot), of("volume", "VolumeId")),
+    "DeleteSnapshot": SNAPSHOT,
+    "ModifySnapshotAttribute": _changed(of("snapshot", "SnapshotId")),
+    "ResetSnapshotAttribute": _changed(of("snapshot", "SnapshotId")),
+    "DescribeSnapshotAttribute": SNAPSHOT,
+    # --- volumes
+    "CreateVolume": _made("CreateVolume", new("volume", said.volume), maybe("snapshot", "SnapshotId")),
+    "DeleteVolume": VOLUME,
+    "ModifyVolume": _changed(of("volume", "VolumeId")),
+    "ModifyVolumeAttribute": _changed(of("volume", "VolumeId")),
+    "DescribeVolumeAttribute": VOLUME,
+    "AttachVolume": needs(of("instance", "InstanceId"), of("volume", "VolumeId")),
+    "DetachVolume": needs(of("volume", "VolumeId"), maybe("instance", "InstanceId")),
+    # --- keys, tags, templates
+    "CreateKeyPair": _made("CreateKeyPair", new_as("key-pair", "KeyName", said.key_pair)),
+    "ImportKeyPair": _made("ImportKeyPair", new_as("key-pair", "KeyName", said.key_pair)),
+    "DeleteKeyPair": needs(of("key-pair", "KeyName", KeyPairId="key id")),
+    "CreateTags": needs(*_TAGGED, says=said.said_tags, says_keys=(*_TAG_KEYS, "ec2:CreateAction")),
+    "DeleteTags": needs(*_TAGGED, says=said.said_tags, says_keys=_TAG_KEYS),
+    "CreateLaunchTemplate": _made("CreateLaunchTemplate", new("launch-template")),
+    "CreateLaunchTemplateVersion": TEMPLATE,
+    "ModifyLaunchTemplate": TEMPLATE,
+    "DeleteLaunchTemplate": TEMPLATE,
+    "DeleteLaunchTemplateVersions": TEMPLATE,
+    # --- instance profiles of instances
+    "AssociateIamInstanceProfile": needs(
+        of("instance", "InstanceId"),
+        says=said.new_profile,
+        says_keys=("ec2:NewInstanceProfile",),
+        further=(said.passing("IamInstanceProfile"),),
+        also=(said.PASS_ROLE,),
+    ),
+    "DisassociateIamInstanceProfile": needs(of("instance", AssociationId="profile association")),
+    "ReplaceIamInstanceProfileAssociation": needs(
+        of("instance", AssociationId="profile association"),
+        says=said.new_profile,
+        says_keys=("ec2:NewInstanceProfile",),
+        further=(said.passing("IamInstanceProfile"),),
+        also=(said.PASS_ROLE,),
+    ),
+    # --- networks
+    "CreateVpc": _made("CreateVpc", new("vpc", said.vpc)),
+    "DeleteVpc": VPC,
+    "ModifyVpcAttribute": _changed(of("vpc", "VpcId")),
+    "DescribeVpcAttribute": VPC,
+    "GetSecurityGroupsForVpc": VPC,
+    "CreateSubnet": _made("CreateSubnet", new("subnet", said.subnet), of("vpc", "VpcId")),
+    "DeleteSubnet": SUBNET,
+    "ModifySubnetAttribute": _changed(of("subnet", "SubnetId")),
+    "CreateDhcpOptions": _made("CreateDhcpOptions", new("dhcp-options")),
+    "DeleteDhcpOptions": needs(of("dhcp-options", "DhcpOptionsId")),
+    "AssociateDhcpOptions": needs(of("dhcp-options", "DhcpOptionsId"), of("vpc", "VpcId")),
+    "CreateInternetGateway": _made("CreateInternetGateway", new("internet-gateway")),
+    "DeleteInternetGateway": needs(of("internet-gateway", "InternetGatewayId")),
+    "AttachInternetGateway": needs(of("internet-gateway", "InternetGatewayId"), of("vpc", "VpcId")),
+    "DetachInternetGateway": needs(of("internet-gateway", "InternetGatewayId"), of("vpc", "VpcId")),
+    "CreateRouteTable": _made("CreateRouteTable", new("route-table"), of("vpc", "VpcId")),
+    "DeleteRouteTable": ROUTE_TABLE,
+    "CreateRoute": ROUTE_TABLE,
+    "DeleteRoute": ROUTE_TABLE,
+    "ReplaceRoute": ROUTE_TABLE,
+    "AssociateRouteTable": needs(
+        of("route-table", "RouteTableId"), maybe("subnet", "SubnetId"), maybe("internet-gateway", "GatewayId")
+    ),
+    "DisassociateRouteTable": needs(*_ASSOCIATED),
+    "ReplaceRouteTableAssociation": needs(
+        of("route-table", "RouteTableId"), maybe("subnet", AssociationId="route association")
+    ),
+    "CreateNetworkInterface": _made(
+        "CreateNetworkInterface",
+        TARGETS.via("network-interface", "SubnetId", "to be in subnet"),
+        of("subnet", "SubnetId"),
+        maybe("security-group", "Groups"),
+    ),
+    "DeleteNetworkInterface": INTERFACE,
+    "ModifyNetworkInterfaceAttribute": _changed(
+        of("network-interface", "NetworkInterfaceId"), maybe("security-group", "Groups")
+    ),
+    "ResetNetworkInterfaceAttribute": _changed(of("network-interface", "NetworkInterfaceId")),
+    "AttachNetworkInterface": needs(of("instance", "InstanceId"), of("network-interface", "NetworkInterfaceId")),
+    "DetachNetworkInterface": needs(
+        of("instance", AttachmentId="interface attachment"),
+        of("network-interface", AttachmentId="interface attachment"),
+    ),
+    # --- security groups
+    "CreateSecurityGroup": _made("CreateSecurityGroup", new("security-group", said.in_vpc), maybe("vpc", "VpcId")),
+    "DeleteSecurityGroup": GROUP,
+    "AuthorizeSecurityGroupEgress": _made("AuthorizeSecurityGroupEgress", _GROUP, tags=("security-group-rule",)),
+    "AuthorizeSecurityGroupIngress": _made("AuthorizeSecurityGroupIngress", _GROUP, tags=("security-group-rule",)),
+    "RevokeSecurityGroupEgress": GROUP,
+    "RevokeSecurityGroupIngress": GROUP,
+    "ModifySecurityGroupRules": needs(
+        of("security-group", "GroupId"), of("security-group-rule", "SecurityGroupRules.SecurityGroupRuleId")
+    ),
+    "UpdateSecurityGroupRuleDescriptionsEgress": GROUP,
+    "UpdateSecurityGroupRuleDescriptionsIngress": GROUP,
+    "DescribeSecurityGroupReferences": needs(of("security-group", "GroupId")),
+    # --- the account
+    "CreateDefaultSubnet": ON_ALL,
+    "CreateDefaultVpc": ON_ALL,
+    "GetDefaultCreditSpecification": ON_ALL,
+    "GetEbsEncryptionByDefault": ON_ALL,
+    "GetImageBlockPublicAccessState": ON_ALL,
+    "GetInstanceMetadataDefaults": ON_ALL,
+    "GetSerialConsoleAccessStatus": ON_ALL,
+    "GetSnapshotBlockPublicAccessState": ON_ALL,
+    "ModifyIdFormat": ON_ALL,
+    "ModifyIdentityIdFormat": ON_ALL,
+    "ModifyInstanceMetadataDefaults": needs(says=said.attributes, says_keys=_ATTRIBUTE_KEYS),
+}
+"""The operations that know resources, or change something. Of the others, `ON_ALL`."""
+
+DESCRIBES = tuple(
+    f"Describe{what}"
+    for what in (
+        "AccountAttributes", "Addresses", "AddressesAttribute", "AggregateIdFormat", "AvailabilityZones",
+        "CapacityReservations", "CarrierGateways", "CustomerGateways", "DhcpOptions", "EgressOnlyInternetGateways",
+        "Fleets", "FlowLogs", "Hosts", "IamInstanceProfileAssociations", "IdFormat", "IdentityIdFormat", "Images",
+        "InstanceConnectEndpoints", "InstanceCreditSpecifications", "InstanceStatus", "InstanceTypeOfferings",
+        "InstanceTypes", "Instances", "InternetGateways", "KeyPairs", "LaunchTemplateVersions", "LaunchTemplates",
+        "LocalGateways", "ManagedPrefixLists", "NatGateways", "NetworkAcls", "NetworkInterfaceAttribute",
+        "NetworkInterfaces", "PlacementGroups", "PrefixLists", "Regions", "ReservedInstances",
+        "ReservedInstancesOfferings", "RouteTables", "SecurityGroupRules", "SecurityGroups", "Snapshots",
+        "SpotFleetRequests", "SpotInstanceRequests", "SpotPriceHistory", "StaleSecurityGroups", "Subnets", "Tags",
+        "TransitGatewayVpcAttachments", "TransitGateways", "VolumeStatus", "Volumes", "VolumesModifications",
+        "VpcEndpoints", "VpcPeeringConnections", "Vpcs", "VpnConnections", "VpnGateways",
+    )
+)  # fmt: skip
+DECLARED |= dict.fromkeys(DESCRIBES, ON_ALL)
