@@ -119,7 +119,7 @@ def _binary(values: Sequence[str], variables: bool) -> Matcher:
 
 
 def _in_network(values: Sequence[str], variables: bool) -> Matcher:
-    wanted = _read(values, _network)
+    wanted: list[Network] = _read(values, _network)
 
     def met(actual: str, context: Context) -> bool:
         try:
@@ -131,6 +131,14 @@ def _in_network(values: Sequence[str], variables: bool) -> Matcher:
         return any(address in each for each in wanted)
 
     return met
+
+
+def _null(key: str, absent: set[bool]) -> Condition:
+    def holds(context: Context) -> bool:
+        given = context.get(key)
+        return (given is None or given == []) in absent
+
+    return holds
 
 
 Operator = Callable[[Sequence[str], bool], Matcher]
@@ -195,8 +203,7 @@ def compiled(operator: str, key: str, values: Sequence[str], *, variables: bool)
     """The condition as a function of the request's context. `variables`: `${…}` are variables (Version 2012-10-17)."""
     quantifier, base, if_exists = _split(operator)
     if base == "Null":
-        absent = [value.lower() == "true" for value in values]
-        return lambda context: (context.get(key) != "" and not context.get(key)) in absent
+        return _null(key, {value.lower() == "true" for value in values})
     negated = base in _NEGATIVE
     met = _POSITIVE[_NEGATIVE[base] if negated else base](values, variables and base.startswith(_FILLED))
     without_key = if_exists or quantifier == "ForAllValues" or (negated and not quantifier)
