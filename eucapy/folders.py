@@ -9,11 +9,36 @@ from __future__ import annotations
 
 import grp
 import os
+import pwd
+from dataclasses import dataclass
 from pathlib import Path
 
 
 class NoSuchGroup(LookupError):
     """The configuration names a group that this host has not."""
+
+
+class NoSuchUser(LookupError):
+    """The configuration names a user that this host has not."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """An unprivileged user that programs run as, and the group that they and their files belong to."""
+
+    user_id: int
+    group_id: int
+
+
+def owner(name: str, through: int | None) -> Owner | None:
+    """The user, in the group `through` or else in its own; None for "", nobody but ourselves. Raises NoSuchUser."""
+    if not name:
+        return None
+    try:
+        found = pwd.getpwnam(name)
+    except KeyError as error:
+        raise NoSuchUser(f"there is no user {name}") from error
+    return Owner(found.pw_uid, found.pw_gid if through is None else through)
 
 
 def group_id(name: str) -> int | None:

@@ -47,7 +47,9 @@ def write_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Replace `path` atomically and durably. `mode` is set before any content is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    beside.unlink(missing_ok=True)
+    # Some folders belong to less privileged programs: whatever they put in our way is not followed.
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
         os.fchmod(fd, mode)
         view = memoryview(content)

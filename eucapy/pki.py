@@ -9,6 +9,7 @@ Private keys are written 0600 and never leave their host. Files in the folder: `
 from __future__ import annotations
 
 import ipaddress
+import os
 import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from eucapy import ledger
+from eucapy.folders import Owner
 
 ROLES = ("clc", "cc", "sc", "walrus", "nc", "eucanetd", "admin")
 AUTHORITY_DAYS = 3650
@@ -113,9 +115,10 @@ def client_context(folder: Path, role: str) -> ssl.SSLContext:
     return context
 
 
-def qemu_credentials(folder: Path, role: str, target: Path) -> Path:
+def qemu_credentials(folder: Path, role: str, target: Path, owner: Owner | None = None) -> Path:
     """A folder with the role's certificate under the names that QEMU's `tls-creds-x509` wants, for a server as for a
-    client; the files themselves stay where they are, so that a new certificate is used by the next program started."""
+    client. The files themselves stay where they are, so that a new certificate is used by the next program started; for
+    programs of another `owner`, who may not go there, they are copied as they are now."""
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
     names = {"ca-cert.pem": "ca.pem"}
     for end in ("server", "client"):
@@ -123,8 +126,15 @@ def qemu_credentials(folder: Path, role: str, target: Path) -> Path:
     for name, source in names.items():
         link, aside = target / name, target / f".{name}.new"
         aside.unlink(missing_ok=True)
+        if owner is not None:
+            ledger.write_file(link, (folder / source).read_bytes(), mode=0o600)
+            os.chown(link, owner.user_id, owner.group_id)
+            continue
         aside.symlink_to((folder / source).absolute())
         aside.replace(link)
+    if owner is not None:
+        os.chown(target, 0, owner.group_id)
+        target.chmod(0o710)
     return target
 
 

@@ -86,6 +86,7 @@ class Record(msgspec.Struct, kw_only=True):
     """Files outside the data folder."""
     made_qemu_user: bool = False
     """Before this cloud the host had no user for guests' QEMU processes."""
+    made_storage_user: bool = False
     turned_forwarding_on: bool = False
     """Before this cloud the host did not forward IPv4."""
 

@@ -27,6 +27,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     qemu_group: Annotated[
         str, doc("Group of guests' QEMU processes, which may pass through the folders of disks; empty: root alone.")
     ] = ""
+    proxy_user: Annotated[
+        str, doc("User that takes up volumes of other hosts, unprivileged, in `qemu_group`; empty: root.")
+    ] = ""
     run: Annotated[
         str,
         doc(

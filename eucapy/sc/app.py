@@ -9,7 +9,7 @@ from eucapy.clock import SystemClock
 from eucapy.drivers.block import loader
 from eucapy.drivers.block.base import GIB, BadRequest
 from eucapy.drivers.block.exporter import Remote
-from eucapy.folders import ensure_folder, group_id
+from eucapy.folders import NoSuchGroup, NoSuchUser, ensure_folder, group_id, owner
 from eucapy.sc.agent import StorageController
 from eucapy.sc.config import Config
 from eucapy.sc.executor import Executor
@@ -28,15 +28,22 @@ class StorageControllerApp:
     def __init__(self, config: Config) -> None:
         """Raises BadRequest for a configuration that no driver takes."""
         certificates = Path(config.pki) if config.pki else None
+        if config.export_user and not config.export_group:
+            raise BadRequest("export_user: it needs export_group, through which it comes to the volumes' files")
+        try:
+            ensure_folder(config.data_folder, group_id(config.export_group))
+            remote = _remote(config, certificates)
+        except (NoSuchGroup, NoSuchUser) as error:
+            raise BadRequest(str(error)) from error
         driver = loader.load(
             config.driver,
             config.pool_folder,
             config.run_folder,
             export_group=config.export_group,
+            export_user=config.export_user,
             reserve_gib=config.reserve_gib,
-            remote=_remote(config, certificates),
+            remote=remote,
         )
-        ensure_folder(config.data_folder, group_id(config.export_group))
         store = WalrusFetcher(
             config.walrus_internal_url, pki.client_context(certificates, "sc") if certificates is not None else None
         )
@@ -71,5 +78,6 @@ def _remote(config: Config, certificates: Path | None) -> Remote | None:
         raise BadRequest(str(error)) from error
     if certificates is None:
         return None
-    credentials = pki.qemu_credentials(certificates, "sc", config.data_folder / "tls")
+    user = owner(config.export_user, group_id(config.export_group))
+    credentials = pki.qemu_credentials(certificates, "sc", config.data_folder / "tls", user)
     return Remote(config.export_host or config.host, ports, credentials)

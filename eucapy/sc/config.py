@@ -31,6 +31,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     export_group: Annotated[
         str, doc("Group that may connect to exported volumes, which QEMU runs under; empty: root alone.")
     ] = ""
+    export_user: Annotated[
+        str,
+        doc("User that serves exported volumes, unprivileged, and owns their files, in `export_group`; empty: root."),
+    ] = ""
     export_host: Annotated[
         str, doc("Address that nodes on other hosts reach exported volumes at, with TLS; empty: the same as `host`.")
     ] = ""

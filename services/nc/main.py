@@ -14,7 +14,7 @@ from eucapy.drivers.network.netns import listen_in, vpc_namespace
 from eucapy.drivers.proxies.base import ProxyDriver
 from eucapy.drivers.proxies.fake import FakeProxies
 from eucapy.drivers.proxies.storage_daemon import StorageDaemonProxies
-from eucapy.folders import group_id
+from eucapy.folders import ensure_folder, group_id, owner
 from eucapy.nc.agent import NodeController
 from eucapy.nc.app import app
 from eucapy.nc.config import Config
@@ -62,8 +62,11 @@ def _proxies(config: Config) -> ProxyDriver:
     run = Path(config.run) if config.run else data / "run"
     if config.hypervisor == "fake":
         return FakeProxies(run)
-    credentials = pki.qemu_credentials(Path(config.pki), "nc", data / "tls") if config.pki else None
-    return StorageDaemonProxies(run, credentials, group_id(config.qemu_group))
+    group = group_id(config.qemu_group)
+    user = owner(config.proxy_user, group)
+    ensure_folder(data, group)
+    credentials = pki.qemu_credentials(Path(config.pki), "nc", data / "tls", user) if config.pki else None
+    return StorageDaemonProxies(run, credentials, group, user)
 
 
 if __name__ == "__main__":

@@ -39,8 +39,13 @@ class Machine:
         return SimpleNamespace(pw_uid=os.getuid())
 
     def _run(self, *argv: str) -> None:
-        assert argv == ("userdel", "libvirt-qemu")
-        self.users.remove("libvirt-qemu")
+        match argv:
+            case ("userdel", name):
+                self.users.remove(name)
+            case ("useradd", *_, name):
+                self.users.add(name)
+            case _:
+                raise AssertionError(argv)
 
     @property
     def as_it_was(self) -> bool:
@@ -62,29 +67,29 @@ def used(machine: Machine, data: Path) -> Record:
         record = installation.record()
         traces.note_and_prepare(installation, record)
         machine.forwarding.write_text("1\n")
-    assert "libvirt-qemu" in machine.users
+    assert machine.users == {"libvirt-qemu", traces.STORAGE_USER}
     return installation.record()
 
 
 def test_a_host_is_as_it_was(machine: Machine, tmp_path: Path) -> None:
     record = used(machine, tmp_path / "cloud")
-    assert len(traces.put_back(record)) == 2
+    assert len(traces.put_back(record)) == 3
     assert machine.as_it_was
     assert traces.put_back(record) == []
 
 
 def test_what_was_so_before_stays_so(machine: Machine, tmp_path: Path) -> None:
-    machine.users.add("libvirt-qemu")
+    machine.users |= {"libvirt-qemu", traces.STORAGE_USER}
     machine.forwarding.write_text("1\n")
     assert traces.put_back(used(machine, tmp_path / "cloud")) == []
-    assert (machine.users, machine.forwarding.read_text()) == ({"libvirt-qemu"}, "1\n")
+    assert (machine.users, machine.forwarding.read_text()) == ({"libvirt-qemu", traces.STORAGE_USER}, "1\n")
 
 
 def test_a_user_of_running_programs_stays(machine: Machine, tmp_path: Path) -> None:
     record = used(machine, tmp_path / "cloud")
     (machine.processes / "4711").mkdir()
     assert traces.put_back(record) == ["IP forwarding is off again"]
-    assert machine.users == {"libvirt-qemu"}
+    assert machine.users == {"libvirt-qemu", traces.STORAGE_USER}
 
 
 def test_a_user_that_a_package_looks_after_by_now_stays(machine: Machine, tmp_path: Path) -> None:

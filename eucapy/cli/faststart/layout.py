@@ -15,6 +15,7 @@ from typing import Any
 from eucapy import config, pki
 from eucapy.cli.configuration import check_file
 from eucapy.cli.faststart.programs import hypervisor_of
+from eucapy.cli.faststart.traces import STORAGE_USER
 from eucapy.cli.installation import FOLDERS, Installation, Record
 from eucapy.cli.programs import DAEMONS
 from eucapy.drivers.hypervisor.libvirtd import QEMU_USER
@@ -93,6 +94,7 @@ def choices(installation: Installation, record: Record) -> dict[str, dict[str, A
             "port": ports.sc,
             "walrus_internal_url": walrus_internal,
             "export_group": QEMU_USER,
+            "export_user": STORAGE_USER,
         },
         "nc": {
             **shared,
@@ -102,6 +104,7 @@ def choices(installation: Installation, record: Record) -> dict[str, dict[str, A
             "walrus_internal_url": walrus_internal,
             "libvirt_uri": hypervisor_of(installation.data).uri,
             "qemu_group": QEMU_USER,
+            "proxy_user": STORAGE_USER,
             "acceleration": record.acceleration,
             "namespace_prefix": record.prefix,
         },

@@ -2,8 +2,11 @@
 
 Each daemon has a name and a folder of its own: `nbd.sock` (where its NBD server listens, if on a socket), `qmp.sock` (we
 give orders here) and `pid`. Whoever may enter the parent folder may reach the disks: it is 0700, or 0750 with the group
-that QEMU runs under. After a restart `open` finds the daemons that still run; the death of one is noticed at once through
-its pidfd. What a daemon serves is its user's affair: `exporter.py` (volumes), `proxies.py` (volumes of other hosts).
+that QEMU runs under. A daemon runs as the user `owner`, without privileges and without ways to new ones, or else as we do;
+its folder is its own, but only we give orders: the group may not write to `qmp.sock`.
+
+After a restart `open` finds the daemons that still run; the death of one is noticed at once through its pidfd. What a
+daemon serves is its user's affair: `exporter.py` (volumes), `proxies/storage_daemon.py` (volumes of other hosts).
 """
 
 from __future__ import annotations
@@ -14,12 +17,14 @@ import logging
 import os
 import shutil
 import signal
+import stat
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from eucapy.drivers.block.base import BadRequest, BlockError
 from eucapy.drivers.block.qmp import Qmp, QmpError, QmpGone
+from eucapy.folders import Owner
 from eucapy.run import RunError, daemonized
 
 log = logging.getLogger(__name__)
@@ -48,10 +53,11 @@ class _Daemon:
 class Daemons:
     """The storage daemons of one folder."""
 
-    def __init__(self, folder: Path, group_id: int | None = None) -> None:
+    def __init__(self, folder: Path, group_id: int | None = None, owner: Owner | None = None) -> None:
         """`folder` must be short: a unix socket's path has at most 107 bytes. Raises BadRequest."""
         self._folder = folder
-        self._group_id = group_id
+        self._group_id = owner.group_id if owner is not None and group_id is None else group_id
+        self._owner = owner
         self._daemons: dict[str, _Daemon] = {}
         self._on_end: Callable[[], None] = lambda: None
         longest = str(folder / ("v" * LONGEST_NAME) / "nbd.sock")
@@ -97,8 +103,11 @@ class Daemons:
         for leftover in (orders, self.socket(name), folder / "pid"):
             leftover.unlink(missing_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
+        if self._owner is not None:
+            os.chown(folder, self._owner.user_id, self._owner.group_id, follow_symlinks=False)
         try:
             await daemonized(
+                *_as(self._owner),
                 *(PROGRAM, "--daemonize", "--pidfile", str(folder / "pid")),
                 *("--chardev", f"socket,id=orders,path={orders},server=on,wait=off"),
                 *("--monitor", "chardev=orders"),
@@ -108,9 +117,8 @@ class Daemons:
         except RunError as error:
             raise DaemonFailed(f"{name}: {error.stderr.strip()[-500:]}") from error
         if self._group_id is not None and self.socket(name).exists():
-            for path, mode in ((folder, 0o750), (self.socket(name), 0o660)):
-                os.chown(path, -1, self._group_id)
-                path.chmod(mode)
+            _open_to(self._group_id, folder, 0o750)
+            _open_to(self._group_id, self.socket(name), 0o660)
         if not self._adopt(name):
             raise DaemonFailed(f"{name}: the storage daemon ended at once")
 
@@ -174,6 +182,27 @@ class Daemons:
             asyncio.get_running_loop().remove_reader(daemon.pidfd)
             os.close(daemon.pidfd)
             daemon.pidfd = -1
+
+
+def _as(owner: Owner | None) -> list[str]:
+    """What to put before a command line, so that it runs as the owner."""
+    if owner is None:
+        return []
+    user = ("--reuid", str(owner.user_id), "--regid", str(owner.group_id), "--clear-groups")
+    return ["setpriv", *user, "--no-new-privs", "--inh-caps=-all", "--"]
+
+
+def _open_to(group_id: int, path: Path, mode: int) -> None:
+    """Give the group its part of a file that may lie in somebody else's folder: a link there is not followed."""
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        if stat.S_ISLNK(os.fstat(fd).st_mode):
+            raise DaemonFailed(f"{path} is a link")
+        itself = Path(f"/proc/self/fd/{fd}")
+        os.chown(itself, -1, group_id)
+        itself.chmod(mode)
+    finally:
+        os.close(fd)
 
 
 def _is_ours(pid: int, pid_file: Path) -> bool:

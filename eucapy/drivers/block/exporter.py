@@ -24,6 +24,7 @@ from typing import Any
 from eucapy.drivers.block.base import BadRequest
 from eucapy.drivers.block.daemons import DaemonFailed, Daemons
 from eucapy.drivers.block.qmp import Qmp, QmpError
+from eucapy.folders import Owner
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +70,12 @@ class Exporter:
         path_of: Callable[[str], Path],
         group_id: int | None = None,
         remote: Remote | None = None,
+        owner: Owner | None = None,
     ) -> None:
-        """`folder` must be short (`daemons.py`). Without `remote` volumes stay on this host. Raises BadRequest."""
-        self._daemons = Daemons(folder, group_id)
+        """`folder` must be short (`daemons.py`), and `owner` able to read and write the layers.
+
+        Without `remote` volumes stay on this host. Raises BadRequest."""
+        self._daemons = Daemons(folder, group_id, owner)
         self._path_of = path_of
         self._remote = remote
         self._graphs: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)

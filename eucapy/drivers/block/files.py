@@ -55,6 +55,7 @@ from eucapy.drivers.block.compaction import Compactor, Use
 from eucapy.drivers.block.exporter import Exporter, Listening, PortTaken, Remote
 from eucapy.drivers.block.layers import Layers
 from eucapy.drivers.block.records import Records, SnapshotRecord, VolumeRecord
+from eucapy.folders import Owner, ensure_folder
 from eucapy.run import RunError
 
 log = logging.getLogger(__name__)
@@ -76,16 +77,20 @@ class FilesDriver:
         reserve_gib: int = 0,
         longest_chain: int = LONGEST_CHAIN,
         remote: Remote | None = None,
+        owner: Owner | None = None,
     ) -> None:
-        """`reserve_gib`: nothing new is made while less than this is free on the file system. `longest_chain`: longer
+        """`owner`: the user that storage daemons run as; None: as we do.
+
+        `reserve_gib`: nothing new is made while less than this is free on the file system. `longest_chain`: longer
         ones are compacted as far as snapshots that still exist allow. `remote`: how other hosts reach volumes."""
         self.capabilities = Capabilities(name="files", grows_exported=True, largest_gib=16 * 1024)
         self._folder = folder
         self._reserve_gib = reserve_gib
-        self._layers = Layers(folder / "layers")
+        self._through = owner.group_id if owner is not None else None
+        self._layers = Layers(folder / "layers", owner)
         self._volumes: Records[VolumeRecord] = Records(folder / "volumes", VolumeRecord)
         self._snapshots: Records[SnapshotRecord] = Records(folder / "snapshots", SnapshotRecord)
-        self._exporter = Exporter(run_folder, self._layers.path, export_group_id, remote)
+        self._exporter = Exporter(run_folder, self._layers.path, export_group_id, remote, owner)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._making: list[tuple[str, ...]] = []
         """Layers being made or built upon, which no record may name yet or any more."""
@@ -94,7 +99,7 @@ class FilesDriver:
         self._pool_id = ""
 
     async def open(self, on_change: Callable[[], None]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ensure_folder(self._folder, self._through)
         self._take_lock()
         try:
             self._pool_id = self._identity()

@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from eucapy import ledger
 from eucapy.drivers.block.base import GIB, NoSpace, PoolLost, UnusableImage
+from eucapy.folders import Owner, ensure_folder
 from eucapy.run import RunError, run
 
 log = logging.getLogger(__name__)
@@ -38,21 +40,24 @@ REBASE_LIMIT_S = 6 * 3600.0
 class Layers:
     """The folder of layers of one pool."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, owner: Owner | None = None) -> None:
+        """Layers belong to `owner`, who serves them; the folder stays ours."""
         self.folder = folder
+        self._owner = owner
         self.damaged: set[str] = set()
         """Layers whose header cannot be read: chains over them fail, the rest of the pool goes on."""
         self._parents: dict[str, str] = {}
 
     def open(self) -> None:
         """Learn what is there; remove what was not finished."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ensure_folder(self.folder, self._owner.group_id if self._owner is not None else None)
         self._parents.clear()
         self.damaged.clear()
         for path in self.folder.iterdir():
             if path.name.endswith(NEW):
                 path.unlink()
             elif path.name.endswith(SUFFIX):
+                self._hand_over(path)
                 layer = path.name.removesuffix(SUFFIX)
                 try:
                     self._parents[layer] = _parent_in_header(path)
@@ -156,8 +161,14 @@ class Layers:
         new.unlink(missing_ok=True)
         return new
 
+    def _hand_over(self, path: Path) -> None:
+        owner = self._owner
+        if owner is not None and path.stat().st_uid != owner.user_id:
+            os.chown(path, owner.user_id, owner.group_id)
+
     def _publish(self, new: Path, layer: str, parent: str) -> None:
         new.chmod(0o600)
+        self._hand_over(new)
         ledger.sync_file(new)
         new.replace(self.path(layer))
         ledger.sync_folder(self.folder)

@@ -20,6 +20,7 @@ from eucapy.drivers.block.daemons import DaemonFailed, Daemons
 from eucapy.drivers.block.exporter import withdraw
 from eucapy.drivers.proxies import base
 from eucapy.drivers.proxies.base import ProxyError, ProxySeen
+from eucapy.folders import Owner
 from eucapy.ledger import Ledger, LedgerDamaged
 
 RECONNECT_S = 120
@@ -41,8 +42,11 @@ class StorageDaemonProxies:
     """The proxies whose sockets lie in `folder` (`daemons.py` says how short its path must be). `credentials`: a folder
     with the node's certificate under QEMU's names, None where there is none. Raises BadRequest."""
 
-    def __init__(self, folder: Path, credentials: Path | None, group_id: int | None = None) -> None:
-        self._daemons = Daemons(folder, group_id)
+    def __init__(
+        self, folder: Path, credentials: Path | None, group_id: int | None = None, owner: Owner | None = None
+    ) -> None:
+        """`owner`: the user that the daemons run as, who can read `credentials`."""
+        self._daemons = Daemons(folder, group_id, owner)
         self._credentials = credentials
         self._held: dict[str, Proxy] = {}
 
