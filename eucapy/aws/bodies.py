@@ -118,6 +118,8 @@ class RawReader(BodyReader):
         self._more, self._begin, self._seen = more, begin, 0
 
     async def _next(self) -> bytes:
+        if self.length == 0:
+            return b""
         if self._begin is not None:
             begin, self._begin = self._begin, None
             await begin()

@@ -120,7 +120,7 @@ def compile_reader(
     if shape is None:
         return lambda incoming, labels: {}
     uri: list[tuple[str, str, Text]] = []
-    headers: list[tuple[str, str, Text]] = []
+    headers: dict[str, tuple[str, Text]] = {}
     prefixes: list[tuple[str, str]] = []
     query: dict[str, tuple[str, Shape]] = {}
     query_map: str | None = None
@@ -130,7 +130,7 @@ def compile_reader(
         if location == "uri":
             uri.append((wire, name, _text_reader(member, "iso8601")))
         elif location == "header":
-            headers.append((wire.lower(), name, _header_reader(member)))
+            headers[wire.lower()] = (name, _header_reader(member))
         elif location == "headers":
             prefixes.append((wire.lower(), name))
         elif location == "querystring":
@@ -150,15 +150,16 @@ def compile_reader(
                 _bind(result, name, "uri", wire, read, labels[wire])
         if incoming.query and (query or query_map):
             read_query(incoming.query, result)
-        given = incoming.headers
-        for wire, name, read in headers:
-            text = given.get(wire)
-            if text is not None:
-                _bind(result, name, "header", wire, read, _text(text))
-        for prefix, name in prefixes:
-            found = {k[len(prefix) :]: _text(v) for k, v in given.items() if k.lower().startswith(prefix)}
-            if found:
-                result[name] = found
+        for header, text in incoming.headers.items():  # few are sent of the many that there are
+            wire = header.lower()
+            place = headers.get(wire)
+            if place is not None:
+                if place[0] not in result:
+                    _bind(result, place[0], "header", wire, place[1], _text(text))
+                continue
+            for prefix, name in prefixes:
+                if wire.startswith(prefix):
+                    result.setdefault(name, {})[header[len(prefix) :]] = _text(text)
         read_body(incoming, result)
         return result
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import msgspec
 
@@ -113,6 +113,7 @@ class Router:
         self._websites = tuple(f".{name.lower().strip('.')}" for name in websites)
         self._domains = tuple(sorted((d.lower().strip(".") for d in domains), key=len, reverse=True))
         self._paths: dict[str, PathIndex] = {}
+        self._places = lru_cache(maxsize=1024)(self._host)
         self._prefixes: dict[str, Service] = {}
         self._scopes: dict[str, list[Service]] = {}
         for service in self.services.values():
@@ -155,7 +156,7 @@ class Router:
             found = _EUCALYPTUS.get(match.group(1).lower(), match.group(1).lower())
             if found in self.services or found in self.foreign:
                 named, path = found, match.group(2) or "/"
-        by_host, bucket = self._host(host)
+        by_host, bucket = self._places(host)
         named = named or by_host
         if named is None and scope:
             if scope in self.foreign or scope in self.services:

@@ -35,6 +35,8 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _HEX64 = re.compile(r"[0-9a-fA-F]{64}\Z")
 _SPACES = re.compile(r" {2,}")
 _PART = re.compile(r"\s*([A-Za-z]+)\s*=\s*([^,\s]*)\s*(?:,|\Z)")
+_USUAL = re.compile(r"AWS4-HMAC-SHA256 Credential=([^,\s]+), ?SignedHeaders=([^,\s]+), ?Signature=([^,\s]+)\Z")
+_UNESCAPED = re.compile(r"[A-Za-z0-9/_.~-]+\Z", re.ASCII)
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -85,8 +87,10 @@ def parse(incoming: Incoming) -> Signature | None:
     return None
 
 
-@lru_cache(maxsize=2048)
 def _fields(header: str) -> dict[str, str]:
+    usual = _USUAL.match(header)
+    if usual is not None:
+        return {"Credential": usual[1], "SignedHeaders": usual[2], "Signature": usual[3]}
     return {match.group(1): match.group(2) for match in _PART.finditer(header[len(ALGORITHM) :])}
 
 
@@ -105,9 +109,14 @@ def _parse_header(header: str, incoming: Incoming) -> Signature:
     access_key_id, day, region, service = _credential(fields["Credential"], presigned=False)
     _match_day(day, timestamp, date)
     return Signature(
-        access_key_id, day, region, service, tuple(fields["SignedHeaders"].lower().split(";")), fields["Signature"],
+        access_key_id, day, region, service, _names(fields["SignedHeaders"]), fields["Signature"],
         timestamp, seconds, incoming.headers.get("x-amz-security-token"),
     )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.lower().split(";"))
 
 
 _NO_DATE = "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. Authorization={header}"
@@ -239,6 +248,8 @@ def canonical_path(path: str, single: bool) -> str:
     if path in ("", "/"):
         return "/"
     if single:
+        if _UNESCAPED.match(path):
+            return path
         return quote(unquote_to_bytes(path), safe="/~")
     normal = posixpath.normpath("/" + path.lstrip("/"))
     if path.endswith("/") and not normal.endswith("/"):
@@ -265,7 +276,7 @@ def header_value(headers: Mapping[str, str], name: str) -> str:
     values: list[str] = getall(name, []) if getall is not None else [headers[name]] if name in headers else []
     if not values:
         return ""
-    joined = ",".join(value.strip() for value in values)
+    joined = values[0].strip() if len(values) == 1 else ",".join(value.strip() for value in values)
     return _SPACES.sub(" ", joined) if "  " in joined else joined
 
 
@@ -291,11 +302,13 @@ def check_signed_headers(signature: Signature, incoming: Incoming, s3: bool) -> 
         # It decides what is asked; a signature that leaves it out would be good for every operation.
         raise Refused("unsigned headers", text="'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization.")
     if s3:
-        unsigned = sorted(
-            {name.lower() for name in incoming.headers if name[:6].lower() == "x-amz-"} - set(signed) - {"x-amz-cf-id"}
-        )
+        unsigned = {
+            lower
+            for name in incoming.headers
+            if (lower := name.lower()).startswith("x-amz-") and lower not in signed and lower != "x-amz-cf-id"
+        }
         if unsigned:
-            raise Refused("unsigned headers", text="", HeadersNotSigned=", ".join(unsigned))
+            raise Refused("unsigned headers", text="", HeadersNotSigned=", ".join(sorted(unsigned)))
 
 
 def verify(signature: Signature, secret: str, incoming: Incoming, payload: str, *, s3: bool) -> None:

@@ -10,6 +10,7 @@ import datetime as dt
 import re
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 UTC = dt.UTC
@@ -51,6 +52,17 @@ def http_date(value: Any) -> str:
     """`Thu, 01 Jan 2026 00:00:00 GMT`."""
     if value.__class__ is str:
         return str(value)
+    if value.__class__ is int:
+        return _http_second(value)
+    return _http_date(value)
+
+
+@lru_cache(maxsize=4096)
+def _http_second(seconds: int) -> str:
+    return _http_date(seconds)
+
+
+def _http_date(value: Any) -> str:
     t = as_datetime(value)
     return (
         f"{_DAYS[t.weekday()]}, {t.day:02d} {_MONTHS[t.month - 1]} {t.year:04d} "

@@ -9,7 +9,8 @@ which makes a point read 8 µs instead of 60, and writers share their commits:
                               └──── what arrives while the commit runs makes the next batch ──┘
 
 So an answer is given only after the fsync of its own batch, an operation that fails takes only itself back, and the loop
-never waits for the disk. Reads see the last commit. Work may await nothing but its transaction: that is checked. Statements
+never waits for the disk. Reads see the last commit; those of one turn of the event loop share a snapshot, for to begin and to
+end one costs more than a point read. Work may await nothing but its transaction: that is checked. Statements
 that are built per call would fill the cache of compiled ones: do not.
 """
 
@@ -142,14 +143,26 @@ class GroupedSqlite(Database):
         self._task: asyncio.Task[None] | None = None
         self._committer = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._closed = False
+        self._is_reading = False
 
     async def read(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        connection = self._read_connection
-        connection.execute("BEGIN")
+        if not self._is_reading:
+            # Whoever is told of a later commit asks in a later turn of the loop: by then this snapshot is let go.
+            loop = asyncio.get_running_loop()
+            self._read_connection.execute("BEGIN")
+            self._is_reading = True
+            loop.call_soon(self._end_reading)
         try:
             return _drive(work(self._reader))
-        finally:
-            connection.execute("ROLLBACK")
+        except BaseException:
+            self._end_reading()
+            raise
+
+    def _end_reading(self) -> None:
+        """Let go of the snapshot, so that the next read sees what was committed since."""
+        if self._is_reading:
+            self._is_reading = False
+            self._read_connection.execute("ROLLBACK")
 
     async def write(self, work: Callable[[Any], Awaitable[T]]) -> T:
         """Returns after the commit. The commit goes on when the caller is cancelled: nobody knows its outcome then."""
@@ -176,6 +189,7 @@ class GroupedSqlite(Database):
         if self._task is not None:
             await self._task
         self._committer.shutdown()
+        self._end_reading()
         self._read_connection.close()
         self._write_connection.close()
 
@@ -199,6 +213,7 @@ class GroupedSqlite(Database):
             reason = StoreFull(str(error)) if _is_full(error) else error
             for waiting in batch:
                 waiting.error = waiting.error or reason
+        self._end_reading()
         for waiting in batch:
             _answer(waiting)
 
