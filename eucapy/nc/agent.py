@@ -61,6 +61,8 @@ CONSOLE_KEEP_BYTES = 1 << 20
 """A console log keeps this much at least, and twice as much at most, a few seconds of a guest's writing aside."""
 CONSOLES_PERIOD_S = 15.0
 PERIOD_S = 10.0
+RESUME_PAUSE_S = 5.0
+"""Between two attempts to let a guest go on that waits for a disk."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -105,6 +107,8 @@ class NodeController:
         self._workers: dict[str, asyncio.Task[bool]] = {}
         self._slots = asyncio.Semaphore(MOST_WORKERS)
         self._captures = Captures(self._make_capture, clock, self.loop.wake)
+        self._resumed: dict[str, float] = {}
+        """When each guest that waited for a disk was last let go on, by the monotonic clock."""
         self._capabilities: Capabilities | None = None
         self._events: asyncio.Task[None] | None = None
         self._graces = planner.Graces(config.stop_grace_s, config.terminate_grace_s)
@@ -211,6 +215,8 @@ class NodeController:
             self._rests(name)
         self._captures.keep({name: instance.captures for name, instance in spec.instances.items()})
         self._captures.end(spec.instances)
+        for name in self._resumed.keys() - spec.instances.keys():
+            del self._resumed[name]
         for instance in spec.instances.values():
             name = instance.instance_id
             if name in self._workers:
@@ -245,7 +251,7 @@ class NodeController:
 
     def _steps(self, instance: InstanceSpec, here: _Here) -> list[planner.Step]:
         view = self._seen(instance, here)
-        steps = planner.plan(instance, view, self._graces)
+        steps = [self._paced(instance.instance_id, step) for step in planner.plan(instance, view, self._graces)]
         if not steps:
             self._phases.pop(instance.instance_id, None)
         for step in steps:
@@ -253,6 +259,13 @@ class NodeController:
                 self._phases[instance.instance_id] = step.why
                 self.loop.again_in(step.seconds)
         return [step for step in steps if not isinstance(step, planner.Wait)]
+
+    def _paced(self, name: str, step: planner.Step) -> planner.Step:
+        """A guest whose disk stays away (or full) stops again as soon as it goes on, and says so: not without end."""
+        wait_s = self._resumed.get(name, float("-inf")) + RESUME_PAUSE_S - self._clock.monotonic()
+        if isinstance(step, planner.Resume) and wait_s > 0:
+            return planner.Wait(wait_s, "the guest waits for its disk")
+        return step
 
     async def _one(self, instance: InstanceSpec, here: _Here) -> bool:
         """Steps of one instance until none is left; true when something was done. `here` is how it was just now."""
@@ -292,6 +305,8 @@ class NodeController:
                         log.exception("step failed", extra={"data": {"instance": name}})
                         self._failed(name, error)
                         return worked
+                    if isinstance(step, planner.Resume):
+                        self._resumed[name] = self._clock.monotonic()
                     worked = True
                 if any(isinstance(step, planner.Detach | planner.UnplugNic | planner.Resume) for step in steps):
                     break  # the guest or its disk decides; events and the timer bring us back

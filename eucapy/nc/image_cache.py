@@ -68,7 +68,14 @@ class ImageCache:
         if not os.path.exists(path):  # noqa: PTH110
             return None
         if held is None:
-            held = self._held[name] = Cached(path, self._inspect(path, source))
+            try:
+                held = self._held[name] = Cached(path, self._inspect(path, source))
+            except (BadImage, OSError) as error:
+                # It was whole when it came: a disk or a hand spoiled it since. It is fetched anew, and guests that stand on
+                # it keep the file that they have open.
+                log.error("cached image is damaged", extra={"data": {"image": name, "error": str(error)}})
+                path.unlink(missing_ok=True)
+                return None
         return held
 
     def touch(self, source: ObjectSource) -> None:

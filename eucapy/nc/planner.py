@@ -393,7 +393,8 @@ def _power_off(seen: Seen, grace_s: float) -> list[Step]:
     assert seen.domain is not None
     if seen.domain.power is Power.PAUSED or grace_s <= 0:
         return [Cut()]
-    if not seen.record.asked_at:
+    if not 0 < seen.record.asked_at <= seen.now:
+        # Never asked; or the clock was set back since, and the grace would last as much longer: it begins anew.
         return [Ask(), Wait(grace_s, "the guest is asked to shut down")]
     left_s = seen.record.asked_at + grace_s - seen.now
     return [Wait(left_s, "the guest is asked to shut down")] if left_s > 0 else [Cut()]

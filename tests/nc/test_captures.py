@@ -76,7 +76,7 @@ def left(host: Host) -> list[str]:
 async def begun(host: Host, tool: Tool) -> None:
     """Until a copy is under way."""
     activation = asyncio.create_task(host.nc.loop.activate())
-    while not tool.tries:
+    while not tool.tries:  # noqa: ASYNC110
         await asyncio.sleep(0)
     activation.cancel()
     await asyncio.gather(activation, return_exceptions=True)

@@ -130,7 +130,7 @@ class Compactor:
 
     def _users(self, keeper: str, use: Use) -> list[str]:
         """The exported volumes whose chain holds the keeper."""
-        return [volume_id for volume_id, head in use.exported.items() if keeper in self._layers.chain(head)]
+        return [volume_id for volume_id, head in use.exported.items() if self._layers.stands_on(head, keeper)]
 
     async def _merge(self, surplus: str, keeper: str) -> None:
         beneath = self._layers.parent(surplus)

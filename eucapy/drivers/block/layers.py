@@ -156,6 +156,12 @@ class Layers:
             layer = self._parents[layer]
         return chain
 
+    def stands_on(self, layer: str, beneath: str) -> bool:
+        """Whether `beneath` is in the layer's chain, as far as that is there."""
+        while layer in self._parents and layer != beneath:
+            layer = self._parents[layer]
+        return layer == beneath
+
     def _new(self, layer: str) -> Path:
         new = self.folder / f".{layer}{NEW}"
         new.unlink(missing_ok=True)

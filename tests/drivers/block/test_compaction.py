@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from eucapy.drivers.block import files
 from eucapy.drivers.block.base import TooManySnapshots
+from eucapy.drivers.block.compaction import Compactor, Use
+from eucapy.drivers.block.layers import Layers
 from eucapy.run import run
 from tests.drivers.block.conftest import BLOCK_BYTES, FilesPool
 from tests.drivers.block.crashes import CrashPoint
@@ -193,3 +197,22 @@ async def test_a_volume_has_only_so_many_snapshots(pool: FilesPool, monkeypatch:
     await pool.driver.remove_snapshot("snap-0")
     assert await rest(pool)
     await pool.driver.ensure_snapshot("snap-more", V1)
+
+
+async def test_a_volume_whose_layer_is_missing_keeps_no_other_from_being_merged(tmp_path: Path) -> None:
+    """A chain of the volume that is broken cannot be walked to its end."""
+    layers = Layers(tmp_path)
+    layers.open()
+    layers._parents = {"a.2": "a.1", "a.1": "a.0", "a.0": "", "b.1": "b.0"}  # b.0 is gone
+    assert layers.stands_on("a.2", "a.0") and layers.stands_on("b.1", "b.0")
+    assert not layers.stands_on("b.1", "a.0")
+    use = Use(
+        roots=frozenset({"a.2", "b.1"}),
+        heads=frozenset({"a.2", "b.1"}),
+        exported={"vol-a": "a.2", "vol-b": "b.1"},
+        running=frozenset({"vol-a", "vol-b"}),
+    )
+    for layer in ("a.2", "a.1", "a.0", "b.1"):
+        layers.path(layer).write_bytes(b"")
+    compactor = Compactor(layers, cast("Any", None), lambda: use, lambda: None, longest=1)
+    assert compactor._next() == ("a.0", "a.1")
