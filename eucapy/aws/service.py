@@ -60,7 +60,8 @@ class RawRoute(msgspec.Struct, frozen=True):
 
 
 class Service:
-    """One service. `open_enums` names enum shapes whose values are ours to decide (instance types of the catalogue)."""
+    """One service. `open_enums` names enum shapes whose values are ours to decide (instance types of the catalogue). `terse`:
+    its validation errors repeat no values (IAM, by answers recorded in 2026)."""
 
     def __init__(
         self,
@@ -72,8 +73,10 @@ class Service:
         open_enums: Iterable[str] = (),
         body_limit: int = MIB,
         aliases: Iterable[str] = (),
+        terse: bool = False,
     ) -> None:
         self.name = name
+        self.terse = terse
         self.aliases = frozenset(aliases)
         self.body_limit = body_limit
         self.open_enums = frozenset(open_enums)

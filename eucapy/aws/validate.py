@@ -236,10 +236,18 @@ def _range(shape: Shape) -> Check | None:
     return run
 
 
+_LETTERS = r"\p{L}\p{Z}\p{N}_"
+_WORDS = r"\w\u0020\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""Letters, separators, numbers and the underscore inside of a class, in Java's words and in Python's."""
+
+
 def _pattern(text: str) -> re.Pattern[str] | None:
     """A model's pattern is Java's; one that Python's `re` does not know is left to the handler."""
+    flags = re.ASCII
+    if _LETTERS in text:  # of tags, in every service that has them
+        text, flags = text.replace(_LETTERS, _WORDS), re.UNICODE
     try:
-        return re.compile(text, re.ASCII)
+        return re.compile(text, flags)
     except re.error:
         return None
 
@@ -270,13 +278,13 @@ def _shown(value: Any) -> str:
     return str(value)[:_SHOWN]
 
 
-def coral_message(faults: list[Fault]) -> str:
-    """`2 validation errors detected: Value 'x' at 'y' failed to satisfy constraint: …; Value …`"""
+def coral_message(faults: list[Fault], terse: bool = False) -> str:
+    """`2 validation errors detected: Value 'x' at 'y' failed to satisfy constraint: …; Value …`, `terse` without the 'x'."""
     parts = []
     for fault in faults:
         limit = ", ".join(fault.limit) if isinstance(fault.limit, list) else fault.limit
         constraint = _CORAL[fault.kind].replace("{limit}", str(limit))
-        value = " null" if fault.kind == "required" else "" if fault.sensitive else f" '{_shown(fault.value)}'"
+        value = " null" if fault.kind == "required" else "" if fault.sensitive or terse else f" '{_shown(fault.value)}'"
         parts.append(f"Value{value} at '{fault.member}' failed to satisfy constraint: {constraint}")
     noun = "error" if len(parts) == 1 else "errors"
     return f"{len(parts)} validation {noun} detected: " + "; ".join(parts)
@@ -349,7 +357,7 @@ def check(
         if error is not None:
             raise error
         return
-    text = coral_message(faults)
+    text = coral_message(faults, service.terse)
     raise errors.ValidationError(text) if family == "query" else errors.ValidationException(text)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from eucapy.clc.config import Config
-from eucapy.clc.iam.users import new_access_key
+from eucapy.clc.iam.access_keys import new_access_key
 from eucapy.clc.store import accounts, components, iam_names, iam_policies, powers, vpcs
 from eucapy.database import Row, Tx
 

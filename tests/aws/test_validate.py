@@ -71,14 +71,34 @@ def test_query_tells_all_faults_at_once() -> None:
     params = {"UserName": "a b", "Path": "x" * 513, "Tags": [{"Key": "", "Value": "v"}, {"Key": "k"}]}
     error = refused(iam, "CreateUser", params)
     assert error.code == "ValidationError"
-    assert error.text.startswith("4 validation errors detected: Value 'a b' at 'userName' failed to satisfy constraint: "
+    assert error.text.startswith("5 validation errors detected: Value 'a b' at 'userName' failed to satisfy constraint: "
                                  r"Member must satisfy regular expression pattern: [\w+=,.@-]+; ")  # fmt: skip
     assert "at 'path' failed to satisfy constraint: Member must have length less than or equal to 512" in error.text
     assert (
         "Value '' at 'tags.1.member.key' failed to satisfy constraint: Member must have length greater than or equal to 1"
         in error.text
     )
+    assert "Value '' at 'tags.1.member.key' failed to satisfy constraint: Member must satisfy regular" in error.text
     assert "Value null at 'tags.2.member.value' failed to satisfy constraint: Member must not be null" in error.text
+
+
+def test_a_terse_service_repeats_no_values() -> None:
+    terse = Service("iam", terse=True)
+    assert refused(terse, "GetUser", {"UserName": "a b"}).text == (
+        "1 validation error detected: Value at 'userName' failed to satisfy constraint: "
+        r"Member must satisfy regular expression pattern: [\w+=,.@-]+"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "good"), [("größe", True), ("a b", True), ("a\u00a0b", True), ("a\tb", False), ("a*", False)]
+)
+def test_letters_of_all_languages_are_letters_in_a_tag(key: str, good: bool) -> None:
+    params = {"UserName": "a", "Tags": [{"Key": key, "Value": "v"}]}
+    if good:
+        validate.check(iam, iam.model.operation("CreateUser"), params)
+    else:
+        assert "at 'tags.1.member.key'" in refused(iam, "CreateUser", params).text
 
 
 def test_query_misses_a_parameter() -> None:

@@ -1,16 +1,44 @@
-"""IAM as far as it goes now: users and their access keys (`users.py`), the account's alias and summary (`account.py`).
+"""IAM: who there is in an account, what they may do, and what they prove it with. A file per resource.
 
-The handlers register with `service.py`.
+The handlers register with `service.py`. Deciding is not here: policies are read by `aws/policy.py`, and what a principal
+brings along is `store/powers.py`.
 """
 
 from __future__ import annotations
 
+import importlib
+
 from eucapy.aws.service import Service
+
+MODULES = (
+    "access_keys",
+    "account",
+    "attachments",
+    "boundaries",
+    "certificates",
+    "details",
+    "groups",
+    "inline",
+    "linked_roles",
+    "login_profiles",
+    "mfa",
+    "oidc",
+    "policies",
+    "profiles",
+    "reports",
+    "roles",
+    "saml",
+    "signing",
+    "tagging",
+    "user_keys",
+    "users",
+)
 
 
 def load() -> Service:
     """The service with its handlers registered."""
-    from eucapy.clc.iam import account, service, users
+    from eucapy.clc.iam import service
 
-    assert account and users
+    for module in MODULES:
+        importlib.import_module(f"{__name__}.{module}")
     return service.iam

@@ -1,7 +1,7 @@
 """The account itself: its alias, and what it has of what it may have.
 
-An account has at most one alias; a second takes the place of the first. Groups, roles, policies and the like are not served
-yet: an account has none of them, and the summary says so beside AWS's default quotas.
+An account has at most one alias; a second takes the place of the first. The summary counts what there is, beside AWS's
+default quotas, which are enforced where things are made. GetAccountAuthorizationDetails: `details.py`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from eucapy.clc.context import Call
+from eucapy.clc.iam.access_keys import KEYS_PER_USER
 from eucapy.clc.iam.service import EntityAlreadyExists, NoSuchEntity, iam
-from eucapy.clc.iam.users import KEYS_PER_USER
-from eucapy.clc.store import accounts
+from eucapy.clc.store import (
+    accounts,
+    iam_certificates,
+    iam_groups,
+    iam_mfa,
+    iam_names,
+    iam_passwords,
+    iam_policies,
+    iam_providers,
+    instance_profiles,
+    roles,
+)
+from eucapy.clc.store.iam_providers import oidc_providers, saml_providers
 
 _QUOTAS = {
     "AccessKeysPerUserQuota": KEYS_PER_USER,
@@ -36,12 +48,6 @@ _QUOTAS = {
     "VersionsPerPolicyQuota": 5,
 }
 """AWS's defaults. IAM User Guide, "IAM and STS quotas"."""
-
-_NONE = (
-    "AccountAccessKeysPresent", "AccountMFAEnabled", "AccountPasswordPresent", "AccountSigningCertificatesPresent",
-    "Groups", "InstanceProfiles", "MFADevices", "MFADevicesInUse", "Policies", "PolicyVersionsInUse", "Providers",
-    "Roles", "ServerCertificates",
-)  # fmt: skip
 
 
 @iam.action("CreateAccountAlias")
@@ -72,6 +78,24 @@ async def list_account_aliases(call: Call, p: Mapping[str, Any]) -> dict[str, An
 
 @iam.action("GetAccountSummary")
 async def get_account_summary(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    users = await accounts.users_of(call.tx, call.account)
-    held = {**dict.fromkeys(_NONE, 0), "Users": len(users), "GlobalEndpointTokenVersion": 1}
+    tx, account = call.tx, call.account
+    devices = await iam_mfa.of_account(tx, account)
+    providers = [await iam_providers.of(tx, table, account) for table in (oidc_providers, saml_providers)]
+    held = {
+        "AccountAccessKeysPresent": int(bool(await accounts.keys_of(tx, account))),
+        "AccountMFAEnabled": int(bool(await iam_mfa.of_user(tx, account))),
+        "AccountPasswordPresent": int(await iam_passwords.profile(tx, account) is not None),
+        "AccountSigningCertificatesPresent": int(bool(await iam_certificates.signing_of(tx, account))),
+        "Groups": await iam_names.count(tx, iam_groups.groups, account),
+        "InstanceProfiles": await iam_names.count(tx, instance_profiles.instance_profiles, account),
+        "MFADevices": len(devices),
+        "MFADevicesInUse": sum(device.user_id is not None for device in devices),
+        "Policies": await iam_names.count(tx, iam_policies.policies, account),
+        "PolicyVersionsInUse": await iam_policies.versions_in_use(tx, account),
+        "Providers": sum(map(len, providers)),
+        "Roles": await iam_names.count(tx, roles.roles, account),
+        "ServerCertificates": await iam_names.count(tx, iam_certificates.server_certificates, account),
+        "Users": len(await accounts.users_of(tx, account)),
+        "GlobalEndpointTokenVersion": 1,
+    }
     return {"SummaryMap": dict(sorted({**_QUOTAS, **held}.items()))}

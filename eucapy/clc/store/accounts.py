@@ -134,13 +134,16 @@ async def insert_key(tx: Tx, account_id: str, user_id: str, key_id: str, sealed_
 
 
 async def key(tx: Tx, key_id: str) -> Row | None:
-    """The key with its user and account: id, sealed_secret, active, user_id, user_name, path, root, account, account_name,
-    canonical_id."""
+    """The key with its user and account: id, sealed_secret, active, last_used_…, user_id, user_name, path, root, account,
+    account_name, canonical_id."""
     return await tx.first(
         sa.select(
             access_keys.c.id,
             access_keys.c.sealed_secret,
             access_keys.c.active,
+            access_keys.c.last_used_at,
+            access_keys.c.last_used_service,
+            access_keys.c.last_used_region,
             access_keys.c.account,
             access_keys.c.user_id,
             users.c.name.label("user_name"),

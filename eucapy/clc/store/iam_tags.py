@@ -1,7 +1,7 @@
 """Tags of what IAM holds: one row a tag, by the unique id (or, where there is none, the ARN) of what is tagged.
 
-A key is one whatever its case, and keeps the case that it was given first or last. They are apart from EC2's tags
-(`tags.py`), whose DescribeTags must not show them.
+With `folding` (users and roles) a key is one whatever its case, and keeps the case that it was given last. They are apart
+from EC2's tags (`tags.py`), whose DescribeTags must not show them.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ _OF = (
 _AT_ONCE = 500
 
 
-async def put(tx: Tx, owner_id: str, tags: Mapping[str, str]) -> None:
-    await remove(tx, owner_id, tags)
+async def put(tx: Tx, owner_id: str, tags: Mapping[str, str], *, folding: bool = False) -> None:
+    await remove(tx, owner_id, tags, folding=folding)
     for key, value in tags.items():
-        await tx.run(sa.insert(iam_tags).values(owner_id=owner_id, folded=key.lower(), key=key, value=value))
+        folded = key.lower() if folding else key
+        await tx.run(sa.insert(iam_tags).values(owner_id=owner_id, folded=folded, key=key, value=value))
 
 
-async def remove(tx: Tx, owner_id: str, keys: Iterable[str]) -> None:
-    folded = [key.lower() for key in keys]
+async def remove(tx: Tx, owner_id: str, keys: Iterable[str], *, folding: bool = False) -> None:
+    folded = [key.lower() if folding else key for key in keys]
     await tx.run(sa.delete(iam_tags).where(iam_tags.c.owner_id == owner_id, iam_tags.c.folded.in_(folded)))
 
 
