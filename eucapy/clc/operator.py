@@ -17,9 +17,11 @@ from typing import Any
 from aiohttp import web
 
 from eucapy.aws.refusals import Refused as Unaccepted
+from eucapy.clc import request_keys
 from eucapy.clc.authenticate import Keys
 from eucapy.clc.context import Principal
 from eucapy.clc.operations import Operations, Refused
+from eucapy.clc.standing import Standings, parent_of
 from eucapy.clc.store import hosts
 from eucapy.database import Database, Tx
 from eucapy.http import BODY_S
@@ -33,9 +35,15 @@ class OperatorPort:
     """Makes the application."""
 
     def __init__(
-        self, database: Database, operations: Operations, keys: Keys, loops: Loops, wake_all: Callable[[], None]
+        self,
+        database: Database,
+        operations: Operations,
+        keys: Keys,
+        standings: Standings,
+        loops: Loops,
+        wake_all: Callable[[], None],
     ) -> None:
-        self._database, self._operations, self._keys = database, operations, keys
+        self._database, self._operations, self._keys, self._standings = database, operations, keys, standings
         self._loops, self._wake_all = loops, wake_all
 
     def application(self) -> web.Application:
@@ -92,13 +100,18 @@ class OperatorPort:
         if credential is None or not isinstance(credential.principal, Principal):
             return web.Response(status=404, text="no such key")
         principal = credential.principal
+        standing = await self._standings.of(principal)
         return web.json_response(
             {
                 "secret": credential.secret,
                 "account_id": principal.account,
                 "user_arn": principal.arn,
                 "canonical_id": principal.canonical_id,
-                "allow_all": principal.rights == "all",
+                "allow_all": standing.unlimited,
+                "policies": None if standing.unlimited else standing.told(),
+                "facts": request_keys.of_principal(principal),
+                "mfa_at": principal.session.mfa_at if principal.session is not None else None,
+                "parent": parent_of(principal),
                 "active": credential.active,
                 "kind": principal.kind,
                 "lasting_arn": principal.lasting_arn,

@@ -40,8 +40,8 @@ def of(request: Request, now: float) -> Keys:
     return keys
 
 
-def of_principal(principal: Principal, now: float) -> Keys:
-    """Those that tell of the caller alone."""
+def of_principal(principal: Principal, now: float = 0.0) -> Keys:
+    """Those that tell of the caller alone; those that change with time only where it is given."""
     keys: Keys = {
         "aws:principalarn": principal.lasting_arn,
         "aws:principalaccount": principal.account,
@@ -57,7 +57,7 @@ def of_principal(principal: Principal, now: float) -> Keys:
         return keys
     keys["aws:tokenissuetime"] = _iso(datetime.fromtimestamp(session.issued_at, UTC))
     keys["aws:multifactorauthpresent"] = "true" if session.mfa_at is not None else "false"
-    if session.mfa_at is not None:
+    if session.mfa_at is not None and now:
         keys["aws:multifactorauthage"] = str(max(0, int(now) - session.mfa_at))
     if session.source_identity:
         keys["aws:sourceidentity"] = session.source_identity

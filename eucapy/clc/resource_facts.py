@@ -36,6 +36,7 @@ from eucapy.clc.store import (
     subnets,
     tags,
     volumes,
+    vpc_cidrs,
     vpcs,
 )
 from eucapy.database import Row, Tx
@@ -136,6 +137,17 @@ async def _interface_attachment(tx: Tx, scope: Scope, touched: Touched) -> list[
     return _same(touched, str(row.instance_id if touched.kind is KINDS["instance"] else row.id))
 
 
+async def _profile_association(tx: Tx, scope: Scope, touched: Touched) -> list[Touched] | None:
+    row = await instances.by_association(tx, scope.account, touched.id)
+    return _same(touched, str(row.id)) if row is not None else None
+
+
+async def _vpc_block(tx: Tx, scope: Scope, touched: Touched) -> list[Touched] | None:
+    row = await vpc_cidrs.by_id(tx, touched.id)
+    vpc = await vpcs.by_id(tx, scope.account, row.vpc_id) if row is not None else None
+    return _same(touched, str(vpc.id)) if vpc is not None else None
+
+
 async def _group_name(tx: Tx, scope: Scope, touched: Touched) -> list[Touched] | None:
     vpc = await vpcs.default_of(tx, scope.account)
     row = await security_groups.by_name(tx, vpc.id, touched.id) if vpc is not None else None
@@ -224,6 +236,8 @@ _RESOLVERS: dict[str, _Resolver] = {
     "address association": _address_association,
     "route association": _route_association,
     "interface attachment": _interface_attachment,
+    "profile association": _profile_association,
+    "vpc block": _vpc_block,
     "group name": _group_name,
     "default group": _default_group,
     "default subnets": _default_subnets,
@@ -285,6 +299,7 @@ _SAID: dict[str, Callable[[Row, Scope], dict[str, str]]] = {
         "ec2:AvailabilityZone": str(row.zone),
         "ec2:EbsOptimized": _yes(row.ebs_optimized),
         "ec2:InstanceMarketType": "on-demand",
+        "ec2:InstanceProfile": str(row.profile_arn),
         "ec2:InstanceMetadataTags": "enabled" if row.metadata_tags else "disabled",
         "ec2:InstanceType": str(row.instance_type),
         "ec2:MetadataHttpEndpoint": "enabled" if row.metadata_enabled else "disabled",

@@ -3,9 +3,13 @@
     requester pays, and a stranger does not say so ─► no
     the bucket's policy denies ─► no
     the bucket's policy allows ─► yes        (a public policy under RestrictPublicBuckets: its own account only)
-    the owner asks, and it is its own ─► yes (users who may nothing at all never come here: `environment.py`)
+    the owner asks, and it is its own ─► yes
     the ACL of bucket or object grants ─► yes (not where ACLs are off, BucketOwnerEnforced; IgnorePublicAcls: no groups)
     else ─► no
+
+That is what the resource's side says to the principal's account. A principal whose own policies do not allow everything needs
+them too, except where the policy of a bucket of its own account names it (`aws/evaluation.py`); across accounts both sides
+must allow.
 
 What decides stands in one column of the bucket's row, `access`, so that no request costs another query: see `Access`.
 Source: "How Amazon S3 authorizes a request", S3 user guide.
@@ -13,12 +17,14 @@ Source: "How Amazon S3 authorizes a request", S3 user guide.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
 from eucapy.aws import policy as policies
+from eucapy.aws.evaluation import Verdict, evaluate
 from eucapy.aws.policy import Policy, Question
 from eucapy.aws.policyconditions import Context
 from eucapy.walrus import grants
@@ -111,6 +117,8 @@ _OF_VERSION = {
     "PutObjectAcl": "PutObjectVersionAcl", "GetObjectTagging": "GetObjectVersionTagging",
     "PutObjectTagging": "PutObjectVersionTagging", "DeleteObjectTagging": "DeleteObjectVersionTagging",
 }  # fmt: skip
+_WRITES = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload", "PostObject"})
+_ACL_MEMBERS = ("ACL", "GrantFullControl", "GrantRead", "GrantReadACP", "GrantWriteACP")
 _OF_POLICY = frozenset({"GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"})
 _BUCKET_PERMISSIONS = {
     "ListBucket": "READ", "ListBucketVersions": "READ", "ListBucketMultipartUploads": "READ",
@@ -133,9 +141,23 @@ def is_plainly_owners(bucket: Bucket, version: Version | None, principal: Princi
     """The common case, decided at once: the owner, its own object, and no policy that could say otherwise."""
     return (
         bucket.owner == principal.canonical_id
+        and principal.allow_all
         and (version is None or version.owner is None)
         and (not bucket.access or load(bucket.access).policy is None)
     )
+
+
+def also_asked(operation: str, params: Mapping[str, Any]) -> list[str]:
+    """Further actions that a write's sender needs of its own policies, for what it brings along. Source: PutObject,
+    "Permissions"."""
+    if operation not in _WRITES:
+        return []
+    found = []
+    if params.get("Tagging") and params.get("TaggingDirective") in (None, "REPLACE"):
+        found.append("PutObjectTagging")
+    if any(params.get(member) for member in _ACL_MEMBERS):
+        found.append("PutObjectAcl")
+    return found
 
 
 def may(
@@ -150,6 +172,67 @@ def may(
 ) -> bool:
     """Whether `principal` may do `action` (without `s3:`) to the bucket or, with a key, to the object. `version` is the
     object as it is, for actions that read it or its ACL. `pays`: the request says that its sender does."""
+    if not _lets(bucket, key, version, principal, action, context, pays=pays):
+        return False
+    return principal.allow_all or own_verdict(bucket, key, principal, action, context).allowed
+
+
+def own_verdict(
+    bucket: Bucket, key: str | None, principal: Principal, action: str, context: Callable[[], Context]
+) -> Verdict:
+    """What the principal's own policies say; and that of the bucket, where it is its account's."""
+    access = load(bucket.access)
+    own = bucket.owner == principal.canonical_id and access.policy is not None
+    question = _question(bucket, key, principal, action, context())
+    return evaluate(principal.powers, question, resource_policy=parsed(access.policy or "") if own else None)
+
+
+def in_account(principal: Principal, action: str, resource: str, context: Context) -> Verdict:
+    """What the principal's own policies say of what is no bucket's yet: listing the buckets, making one."""
+    ids = frozenset({principal.canonical_id})
+    question = Question(principal.arn, principal.account, ids, f"s3:{action}", resource, context, principal.parent)
+    return evaluate(principal.powers, question)
+
+
+def of_account(operation: str, params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(action, resource) of what ListBuckets and CreateBucket need. Source: their "Permissions"."""
+    if operation == "ListBuckets":
+        return [("ListAllMyBuckets", "arn:aws:s3:::*")]
+    actions = ["CreateBucket"]
+    if any(params.get(member) for member in (*_ACL_MEMBERS, "GrantWrite")):
+        actions.append("PutBucketAcl")
+    if params.get("ObjectLockEnabledForBucket"):
+        actions += ["PutBucketObjectLockConfiguration", "PutBucketVersioning"]
+    if params.get("ObjectOwnership"):
+        actions.append("PutBucketOwnershipControls")
+    if (params.get("CreateBucketConfiguration") or {}).get("Tags"):
+        actions.append("TagResource")
+    return [(action, f"arn:aws:s3:::{params.get('Bucket')}") for action in actions]
+
+
+def worded(principal: Principal, action: str, resource: str, verdict: Verdict) -> str:
+    """As S3 tells a refusal within an account. Source: "Troubleshoot access denied (403 Forbidden) errors in Amazon S3"."""
+    asked = f's3:{action} on resource: "{resource}"'
+    return f"User: {principal.arn} is not authorized to perform: {asked} {verdict.because}"
+
+
+def _question(bucket: Bucket, key: str | None, principal: Principal, action: str, context: Context) -> Question:
+    resource = f"arn:aws:s3:::{bucket.name}" + ("" if key is None else f"/{key}")
+    ids = frozenset({principal.canonical_id})
+    return Question(principal.arn, principal.account, ids, f"s3:{action}", resource, context, principal.parent)
+
+
+def _lets(
+    bucket: Bucket,
+    key: str | None,
+    version: Version | None,
+    principal: Principal,
+    action: str,
+    context: Callable[[], Context],
+    *,
+    pays: bool,
+) -> bool:
+    """Whether the bucket's side lets the principal's account do it."""
     access = load(bucket.access)
     block = access.block or NO_BLOCK
     owns_bucket = bucket.owner == principal.canonical_id
@@ -158,11 +241,7 @@ def may(
     owner = (version.owner if version is not None and bucket.ownership != ENFORCED else None) or bucket.owner
     if access.policy is not None and owner == bucket.owner:
         policy = parsed(access.policy)
-        resource = f"arn:aws:s3:::{bucket.name}" + ("" if key is None else f"/{key}")
-        question = Question(
-            principal.arn, principal.account, frozenset({principal.canonical_id}), f"s3:{action}", resource, context()
-        )
-        decision = policies.decide(policy, question)
+        decision = policies.decide(policy, _question(bucket, key, principal, action, context()))
         if owns_bucket and action in _OF_POLICY:
             return True  # an owner cannot lock itself out
         if decision == policies.DENY:

@@ -22,7 +22,10 @@ from urllib.parse import quote, urlencode
 import aiohttp
 import msgspec
 
+from eucapy.aws import policytexts
 from eucapy.aws.credentials import Credential
+from eucapy.aws.evaluation import Powers
+from eucapy.aws.policytexts import Text
 from eucapy.aws.refusals import Refused
 from eucapy.clock import Clock
 from eucapy.walrus.errors import ServiceUnavailable
@@ -44,6 +47,15 @@ Name = tuple[str, str]
 """(access key id, session token); the token is "" for a long-lived key, whatever token came with it."""
 
 
+class Policies(msgspec.Struct, frozen=True):
+    """The texts of the policies that say what a principal may, each with where it is from."""
+
+    identity: tuple[Text, ...] = ()
+    boundary: Text | None = None
+    session: tuple[Text, ...] | None = None
+    root: bool = False
+
+
 class Answer(msgspec.Struct, frozen=True):
     """`GET /internal/credentials/<access key>` of the cloud controller."""
 
@@ -57,6 +69,11 @@ class Answer(msgspec.Struct, frozen=True):
     lasting_arn: str = ""
     unique_id: str = ""
     expires: float | None = None
+    policies: Policies | None = None
+    """None where all is allowed (`allow_all`), or nothing."""
+    facts: dict[str, str | list[str]] = {}
+    mfa_at: float | None = None
+    parent: str = ""
     refused: str = ""
     """Why the session token is none of this key's, in the words of `aws/refusals.py`; then there is nothing else."""
 
@@ -202,6 +219,12 @@ class ClcKeys:
             raise Unknown(f"{type(error).__name__} {error}") from error
 
 
+def _powers(told: Policies | None) -> Powers:
+    if told is None:
+        return Powers()
+    return policytexts.powers(told.identity, told.boundary, told.session, root=told.root)
+
+
 def _credential(access_key_id: str, token: str, answer: Answer) -> Credential:
     principal = Principal(
         answer.account_id,
@@ -211,6 +234,10 @@ def _credential(access_key_id: str, token: str, answer: Answer) -> Credential:
         kind=answer.kind,
         lasting_arn=answer.lasting_arn,
         unique_id=answer.unique_id,
+        parent=answer.parent,
+        powers=_powers(answer.policies),
+        facts=answer.facts,
+        mfa_at=answer.mfa_at,
     )
     return Credential(
         access_key_id,

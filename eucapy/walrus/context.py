@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from eucapy.aws.errors import AccessDenied
 from eucapy.aws.message import Incoming
+from eucapy.aws.policyconditions import Context
 from eucapy.clock import Clock
 from eucapy.database import Database, Tx
 from eucapy.drivers.blob.base import BlobDriver
@@ -119,7 +120,7 @@ class Call:
         By default the action is the request's own and the key the one that it names.
         """
         if not self.may(bucket, version, key=key, action=action):
-            raise AccessDenied()
+            raise AccessDenied(self._why(bucket, version, key, action) or None)
 
     def may_list(self, bucket: Bucket, key: str) -> bool:
         """Whether the caller may list the bucket where `key` would stand: who may not does not learn what is not there."""
@@ -134,12 +135,50 @@ class Call:
         """`allow` as a question. `action` of a bucket, given by name, has no key."""
         if access.is_plainly_owners(bucket, version, self.principal):
             return True
-        if action is None:
-            action = access.action_of(self.operation, version=self.params.get("VersionId") is not None)
-            key = self.params.get("Key") if key is None else key
-        return access.may(
-            bucket, key, version, self.principal, action, lambda: policycontext.of(self, version), pays=self.pays
+        (own, *more), key = self._asked(key, action)
+        principal = self.principal
+
+        def keys() -> Context:
+            return self._keys(bucket, version)
+
+        return access.may(bucket, key, version, principal, own, keys, pays=self.pays) and (
+            principal.allow_all or all(access.own_verdict(bucket, key, principal, each, keys).allowed for each in more)
         )
+
+    def _asked(self, key: str | None, action: str | None) -> tuple[list[str], str | None]:
+        """(actions, key): those given, or the request's own."""
+        if action is not None:
+            return [action], key
+        own = access.action_of(self.operation, version=self.params.get("VersionId") is not None)
+        return [own, *access.also_asked(self.operation, self.params)], self.params.get("Key") if key is None else key
+
+    def _keys(self, bucket: Bucket, version: Version | None) -> Context:
+        return {
+            **policycontext.of(self, version),
+            "aws:resourceaccount": bucket.account,
+            "s3:resourceaccount": bucket.account,
+        }
+
+    def _why(self, bucket: Bucket, version: Version | None, key: str | None, action: str | None) -> str:
+        """AWS's words for one whose own policies keep it from what its account may; "" where others have the say."""
+        if self.principal.allow_all or bucket.account != self.principal.account:
+            return ""
+        actions, key = self._asked(key, action)
+        for each in actions:
+            verdict = access.own_verdict(bucket, key, self.principal, each, lambda: self._keys(bucket, version))
+            if not verdict.allowed:
+                resource = f"arn:aws:s3:::{bucket.name}" + ("" if key is None else f"/{key}")
+                return access.worded(self.principal, each, resource, verdict)
+        return ""
+
+    def allow_in_account(self) -> None:
+        """Raises AccessDenied where the caller's policies do not let it list its account's buckets, or make this one."""
+        if self.principal.allow_all:
+            return
+        for action, resource in access.of_account(self.operation, self.params):
+            verdict = access.in_account(self.principal, action, resource, policycontext.of(self, None))
+            if not verdict.allowed:
+                raise AccessDenied(access.worded(self.principal, action, resource, verdict))
 
     @property
     def pays(self) -> bool:

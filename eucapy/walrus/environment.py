@@ -16,7 +16,8 @@ from eucapy.walrus.receiving import check_document
 log = logging.getLogger("eucapy.walrus.access")
 
 
-_OF_ACCOUNTS = frozenset({"ListBuckets", "CreateBucket", "DeleteBucket"})
+_OF_ACCOUNTS = frozenset({"ListBuckets", "CreateBucket"})
+_SIGNED = _OF_ACCOUNTS | {"DeleteBucket"}
 
 
 def _principal(request: Request) -> Principal:
@@ -40,15 +41,19 @@ class Environment:
         return await self._keys.find(access_key_id, session_token)
 
     async def authorize(self, request: Request) -> None:
-        """Users without rights are refused, and unsigned requests that are about no bucket; what a bucket's policy and ACL
-        say, the handler asks (`Call.allow`)."""
-        principal = _principal(request)
-        if not principal.allow_all or (principal.is_anonymous and request.action in _OF_ACCOUNTS):
+        """What is about no bucket that is there is asked here; what policies and ACLs say of buckets and objects, the handler
+        asks (`Call.allow`)."""
+        if request.identity.anonymous and request.action in _SIGNED:
             raise AccessDenied()
+        if request.action in _OF_ACCOUNTS:
+            self._call(request).allow_in_account()
+
+    def _call(self, request: Request) -> Call:
+        mechanism = request.identity.mechanism
+        return Call(self._walrus, _principal(request), request.http, request.action, request.params, mechanism)
 
     async def invoke(self, request: Request, handler: Handler) -> Any:
-        identity = request.identity
-        call = Call(self._walrus, _principal(request), request.http, request.action, request.params, identity.mechanism)
+        call = self._call(request)
         if request.http.body and request.operation is not None and request.operation.shape.http_checksum:
             check_document(call)  # CompleteMultipartUpload is none of these: its checksum is the object's
         return await handler.function(call, request.params)

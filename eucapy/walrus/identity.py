@@ -13,13 +13,16 @@ from typing import Protocol
 import msgspec
 
 from eucapy.aws.credentials import Credential
+from eucapy.aws.evaluation import Powers
 
 ROOT_ACCOUNT = "000000000000"
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """A user, a role's session or the root user of an account. `allow_all`: may do everything within the account; otherwise
-    nothing. `lasting_arn` is the role's where `arn` is its session's, `unique_id` what aws:userid says."""
+    """A user, a role's session or the root user of an account. `allow_all`: its own policies allow everything; otherwise
+    `powers` are asked. `lasting_arn` is the role's where `arn` is its session's, `parent` whose session it is, `unique_id`
+    what aws:userid says. `facts` are the condition keys that tell of it (lower-case), `mfa_at` when it showed a code, in
+    seconds since the epoch."""
 
     account: str
     canonical_id: str
@@ -28,6 +31,10 @@ class Principal(msgspec.Struct, frozen=True):
     kind: str = "user"
     lasting_arn: str = ""
     unique_id: str = ""
+    parent: str = ""
+    powers: Powers = Powers()
+    facts: Mapping[str, str | list[str]] = {}
+    mfa_at: float | None = None
 
     @property
     def is_anonymous(self) -> bool:

@@ -42,14 +42,18 @@ def of(call: Call, version: Version | None) -> Context:
         "aws:securetransport": "true" if incoming.scheme == "https" else "false",
         "aws:currenttime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "aws:epochtime": str(int(now.timestamp())),
+        "aws:requestedregion": call.walrus.region,
         "aws:principaltype": "Anonymous" if principal.is_anonymous else "Account",
     }
     if not principal.is_anonymous:
-        context["aws:principalarn"] = principal.arn
+        context["aws:principalarn"] = principal.lasting_arn or principal.arn
         context["aws:principalaccount"] = principal.account
         if ":user/" in principal.arn:
             context["aws:principaltype"] = "User"
             context["aws:username"] = principal.arn.rpartition("/")[2]
+        context.update(principal.facts)
+        if principal.mfa_at is not None:
+            context["aws:multifactorauthage"] = str(max(0, int(now.timestamp() - principal.mfa_at)))
     _add(context, "aws:useragent", incoming.headers.get("user-agent"))
     _add(context, "aws:referer", incoming.headers.get("referer"))
     version_number, _, where = call.mechanism.partition("-")

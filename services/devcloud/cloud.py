@@ -174,7 +174,7 @@ class DevCloud:
                 self.zones[name] = self._zone(name, fetcher)
                 await self.zones[name].storage.open()
             self.clc = CloudController(self.config, self.database, self, self.clock)
-            keys.keys = self.clc.keys
+            keys.keys, keys.standings = self.clc.keys, self.clc.standings
             await self.clc.open()
             await self._register()
             stack.push_async_callback(self._stop)

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import msgspec
 
 from eucapy.aws.credentials import Credential
+from eucapy.clc import request_keys
 from eucapy.clc.authenticate import Keys
 from eucapy.clc.context import Principal
+from eucapy.clc.standing import Standings, parent_of
 from eucapy.walrus import identity
 
 
@@ -17,22 +19,28 @@ class StoreKeys:
 
     def __init__(self) -> None:
         self.keys: Keys | None = None
+        self.standings: Standings | None = None
 
     async def find(self, access_key_id: str, session_token: str | None) -> Credential | None:
-        if self.keys is None:
+        if self.keys is None or self.standings is None:
             return None
         credential = await self.keys.find(access_key_id, session_token)
         if credential is None or not isinstance(credential.principal, Principal):
             return None
         principal = credential.principal
+        standing = await self.standings.of(principal)
         seen = identity.Principal(
             principal.account,
             principal.canonical_id,
             principal.arn,
-            allow_all=principal.rights == "all",
+            allow_all=standing.unlimited,
             kind=principal.kind,
             lasting_arn=principal.lasting_arn,
             unique_id=principal.unique_id,
+            parent=parent_of(principal),
+            powers=standing.powers,
+            facts=request_keys.of_principal(principal),
+            mfa_at=principal.session.mfa_at if principal.session is not None else None,
         )
         return msgspec.structs.replace(credential, principal=seen)
 

@@ -11,9 +11,11 @@ import pytest
 
 from eucapy.clc.authenticate import Keys
 from eucapy.clc.config import Config
+from eucapy.clc.iam import managed
 from eucapy.clc.operations import Operations
 from eucapy.clc.operator import OperatorPort
 from eucapy.clc.seal import Seal
+from eucapy.clc.standing import Standings
 from eucapy.clc.store import accounts, migrating
 from eucapy.clock import ManualClock
 from eucapy.database import Database, Tx, open_database
@@ -31,7 +33,7 @@ class CloudSide:
     def __init__(self, database: Database, keys: Keys) -> None:
         self.database, self.keys = database, keys
         operations = Operations(Config(), bytes, lambda: 0.0)
-        port = OperatorPort(database, operations, keys, Loops(), lambda: None)
+        port = OperatorPort(database, operations, keys, Standings(database, managed.document), Loops(), lambda: None)
         self.listener = Listener(port.application(), "127.0.0.1", 0)
 
     async def deactivate(self) -> None:

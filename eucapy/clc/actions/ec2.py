@@ -38,6 +38,7 @@ IMAGE, SNAPSHOT, VOLUME = (
 )
 _GROUP = of("security-group", "GroupId", GroupName="group name")
 GROUP = needs(_GROUP)
+_ACL, _PREFIX_LIST = needs(of("network-acl", "NetworkAclId")), needs(of("prefix-list", "PrefixListId"))
 TEMPLATE = needs(of("launch-template", "LaunchTemplateId", LaunchTemplateName="template name"))
 INTERFACE = needs(of("network-interface", "NetworkInterfaceId"))
 ROUTE_TABLE, VPC, SUBNET = (
@@ -123,6 +124,7 @@ DECLARED: dict[str, Declaration] = {
     "RegisterImage": _made(
         "RegisterImage", new("image"), maybe("snapshot", "BlockDeviceMappings.Ebs.SnapshotId"), tags=("image",)
     ),
+    "CopyImage": _made("CopyImage", new("image"), maybe("snapshot", "SourceSnapshotId")),
     "DeregisterImage": IMAGE,
     "ModifyImageAttribute": _changed(of("image", "ImageId")),
     "ResetImageAttribute": _changed(of("image", "ImageId")),
@@ -130,6 +132,7 @@ DECLARED: dict[str, Declaration] = {
     "EnableImageDeprecation": IMAGE,
     "DisableImageDeprecation": IMAGE,
     "CreateSnapshot": _made("CreateSnapshot", new("snapshot", said.snapshot), of("volume", "VolumeId")),
+    "CopySnapshot": _made("CopySnapshot", new("snapshot"), maybe("snapshot", "SourceSnapshotId")),
     "DeleteSnapshot": SNAPSHOT,
     "ModifySnapshotAttribute": _changed(of("snapshot", "SnapshotId")),
     "ResetSnapshotAttribute": _changed(of("snapshot", "SnapshotId")),
@@ -153,6 +156,8 @@ DECLARED: dict[str, Declaration] = {
     "ModifyLaunchTemplate": TEMPLATE,
     "DeleteLaunchTemplate": TEMPLATE,
     "DeleteLaunchTemplateVersions": TEMPLATE,
+    "CreatePlacementGroup": _made("CreatePlacementGroup", new_as("placement-group", "GroupName", said.placement_group)),
+    "DeletePlacementGroup": needs(of("placement-group", "GroupName")),
     # --- instance profiles of instances
     "AssociateIamInstanceProfile": needs(
         of("instance", "InstanceId"),
@@ -172,6 +177,8 @@ DECLARED: dict[str, Declaration] = {
     # --- networks
     "CreateVpc": _made("CreateVpc", new("vpc", said.vpc)),
     "DeleteVpc": VPC,
+    "AssociateVpcCidrBlock": VPC,
+    "DisassociateVpcCidrBlock": needs(of("vpc", AssociationId="vpc block")),
     "ModifyVpcAttribute": _changed(of("vpc", "VpcId")),
     "DescribeVpcAttribute": VPC,
     "GetSecurityGroupsForVpc": VPC,
@@ -185,6 +192,17 @@ DECLARED: dict[str, Declaration] = {
     "DeleteInternetGateway": needs(of("internet-gateway", "InternetGatewayId")),
     "AttachInternetGateway": needs(of("internet-gateway", "InternetGatewayId"), of("vpc", "VpcId")),
     "DetachInternetGateway": needs(of("internet-gateway", "InternetGatewayId"), of("vpc", "VpcId")),
+    "CreateNetworkAcl": _made("CreateNetworkAcl", new("network-acl"), of("vpc", "VpcId")),
+    "DeleteNetworkAcl": _ACL,
+    "CreateNetworkAclEntry": _ACL,
+    "DeleteNetworkAclEntry": _ACL,
+    "ReplaceNetworkAclEntry": _ACL,
+    "ReplaceNetworkAclAssociation": _ACL,
+    "CreateManagedPrefixList": _made("CreateManagedPrefixList", new("prefix-list")),
+    "DeleteManagedPrefixList": _PREFIX_LIST,
+    "ModifyManagedPrefixList": _PREFIX_LIST,
+    "GetManagedPrefixListEntries": _PREFIX_LIST,
+    "GetManagedPrefixListAssociations": _PREFIX_LIST,
     "CreateRouteTable": _made("CreateRouteTable", new("route-table"), of("vpc", "VpcId")),
     "DeleteRouteTable": ROUTE_TABLE,
     "CreateRoute": ROUTE_TABLE,

@@ -106,6 +106,10 @@ def key_pair(p: Params, scope: Scope) -> Facts:
     return _some(KeyPairName=p.get("KeyName"), KeyPairType=p.get("KeyType") or "rsa")
 
 
+def placement_group(p: Params, scope: Scope) -> Facts:
+    return _some(PlacementGroupName=p.get("GroupName"), PlacementGroupStrategy=p.get("Strategy") or "cluster")
+
+
 def vpc(p: Params, scope: Scope) -> Facts:
     return _some(Tenancy=p.get("InstanceTenancy") or "default")
 

@@ -136,6 +136,12 @@ async def applied(call: Call, p: Mapping[str, Any]) -> tuple[Mapping[str, Any], 
     return request, {"aws:ec2launchtemplate:id": template.id, "aws:ec2launchtemplate:version": str(row.number)}
 
 
+async def as_carried_out(call: Call, p: Mapping[str, Any]) -> Mapping[str, Any]:
+    """RunInstances' parameters with those of its launch template, which it still names: what has to be allowed."""
+    merged, _ = await applied(call, p)
+    return {**merged, "LaunchTemplate": p["LaunchTemplate"]} if p.get("LaunchTemplate") else p
+
+
 def view(row: Row) -> dict[str, Any]:
     """A row as LaunchTemplateVersion."""
     out = {

@@ -140,7 +140,7 @@ def _as_put(call: Call, identity: Identity, bucket: str, fields: Mapping[str, st
     operation = s3.model.operation("PutObject")
     params = protocols.codec(operation, "rest-xml").parse(incoming, {}, {"Bucket": bucket, "Key": fields["key"]})
     principal = ANONYMOUS if identity.anonymous else identity.principal
-    if not isinstance(principal, Principal) or not principal.allow_all:
+    if not isinstance(principal, Principal):
         raise edge.AccessDenied()
     return Call(call.walrus, principal, incoming, "PostObject", params, identity.mechanism), params
 
