@@ -112,6 +112,10 @@ class Powers(msgspec.Struct, frozen=True, dict=True):
             found = self._by_action[action] = self._sorted(action.lower())
         return found
 
+    def forget(self) -> None:
+        """Sort anew what is asked next: for whoever measures."""
+        self._by_action.clear()
+
     def _sorted(self, action: str) -> _Concerned:
         boundary = None if self.root else self.boundary
         identity = list(_regarding(() if self.root else self.identity, IDENTITY, action))

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 
 Context = Mapping[str, "str | list[str]"]
 Matcher = Callable[[str, Context], bool]
@@ -26,6 +25,7 @@ Token = tuple[str, str, "str | None"]
 
 TEXT, ANY, ONE, VARIABLE = "text", "*", "?", "variable"
 _SEGMENTS = 6
+_MOST_KEPT = 64
 _PARTS = re.compile(r"\$\{([^}]*)\}|(\*+)|(\?)")
 _WILD = re.compile(r"\*+|\?")
 
@@ -94,10 +94,29 @@ def matcher(pattern: str, *, variables: bool, arn: bool = False) -> Matcher:
 
 
 def _filled(parts: tuple[Token, ...], arn: bool) -> Matcher:
-    # The segments are those of the pattern: a colon in a value makes no new one.
+    """What its values make of the pattern is kept, for as many values as one pattern commonly meets."""
+    names = tuple((key, default) for kind, key, default in parts if kind == VARIABLE)
+    kept: dict[str | tuple[str, ...], Callable[[str], object]] = {}
+
     def match(text: str, context: Context) -> bool:
-        known = resolved(parts, context)
-        return known is not None and _of_values(parts, known, arn).match(text) is not None
+        values = []
+        for key, default in names:
+            value = context.get(key)
+            if not isinstance(value, str):
+                value = default
+            if value is None:
+                return False
+            values.append(value)
+        name = values[0] if len(values) == 1 else tuple(values)
+        found = kept.get(name)
+        if found is None:
+            if len(kept) >= _MOST_KEPT:
+                kept.clear()
+            known = resolved(parts, context)
+            assert known is not None
+            # The segments are those of the pattern: a colon in a value makes no new one.
+            found = kept[name] = re.compile(_expression(parts, known, arn)).match
+        return found(text) is not None
 
     return match
 
@@ -114,11 +133,6 @@ def _fixed(parts: tuple[Token, ...], arn: bool) -> Matcher:
         return lambda actual, context: actual.startswith(text)
     match = re.compile(_expression(parts, parts, arn)).match
     return lambda actual, context: match(actual) is not None
-
-
-@lru_cache(maxsize=4096)
-def _of_values(parts: tuple[Token, ...], known: tuple[Token, ...], arn: bool) -> re.Pattern[str]:
-    return re.compile(_expression(parts, known, arn))
 
 
 def _expression(parts: tuple[Token, ...], known: tuple[Token, ...], arn: bool) -> str:

@@ -20,7 +20,8 @@ import msgspec
 
 from eucapy.aws import policyconditions
 from eucapy.aws.errors import ApiError
-from eucapy.aws.policymatching import Context, matcher, variables_in
+from eucapy.aws.policyconditions import Condition
+from eucapy.aws.policymatching import Context, Matcher, matcher, variables_in
 
 ALLOW, DENY = "Allow", "Deny"
 NEWEST, OLDEST = "2012-10-17", "2008-10-17"
@@ -86,12 +87,15 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Rule:
-    """A compiled statement. `index` is its place in its policy, from 0."""
+    """A compiled statement. `index` is its place in its policy, from 0. What is asked after `regards` is compiled when it is
+    first asked: most statements of most principals never are."""
 
     __slots__ = (
         "_accounts", "_actions", "_arns", "_canonical", "_conditions", "_everybody", "_exact", "_kinds", "_resources",
-        "_where_all", "deny", "index", "keys", "statement",
+        "_variables", "_where_all", "deny", "index", "keys", "statement",
     )  # fmt: skip
+    _resources: tuple[Matcher, ...]
+    _conditions: tuple[Condition, ...] | None
 
     def __init__(self, statement: Statement, index: int, *, variables: bool) -> None:
         self.statement = statement
@@ -101,11 +105,8 @@ class Rule:
         self._exact = frozenset(each.lower() for each in statement.actions)
         self._actions = tuple(matcher(each, variables=False) for each in wild)
         self._where_all = not statement.not_resource and not _EVERYTHING.isdisjoint(statement.resources)
-        self._resources = tuple(matcher(each, variables=variables, arn=True) for each in statement.resources)
-        self._conditions = tuple(
-            policyconditions.compiled(operator, key, values, variables=variables)
-            for operator, key, values in statement.conditions
-        )
+        self._variables = variables
+        self._conditions = None
         self.keys = _keys(statement) if variables else frozenset(key for _, key, _ in statement.conditions)
         self._name_principals(statement.principals or ())
 
@@ -134,6 +135,8 @@ class Rule:
     def applies(self, question: Question) -> bool:
         """Whether it is about the resource, and all conditions hold."""
         context = question.context
+        if self._conditions is None:
+            self._compile()
         if not self._where_all:
             resource = question.resource
             found = False
@@ -143,10 +146,18 @@ class Rule:
                     break
             if found == self.statement.not_resource:
                 return False
-        for holds in self._conditions:  # noqa: SIM110 -- a generator costs more than what it would ask
+        for holds in self._conditions or ():  # noqa: SIM110 -- a generator costs more than what it would ask
             if not holds(context):
                 return False
         return True
+
+    def _compile(self) -> None:
+        statement, variables = self.statement, self._variables
+        self._resources = tuple(matcher(each, variables=variables, arn=True) for each in statement.resources)
+        self._conditions = tuple(
+            policyconditions.compiled(operator, key, values, variables=variables)
+            for operator, key, values in statement.conditions
+        )
 
     def level(self, question: Question) -> int:
         """How the statement means the principal: NOBODY, OF_ACCOUNT, OF_PARENT or DIRECT.
