@@ -1,6 +1,7 @@
 """Structured logs: one JSON object a line on stderr (journald and files take it as it is).
 
-Fields: `at` (UTC), `level`, `component`, `logger`, `message`, and whatever was given as `extra={"data": {...}}`.
+Fields: `at` (UTC), `level`, `component`, `logger`, `message`, `request_id` within a request, and whatever was given as
+`extra={"data": {...}}`.
 Secrets never come here: callers log ids, never values.
 """
 
@@ -9,7 +10,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from contextvars import ContextVar
 from datetime import UTC, datetime
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""The id under which the request that is being served is answered; "" outside of one. Every line written meanwhile has it."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -27,6 +32,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if request_id.get():
+            line["request_id"] = request_id.get()
         data = getattr(record, "data", None)
         if isinstance(data, dict):
             line.update(data)

@@ -23,7 +23,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import PayloadEncodingError
 from multidict import CIMultiDict
 
-from eucapy import http
+from eucapy import http, logs
 from eucapy.aws import errors
 from eucapy.aws.bodies import RawReader
 from eucapy.aws.chain import Chain, host_id
@@ -82,6 +82,7 @@ class Edge:
             return await self._foreign[claim.service](request, claim)
         streams = claim.protocol == "rest-xml" and claim.service == "s3"
         request_id = _short_id() if streams else _long_id()
+        logs.request_id.set(request_id)
         stream, body = None, b""
         if streams:
             stream = RawReader(_pieces(request), _length(request), self._continue(request))
@@ -130,9 +131,11 @@ class Edge:
 def incoming_of(request: web.BaseRequest, now: float) -> Incoming:
     """The head of an S3 request that the chain does not see, with a new request id."""
     path, _, query = request.raw_path.partition("?")
+    request_id = _short_id()
+    logs.request_id.set(request_id)
     return Incoming(
         request.method, path, query, request.headers, host=request.headers.get("host", ""), scheme=request.scheme,
-        remote=request.remote or "", now=now, request_id=_short_id(),
+        remote=request.remote or "", now=now, request_id=request_id,
     )  # fmt: skip
 
 

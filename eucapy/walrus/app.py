@@ -7,6 +7,7 @@ stop:  in reverse; requests under way end first
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from eucapy.aws.http import Edge
 from eucapy.aws.route import Router
 from eucapy.clock import Clock
 from eucapy.drivers.blob import loader
-from eucapy.http import Limits, Site
-from eucapy.walrus import internal, webserver
+from eucapy.http import Limits, Server, Site
+from eucapy.walrus import internal, metrics, webserver
 from eucapy.walrus.clc_keys import ClcKeys
 from eucapy.walrus.config import Config
 from eucapy.walrus.context import Walrus
@@ -65,6 +66,7 @@ class App:
         self.workers: dict[str, Periodic] = {}
         self.port = 0
         self.internal_port = 0
+        self.metrics_port = 0
 
     async def start(self) -> None:
         """Returns when requests are answered. Raises OSError where a port or the folder cannot be had."""
@@ -153,13 +155,34 @@ class App:
         website = webserver.WebServer(walrus, finisher)
         edge = Edge(chain, foreign={webserver.SERVICE: website.handle}, proxies=config.proxies)
         limits = Limits()
-        runner = web.ServerRunner(edge.server(limits, read_bufsize=READ_BUFFER_BYTES), shutdown_timeout=SHUTDOWN_S)
+        server = edge.server(limits, read_bufsize=READ_BUFFER_BYTES)
+        runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         site = Site(runner, config.host, config.port, limits)
         await site.start()
         self.port = site.port
         log.info("S3 is served", extra={"data": {"host": config.host, "port": self.port}})
+        if config.metrics:
+            await self._serve_metrics(finisher.metrics, server)
+
+    async def _serve_metrics(self, counted: metrics.Metrics, server: Server) -> None:
+        """Raises OSError where the address cannot be had, ValueError where it is none."""
+        host, _, port = self._config.metrics.rpartition(":")
+        data = Path(self._config.data)
+        files = [data / f"walrus.sqlite{end}" for end in ("", "-wal")]
+
+        def now() -> Iterator[str]:
+            said = {name: worker.status() for name, worker in self.workers.items()}
+            return metrics.gauges(data, files, server.open_connections, said)
+
+        limits = Limits()
+        runner = web.AppRunner(metrics.application(counted, now), access_log=None)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        site = Site(runner, host.strip("[]"), int(port), limits)
+        await site.start()
+        self.metrics_port = site.port
 
     async def _serve_components(self, walrus: Walrus) -> None:
         config = self._config

@@ -3,6 +3,7 @@
 backup --data DIR --to DIR      while the store works; again into the same folder: only what is new
 restore --from DIR --data DIR   into a folder that is no store yet
 verify --data DIR               read everything; exit status 1 where something is damaged or missing
+usage --data DIR                what every bucket and account holds, as JSON; beside a running store or without one
 rotate-key --data DIR           a new master key; restart the store, and it wraps all data keys anew
 retire-keys --data DIR          drop the old master keys, once nothing is wrapped by them
 """
@@ -13,6 +14,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,9 +24,10 @@ from eucapy.clock import SystemClock
 from eucapy.walrus import keyring, offline, upkeep
 from eucapy.walrus.config import Config
 from eucapy.walrus.store.snapshots import SnapshotError
+from eucapy.walrus.store.usage import Usage
 from eucapy.walrus.upkeep import UpkeepError
 
-COMMANDS = ("backup", "restore", "verify", "rotate-key", "retire-keys")
+COMMANDS = ("backup", "restore", "verify", "usage", "rotate-key", "retire-keys")
 
 
 def _read_options(arguments: list[str]) -> argparse.Namespace:
@@ -50,6 +53,8 @@ def _run(options: argparse.Namespace) -> int:
         print(msgspec.json.encode(upkeep.backup(data, options.to, key_file)).decode())
     elif options.command == "restore":
         print(msgspec.json.encode(upkeep.restore(options.source, data, key_file)).decode())
+    elif options.command == "usage":
+        print(_usage(asyncio.run(offline.usage(given, key_file))))
     elif options.command == "rotate-key":
         print(f"master key {keyring.rotate(key_file)}; it wraps from the next start of the store on")
     elif options.command == "retire-keys":
@@ -63,6 +68,18 @@ def _run(options: argparse.Namespace) -> int:
         print(msgspec.json.encode(found).decode())
         return 1 if found.faults else 0
     return 0
+
+
+def _usage(buckets: Sequence[Usage]) -> str:
+    """`{"accounts": {…}, "buckets": […]}`; an account's numbers are the sums of its buckets'."""
+    numbers = [name for name in Usage.__struct_fields__ if name not in ("account", "bucket")]
+    accounts: dict[str, dict[str, int]] = {}
+    for bucket in buckets:
+        of_account = accounts.setdefault(bucket.account, {"buckets": 0, **dict.fromkeys(numbers, 0)})
+        of_account["buckets"] += 1
+        for name in numbers:
+            of_account[name] += getattr(bucket, name)
+    return msgspec.json.format(msgspec.json.encode({"accounts": accounts, "buckets": buckets})).decode()
 
 
 def main(arguments: list[str]) -> int:

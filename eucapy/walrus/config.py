@@ -100,4 +100,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         float, doc("Pause between deliveries of access logs to the buckets that are to have them, seconds.", gt=0)
     ] = 300.0
     access_log: Annotated[bool, doc("Write a line to the log for every request.")] = False
+    metrics: Annotated[
+        str, doc("HOST:PORT at which Prometheus finds GET /metrics, for example 127.0.0.1:8782; empty: nowhere.")
+    ] = ""
     log_level: Annotated[str, doc("debug, info, warning or error.")] = "info"

@@ -16,6 +16,7 @@ from eucapy.database import Tx
 from eucapy.errors import ApiError
 from eucapy.walrus import access, accesslog, cors
 from eucapy.walrus.context import Walrus
+from eucapy.walrus.metrics import PAGE, UNKNOWN, Metrics
 from eucapy.walrus.s3.cors import SETTING
 from eucapy.walrus.store import buckets
 from eucapy.walrus.workers.log_delivery import LogDelivery
@@ -29,9 +30,16 @@ class Finisher:
     def __init__(self, walrus: Walrus, logs: LogDelivery) -> None:
         self._walrus = walrus
         self._logs = logs
+        self.metrics = Metrics()
 
     async def finish(self, exchange: Exchange) -> Outgoing:
         """Never fails: what cannot be said or logged is left out."""
+        outgoing = await self._finish(exchange)
+        name = exchange.route.action if exchange.route is not None else UNKNOWN
+        self.metrics.note_answer(name, exchange.incoming, outgoing, exchange.error, self._walrus.clock.time())
+        return outgoing
+
+    async def _finish(self, exchange: Exchange) -> Outgoing:
         labels = exchange.route.labels if exchange.route is not None else {}
         bucket = labels.get("Bucket")
         if bucket is None or exchange.route is None:
@@ -62,6 +70,7 @@ class Finisher:
             await self._note(bucket, incoming.path[1:], operation, NOBODY, incoming, outgoing, error)
         except Exception:
             log.exception("request %s is answered as it is", incoming.request_id)
+        self.metrics.note_answer(PAGE, incoming, outgoing, error, self._walrus.clock.time())
         return outgoing
 
     async def _charged(self, identity: Identity, name: str, outgoing: Outgoing) -> Outgoing:

@@ -1,8 +1,9 @@
-"""A store opened beside its server, or without one: reading everything, and counting what old master keys still hold."""
+"""A store opened beside its server, or without one: reading everything, counting what is stored and what old
+master keys still hold."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from eucapy.walrus.context import Walrus
 from eucapy.walrus.encryption import CUSTOMER
 from eucapy.walrus.keyring import Keyring
 from eucapy.walrus.store import engine, walking
+from eucapy.walrus.store.usage import Usage, by_bucket
 from eucapy.walrus.store.walking import At, AtUpload
 from eucapy.walrus.upkeep import DATABASE, UpkeepError
 from eucapy.walrus.workers.collector import Collector
@@ -42,6 +44,12 @@ async def verify(config: Config, key_file: Path, place_file: Path, clock: Clock)
     """Read everything once, as fast as it goes; nothing is changed. Raises UpkeepError."""
     async with _opened(config, key_file, clock) as walrus:
         return await Scrubber(walrus, place_file, 1.0, UNLIMITED).run_once()
+
+
+async def usage(config: Config, key_file: Path) -> Sequence[Usage]:
+    """What every bucket holds, at one moment. Raises UpkeepError."""
+    async with _opened(config, key_file, SystemClock()) as walrus:
+        return await walrus.db.read(by_bucket)
 
 
 async def count_old_envelopes(config: Config, key_file: Path) -> int:

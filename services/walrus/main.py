@@ -61,6 +61,7 @@ def read_options(arguments: list[str]) -> Config:
         "--key", action="append", default=[], metavar="AK,SK[,ACCOUNT]", help="an access key; repeatable"
     )
     parser.add_argument("--region", default="us-east-1", help="the region (default us-east-1)")
+    parser.add_argument("--metrics", default="", metavar="HOST:PORT", help="serve Prometheus's /metrics there")
     parser.add_argument("--database", default="", help="URL of the metadata (default: SQLite in the folder)")
     options = parser.parse_args(arguments)
     if options.config is not None:
@@ -69,7 +70,7 @@ def read_options(arguments: list[str]) -> Config:
         parser.error("either --config, or --data and at least one --key")
     return Config(
         data=str(options.data.absolute()), region=options.region, host=options.host, port=options.port, pki="",
-        clc_url="", keys=options.key, database=options.database,
+        clc_url="", keys=options.key, database=options.database, metrics=options.metrics,
     )  # fmt: skip
 
 
