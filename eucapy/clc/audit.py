@@ -1,7 +1,9 @@
-"""The audit trail: one JSON line a request, who did what from where and how it ended; never a parameter's value.
+"""The audit trail: one JSON line a request, who did what, on which resources, from where, and how it ended.
 
-Lines are gathered and written a few times a second, so that the trail costs no request its latency; a crash may lose the
-last moment of it.
+`outcome` is "allowed" (what came of it says `status`), "denied" (a policy, or the lack of one) or "unknown" (nobody knows who
+it was: no key, a wrong or a stale signature). Of parameters only the resources that they name are told, as ARNs; secrets, user
+data and documents never are. Lines are gathered and written a few times a second, so that the trail costs no request its
+latency; a crash may lose the last moment of it. Searched with `eucapy audit`.
 """
 
 from __future__ import annotations
@@ -14,20 +16,32 @@ from pathlib import Path
 import msgspec
 
 from eucapy.aws.chain import AuditRecord
-from eucapy.clc.context import Principal
+from eucapy.clc import actions
+from eucapy.clc.actions import Ask, Scope
+from eucapy.clc.context import USER, Principal
 
 log = logging.getLogger(__name__)
 
 FLUSH_S = 0.5
 LARGEST_FILE_BYTES = 64 << 20
 FILES = 8
+MOST_RESOURCES = 50
+"""Of one line; a request may name a thousand."""
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "OptInRequired"})
+_UNKNOWN = frozenset(
+    {
+        "AuthFailure", "ExpiredToken", "IncompleteSignature", "InvalidAccessKeyId", "InvalidClientTokenId",
+        "InvalidSignatureException", "MissingAuthenticationToken", "RequestExpired", "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch", "UnrecognizedClientException",
+    }
+)  # fmt: skip
 
 
 class AuditTrail:
     """Appends to `audit.jsonl` in `folder`; full files are kept as `audit.jsonl.1` and so on."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "audit.jsonl"
+    def __init__(self, folder: Path, region: str) -> None:
+        self._path, self._region = folder / "audit.jsonl", region
         self._lines: list[AuditRecord] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -49,7 +63,7 @@ class AuditTrail:
         if not self._lines:
             return
         lines, self._lines = self._lines, []
-        content = b"".join(msgspec.json.encode(_line(record)) + b"\n" for record in lines)
+        content = b"".join(msgspec.json.encode(_line(record, self._region)) + b"\n" for record in lines)
         try:
             if self._path.exists() and self._path.stat().st_size > LARGEST_FILE_BYTES:
                 self._rotate()
@@ -73,9 +87,9 @@ class AuditTrail:
             self.flush()
 
 
-def _line(record: AuditRecord) -> dict[str, object]:
+def _line(record: AuditRecord, region: str) -> dict[str, object]:
     principal = record.identity.principal
-    return {
+    line: dict[str, object] = {
         "at": round(record.started, 3),
         "service": record.service,
         "action": record.action,
@@ -85,7 +99,45 @@ def _line(record: AuditRecord) -> dict[str, object]:
         "key": record.identity.access_key_id,
         "from": record.remote,
         "agent": record.agent,
+        "resources": _resources(record, region),
+        "outcome": _outcome(record),
         "status": record.status,
         "error": record.error_code,
+        "message": _said(record),
         "took_ms": round(record.duration_s * 1000, 2),
     }
+    if isinstance(principal, Principal) and principal.session is not None:
+        line["session_of"] = principal.lasting_arn
+        if principal.session.source_identity:
+            line["source_identity"] = principal.session.source_identity
+    return line
+
+
+def _outcome(record: AuditRecord) -> str:
+    if record.error_code in _DENIED:
+        return "denied"
+    return "unknown" if record.error_code in _UNKNOWN and record.identity.principal is None else "allowed"
+
+
+def _said(record: AuditRecord) -> str | None:
+    """Why a request was denied, without what is sealed in it; what others are told of their own values is theirs."""
+    if record.error_message is None or _outcome(record) != "denied":
+        return None
+    return record.error_message.partition(". Encoded authorization failure message")[0]
+
+
+def _resources(record: AuditRecord, region: str) -> list[str]:
+    """What the request names, as far as the request alone tells."""
+    declaration, principal = actions.declared(record.service, record.action), record.identity.principal
+    if declaration is None or record.params is None or not isinstance(principal, Principal):
+        return []
+    user = principal.user_name if principal.kind == USER else ""
+    scope = Scope(principal.account, region, user, principal.path)
+    found = (_name(ask, scope) for ask in declaration.resources(record.service, record.action, record.params, scope))
+    return [each for each in dict.fromkeys(found) if each][:MOST_RESOURCES]
+
+
+def _name(ask: Ask, scope: Scope) -> str:
+    if ask.touched is None or not ask.touched.id:
+        return ""
+    return ask.touched.arn(scope) if ask.touched.via in ("", "path") else ""

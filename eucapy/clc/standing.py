@@ -23,14 +23,12 @@ from eucapy.aws.policy import Question
 from eucapy.aws.policytexts import NOTHING, Text
 from eucapy.clc.context import ASSUMED_ROLE, FEDERATED_USER, Principal
 from eucapy.clc.store import powers as rows
-from eucapy.clc.store.iam_policies import ADMINISTRATOR_ACCESS
 from eucapy.clc.store.powers import OF_AWS, PowersTexts
 from eucapy.database import Database, Tx
 
 log = logging.getLogger(__name__)
 
 MOST_KEPT = 20_000
-_ALL = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
 _EVERYTHING = (["*"], "*", ["*:*"], "*:*")
 
 
@@ -134,7 +132,7 @@ def _whole(each: Text, managed: Callable[[str], str | None]) -> Text:
     """AWS's own policies come as their ARNs: their documents instead."""
     source, text = each
     if text.startswith(OF_AWS):
-        document = _ALL if text == ADMINISTRATOR_ACCESS else managed(text)
+        document = managed(text)
         if document is None:
             log.error("no such managed policy: %s", text)
         text = document or NOTHING

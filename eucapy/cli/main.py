@@ -29,6 +29,7 @@ COMMANDS = {
     "status": Command("status", "what runs: components, nodes, loops"),
     "account": Command("accounts", "create and list accounts"),
     "user": Command("users", "create users with keys, list them, make more keys"),
+    "audit": Command("audit", "who did what, from where, allowed or denied"),
     "image": Command("images", "list, build and install images"),
     "component": Command("components", "register nodes and list components"),
     "pki": Command("certificates", "make the certificate authority, issue certificates, show when they end"),

@@ -104,6 +104,12 @@ class Declaration(msgspec.Struct, frozen=True):
             asks.extend(more(p, scope))
         return asks
 
+    def resources(self, service: str, operation: str, p: Params, scope: Scope) -> list[Ask]:
+        """As `asks`, of operations too that everybody may call or that ask for themselves."""
+        if self.free or self.decides_itself:
+            return [Ask(operation, touched) for target in self.targets for touched in target(p, scope)]
+        return self.asks(service, operation, p, scope)
+
     def condition_keys(self) -> tuple[str, ...]:
         """The keys of its own that a condition on the action may use, those that every action has aside."""
         keys = [key for kind in self.kinds for key in (*(kind.keys), kind.own) if key]
