@@ -1,23 +1,24 @@
 """Policy documents as IAM takes and shows them.
 
-They come as JSON, and are answered percent-encoded; SDKs undo that. Sizes are counted without white space. What a document
-must be: the engine's grammar (`aws/policy.py`); what a trust policy must be besides: here.
+They come as JSON, and are answered percent-encoded; SDKs undo that. What a document must be is the engine's grammar
+(`aws/policygrammar.py`); here are IAM's code for what is not, the quota of a trust policy, and whether there are the users and
+roles that it names.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
 from urllib.parse import quote
 
-from eucapy.aws import policy
-from eucapy.aws.policy import MalformedPolicy, Policy
+from eucapy.aws import policygrammar
+from eucapy.aws.policygrammar import invalid_principal, size
+from eucapy.aws.policystatements import MalformedPolicy
+from eucapy.clc.context import Call
 from eucapy.clc.iam.service import LimitExceeded, MalformedPolicyDocument
+from eucapy.clc.store import accounts, roles
 
-_TRUST_ACTIONS = re.compile(
-    r"sts:(\*|AssumeRole|AssumeRoleWithSAML|AssumeRoleWithWebIdentity|TagSession|SetSourceIdentity|SetContext)\Z", re.I
-)
+__all__ = ["identity_policy", "shown", "size", "trust_policy"]
+_NAMED = re.compile(r"arn:aws:iam::(\d{12}):(user|role)/(?:.*/)?([^/]+)\Z", re.ASCII)
 
 
 def shown(text: str) -> str:
@@ -25,49 +26,36 @@ def shown(text: str) -> str:
     return quote(text, safe="-_.~")
 
 
-def size(text: str) -> int:
-    """Characters that count towards a quota: all but white space."""
-    return len(re.sub(r"\s", "", text))
-
-
-def identity_policy(text: str) -> Policy:
+def identity_policy(text: str) -> None:
     """A document for a user, a group or a role. Raises MalformedPolicyDocument."""
-    parsed = _parsed(text, of_resource=False)
-    if any(statement.principals is not None for statement in parsed.statements):
-        raise MalformedPolicyDocument("Policy document should not specify a principal.")
-    return parsed
-
-
-def trust_policy(text: str, most: int = 2048) -> None:
-    """A document that says who may take on a role. Raises MalformedPolicyDocument, LimitExceeded."""
-    document = _json(text)
-    statements = document.get("Statement")
-    for statement in statements if isinstance(statements, list) else [statements]:
-        if isinstance(statement, dict):
-            for field in ("Resource", "NotResource"):
-                if field in statement:
-                    raise MalformedPolicyDocument(f"Has prohibited field {field}")
-            statement["Resource"] = "*"
-    for statement in _parsed(json.dumps(document), of_resource=True).statements:
-        if statement.not_action or not all(_TRUST_ACTIONS.match(action) for action in statement.actions):
-            raise MalformedPolicyDocument("AssumeRole policy may only specify STS AssumeRole actions.")
-    if size(text) > most:
-        raise LimitExceeded(quota="ACLSizePerRole", most=most)
-
-
-def _json(text: str) -> dict[str, Any]:
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise MalformedPolicyDocument("This policy contains invalid Json")
-    return document
-
-
-def _parsed(text: str, *, of_resource: bool) -> Policy:
-    _json(text)
-    try:
-        return policy.parse(text, of_resource=of_resource)
+        policygrammar.identity(text)
     except MalformedPolicy as error:
         raise MalformedPolicyDocument(error.text) from error
+
+
+async def trust_policy(call: Call, text: str) -> None:
+    """A document that says who may take on a role. Raises MalformedPolicyDocument, LimitExceeded.
+
+    Users and roles of this cloud's accounts that it names must be there; accounts that are not here are let stand.
+    """
+    try:
+        parsed = policygrammar.trust(text)
+        for statement in parsed.statements:
+            for kind, value in statement.principals or ():
+                if kind == "AWS" and not await _is_there(call, value):
+                    raise invalid_principal(kind, value)
+    except MalformedPolicy as error:
+        raise MalformedPolicyDocument(error.text) from error
+    if size(text) > policygrammar.MOST_OF_TRUST:
+        raise LimitExceeded(quota="ACLSizePerRole", most=policygrammar.MOST_OF_TRUST)
+
+
+async def _is_there(call: Call, principal: str) -> bool:
+    named = _NAMED.match(principal)
+    if named is None or await accounts.by_id(call.tx, named[1]) is None:
+        return True
+    if named[2] == "role":
+        return await roles.by_arn(call.tx, principal) is not None
+    user = await accounts.user(call.tx, named[1], named[3])
+    return user is not None and f"arn:aws:iam::{user.account}:user{user.path}{user.name}" == principal

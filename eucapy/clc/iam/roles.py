@@ -38,7 +38,7 @@ async def create_role(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     if path.startswith(SERVICES_PATH):
         raise ValidationError(f"Roles with path {SERVICES_PATH} can only be created by AWS services.")
     tags = checked(p.get("Tags"), folding=True)
-    trust_policy(p["AssumeRolePolicyDocument"])
+    await trust_policy(call, p["AssumeRolePolicyDocument"])
     if await iam_names.holder(call.tx, rows.roles, call.account, name) is not None:
         raise EntityAlreadyExists(f"Role with name {name} already exists.")
     await refuse_full(call)
@@ -90,7 +90,7 @@ async def update_role_description(call: Call, p: Mapping[str, Any]) -> dict[str,
 @iam.action("UpdateAssumeRolePolicy")
 async def update_assume_role_policy(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     row = await require_modifiable(call, p["RoleName"])
-    trust_policy(p["PolicyDocument"])
+    await trust_policy(call, p["PolicyDocument"])
     await iam_names.update(call.tx, rows.roles, row.id, trust=p["PolicyDocument"])
     changed(call)
     return {}
