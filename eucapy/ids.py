@@ -73,6 +73,14 @@ _KINDS = (
         "InvalidLaunchTemplateId.Malformed",
         "launch template",
     ),
+    Kind(
+        "vpc-cidr-assoc",
+        "",
+        "InvalidVpcCidrBlockAssociationIdError.NotFound",
+        "InvalidVpcCidrBlockAssociationIdError.NotFound",
+        "vpc CIDR block association ID",
+    ),
+    Kind("iip-assoc", "", "NoSuchAssociation", "InvalidParameterValue", "association"),
     Kind("vatt", "", "InvalidAttachment.NotFound", "InvalidAttachment.NotFound", "attachment"),
 )
 
@@ -85,7 +93,7 @@ _MALFORMED: dict[str, type[ApiError]] = {
     kind.prefix: type("IdMalformed", (ApiError,), {"code": kind.malformed}) for kind in _KINDS
 }
 
-_FORM = re.compile(r"([a-z]+(?:-attach)?)-(?:[0-9a-f]{8}|[0-9a-f]{17})")
+_FORM = re.compile(r"([a-z]+(?:-attach|-cidr-assoc|-assoc)?)-(?:[0-9a-f]{8}|[0-9a-f]{17})")
 
 
 def new(prefix: str) -> str:
@@ -111,7 +119,9 @@ def missing(prefix: str, ids: Iterable[str]) -> ApiError:
     """The NotFound error for ids that do not exist, worded as EC2 does for one and for several, in the order given."""
     kind = KINDS[prefix]
     names = list(dict.fromkeys(ids))
-    if len(names) == 1:
+    if prefix == "iip-assoc":
+        message = f"An invalid association-id of '{names[0]}' was given"
+    elif len(names) == 1:
         message = f"The {kind.noun} '{names[0]}' does not exist"
         if prefix in ("ami", "aki", "ari"):
             message = f"The image id '[{names[0]}]' does not exist"

@@ -6,6 +6,7 @@ AWS's defaults, except where they are meant to be raised on request: there they 
 from __future__ import annotations
 
 VPCS = 100
+CIDRS_PER_VPC = 5
 SUBNETS_PER_VPC = 200
 INTERNET_GATEWAYS = 100
 ROUTE_TABLES_PER_VPC = 200

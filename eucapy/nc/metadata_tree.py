@@ -136,8 +136,8 @@ def _nic(nic: NicSpec) -> Tree:
         "subnet-id": nic.subnet_id,
         "subnet-ipv4-cidr-block": nic.subnet_cidr,
         "vpc-id": nic.vpc_id,
-        "vpc-ipv4-cidr-block": nic.vpc_cidr,
-        "vpc-ipv4-cidr-blocks": nic.vpc_cidr,
+        "vpc-ipv4-cidr-block": nic.vpc_cidrs[0],
+        "vpc-ipv4-cidr-blocks": "\n".join(nic.vpc_cidrs),
     }
     if nic.public_ip:
         out["ipv4-associations"] = {nic.public_ip: nic.private_ips[0]}

@@ -78,7 +78,8 @@ class NicSpec(Message, frozen=True, kw_only=True):
     mac: str
     tap: str
     vpc_id: str
-    vpc_cidr: str
+    vpc_cidrs: tuple[str, ...]
+    """The VPC's blocks, its first one first."""
     subnet_id: str
     subnet_cidr: str
     private_ips: tuple[str, ...]

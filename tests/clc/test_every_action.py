@@ -37,6 +37,7 @@ PARAMETERS: dict[str, Parameters] = {
     "AssociateAddress": {"AllocationId": "<eipalloc>", "InstanceId": "<i>"},
     "AssociateDhcpOptions": {"DhcpOptionsId": "<dopt>", "VpcId": "<vpc>"},
     "AssociateRouteTable": {"RouteTableId": "<rtb>", "SubnetId": "<subnet>"},
+    "AssociateVpcCidrBlock": {"VpcId": "<vpc>", "CidrBlock": "10.9.0.0/16"},
     "AttachInternetGateway": {"InternetGatewayId": "<igw>", "VpcId": "<vpc2>"},
     "AttachNetworkInterface": {"NetworkInterfaceId": "<eni>", "InstanceId": "<i2>", "DeviceIndex": 1},
     "AttachVolume": {"VolumeId": "<vol>", "InstanceId": "<i>", "Device": "/dev/sdf"},
@@ -103,6 +104,7 @@ PARAMETERS: dict[str, Parameters] = {
     "DisableImageDeprecation": {"ImageId": "<ami>"},
     "DisassociateAddress": {"AssociationId": "<eipassoc>"},
     "DisassociateRouteTable": {"AssociationId": "<rtbassoc>"},
+    "DisassociateVpcCidrBlock": {"AssociationId": "<vpc-cidr-assoc>"},
     "DetachInternetGateway": {"InternetGatewayId": "<igw2>", "VpcId": "<vpc3>"},
     "EnableImageDeprecation": {"ImageId": "<ami>", "DeprecateAt": "2029-01-01T00:00:00Z"},
     "GetConsoleOutput": {"InstanceId": "<i>"},
@@ -222,6 +224,8 @@ def _populate(cloud: Cloud) -> dict[str, str]:
     ec2.create_key_pair(KeyName="mine", KeyType="ed25519")
     for name, block in (("vpc", "10.5.0.0/16"), ("vpc2", "10.7.0.0/16"), ("vpc3", "10.8.0.0/16")):
         own[name] = ec2.create_vpc(CidrBlock=block)["Vpc"]["VpcId"]
+    further = ec2.associate_vpc_cidr_block(VpcId=own["vpc"], CidrBlock="10.10.0.0/16")
+    own["vpc-cidr-assoc"] = further["CidrBlockAssociation"]["AssociationId"]
     for name, block in (("subnet", "10.5.1.0/24"), ("subnet2", "10.5.2.0/24")):
         made = ec2.create_subnet(VpcId=own["vpc"], CidrBlock=block, AvailabilityZone=ZONE)
         own[name] = made["Subnet"]["SubnetId"]

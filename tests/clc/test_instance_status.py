@@ -31,7 +31,7 @@ def test_a_running_instance_is_well(ready: Cloud) -> None:
     well = {"Status": "ok", "Details": [{"Name": "reachability", "Status": "passed"}]}
     assert one == {
         "AvailabilityZone": "us-east-1a",
-        "AvailabilityZoneId": "use1-az1",
+        "AvailabilityZoneId": "use1-az6",
         "Events": [],
         "InstanceId": instance_id,
         "InstanceState": {"Code": 16, "Name": "running"},

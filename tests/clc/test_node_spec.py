@@ -14,8 +14,8 @@ OBJECT = {"kind": "image", "bucket": "b", "key": "k", "etag": "e", "size_bytes":
 
 
 class Blocks:
-    def vpc(self, vpc_id: str) -> str:
-        return "172.31.0.0/16"
+    def vpc(self, vpc_id: str) -> tuple[str, ...]:
+        return ("172.31.0.0/16",)
 
     def subnet(self, subnet_id: str) -> str:
         return "172.31.16.0/20"
@@ -70,7 +70,7 @@ def test_all_that_a_node_needs() -> None:
             mac="02:00:00:00:00:01",
             tap="vn1",
             vpc_id="vpc-1",
-            vpc_cidr="172.31.0.0/16",
+            vpc_cidrs=("172.31.0.0/16",),
             subnet_id="subnet-1",
             subnet_cidr="172.31.16.0/20",
             private_ips=("172.31.16.4", "172.31.16.5"),

@@ -63,7 +63,7 @@ def test_the_answer_is_pending_and_whole(cloud: Cloud) -> None:
         "Operator": {"Managed": False},
         "Placement": {
             "AvailabilityZone": "us-east-1a",
-            "AvailabilityZoneId": "use1-az1",
+            "AvailabilityZoneId": "use1-az6",
             "GroupName": "",
             "Tenancy": "default",
         },

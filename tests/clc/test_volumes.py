@@ -41,7 +41,7 @@ def test_a_volume_is_creating_then_available_as_the_waiter_sees_it(cloud: Cloud)
     volume_id = made.pop("VolumeId")
     assert made == {
         "AvailabilityZone": ZONE,
-        "AvailabilityZoneId": "use1-az1",
+        "AvailabilityZoneId": "use1-az6",
         "Encrypted": False,
         "Iops": 100,
         "MultiAttachEnabled": False,
@@ -136,7 +136,7 @@ def test_the_same_client_token_makes_one_volume(cloud: Cloud) -> None:
 
 def test_a_zone_may_be_named_by_its_id(cloud: Cloud) -> None:
     ec2 = cloud.client("ec2")
-    made = ec2.create_volume(AvailabilityZoneId="use1-az2", Size=1)
+    made = ec2.create_volume(AvailabilityZoneId="use1-az1", Size=1)
     assert made["AvailabilityZone"] == "us-east-1b"
 
 
@@ -160,7 +160,7 @@ def test_every_documented_filter_finds_what_it_says(cloud: Cloud) -> None:
     everything = {plain, made, far}
     for name, value, expected in (
         ("availability-zone", ZONE, {plain, made}),
-        ("availability-zone-id", "use1-az2", {far}),
+        ("availability-zone-id", "use1-az1", {far}),
         ("create-time", moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03}Z", {made}),
         ("create-time", moment.strftime("%Y-%m-*"), everything),
         ("encrypted", "false", everything),

@@ -44,6 +44,7 @@ MODULES = (
     "volume_modifications",
     "volume_status",
     "volumes",
+    "vpc_cidr_blocks",
     "vpcs",
 )
 """Every file with handlers, in the order of the alphabet."""

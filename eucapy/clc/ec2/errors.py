@@ -229,6 +229,15 @@ class InvalidVpcRange(ApiError):
     message = "The CIDR '{cidr}' is invalid."
 
 
+class InvalidCidrBlockInUse(ApiError):
+    code = "InvalidCidrBlock.InUse"
+    message = "The vpc CIDR block with association ID {association} is in use."
+
+
+class CidrLimitExceeded(ApiError):
+    message = "This network {vpc} has met its maximum number of allowed CIDRs: {most}"
+
+
 class InvalidSubnetRange(ApiError):
     code = "InvalidSubnet.Range"
     message = "The CIDR '{cidr}' is invalid."

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
+
+from botocore.session import get_session
 
 from eucapy.clc.context import Call
 from eucapy.clc.ec2.errors import InvalidParameterValue, InvalidZoneNotFound
@@ -50,7 +53,7 @@ async def describe_availability_zones(call: Call, p: Mapping[str, Any]) -> dict[
             "ZoneName": name,
             "ZoneId": zone_id(call.region, index),
             "GroupName": f"{call.region}-zg-1",
-            "GroupLongName": f"{call.region} 1",
+            "GroupLongName": f"{long_name(call.region)} 1",
             "NetworkBorderGroup": call.region,
             "ZoneType": "availability-zone",
             "State": "available",
@@ -72,12 +75,19 @@ async def describe_availability_zones(call: Call, p: Mapping[str, Any]) -> dict[
 
 
 def zone_id(region: str, index: int) -> str:
-    """AWS's short zone id, such as `use1-az1` for the first zone of us-east-1."""
+    """AWS's id of the region's zone with this index, such as `use1-az6` for the first zone of us-east-1."""
+    numbers = _NUMBERS.get(region, ())
+    number = numbers[index] if index < len(numbers) else index + 1
     parts = region.split("-")
-    if len(parts) == 3 and parts[2].isdigit():
-        middle = "".join(word[0] for word in _words(parts[1]))
-        return f"{parts[0]}{middle}{parts[2]}-az{index + 1}"
-    return f"{hashlib.sha256(region.encode()).hexdigest()[:4]}-az{index + 1}"
+    if len(parts) in (3, 4) and parts[-1].isdigit():
+        middle = "".join(word[0] for part in parts[1:-1] for word in _words(part))
+        return f"{parts[0]}{middle}{parts[-1]}-az{number}"
+    return f"{hashlib.sha256(region.encode()).hexdigest()[:4]}-az{number}"
+
+
+_NUMBERS = {"us-east-1": (6, 1, 2, 4, 3, 5), "us-west-1": (3, 1, 2), "us-west-2": (2, 1, 3, 4), "eu-west-1": (3, 1, 2)}
+"""Which zone a name stands for is AWS's choice, account by account: in its older regions the names are not in the order of the
+zones. These are what newer accounts find; public suites and configurations that name zones by id rely on it."""
 
 
 def _words(direction: str) -> list[str]:
@@ -86,6 +96,15 @@ def _words(direction: str) -> list[str]:
         if direction.startswith(first) and direction != first:
             return [first, direction[len(first) :]]
     return [direction]
+
+
+@cache
+def long_name(region: str) -> str:
+    """What AWS calls the region, such as `US East (N. Virginia)`; the region's own name where it has none."""
+    for partition in get_session().get_data("endpoints")["partitions"]:
+        if region in partition["regions"]:
+            return str(partition["regions"][region]["description"])
+    return region
 
 
 def _filtered(

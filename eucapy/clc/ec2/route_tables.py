@@ -29,7 +29,7 @@ from eucapy.clc.ec2.errors import (
     UnsupportedOperation,
 )
 from eucapy.clc.ec2.service import ec2
-from eucapy.clc.store import instances, network_interfaces, route_tables
+from eucapy.clc.store import instances, network_interfaces, route_tables, vpc_cidrs
 from eucapy.clc.store import tags as tag_rows
 from eucapy.clc.store import vpcs as vpc_rows
 from eucapy.database import Row
@@ -58,6 +58,8 @@ async def create_route_table(call: Call, p: Mapping[str, Any]) -> dict[str, Any]
     if len(await route_tables.of_vpc(call.tx, vpc.id)) >= quotas.ROUTE_TABLES_PER_VPC:
         raise RouteTableLimitExceeded
     row = await route_tables.insert(call.tx, account=call.account, vpc_id=vpc.id, vpc_cidr=vpc.cidr, now=call.now)
+    for block in (await vpc_cidrs.blocks_of(call.tx, vpc))[1:]:
+        await route_tables.insert_route(call.tx, row.id, block, "local", "CreateRouteTable")
     await tagging.put(call, "route-table", row.id, tags)
     return {"RouteTable": (await _views(call, [row]))[0]}
 
@@ -96,7 +98,8 @@ async def create_route(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     held = (await route_tables.routes_of(call.tx, [table.id])).get(table.id, [])
     if any(row.destination == destination for row in held):
         raise RouteAlreadyExists(cidr=destination)
-    if blocks.ipv4(destination).subnet_of(blocks.ipv4(vpc.cidr)):
+    own = [blocks.ipv4(block) for block in await vpc_cidrs.blocks_of(call.tx, vpc)]
+    if any(blocks.ipv4(destination).subnet_of(block) for block in own):
         raise InvalidParameterValue(
             f"The destination CIDR block {destination} is equal to or more specific than one of this VPC's CIDR blocks. "
             "This route can target only an interface or an instance."

@@ -25,7 +25,7 @@ from eucapy.clc.ec2.errors import (
 )
 from eucapy.clc.ec2.service import ec2
 from eucapy.clc.ec2.zones import zone_for_subnet, zone_id_filter, zone_ids
-from eucapy.clc.store import network_interfaces, route_tables, subnets
+from eucapy.clc.store import network_interfaces, route_tables, subnets, vpc_cidrs
 from eucapy.clc.store import tags as tag_rows
 from eucapy.clc.store import vpcs as vpc_rows
 from eucapy.clc.store.private_ips import RESERVED
@@ -52,7 +52,9 @@ async def create_subnet(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     if not p.get("CidrBlock"):
         raise MissingParameter("Either 'cidrBlock' or 'ipv4IpamPoolId' should be provided.")
     block = blocks.ipv4(p["CidrBlock"])
-    if not vpcs.SHORTEST <= block.prefixlen <= vpcs.LONGEST or not block.subnet_of(ipaddress.IPv4Network(vpc.cidr)):
+    around = [ipaddress.IPv4Network(one) for one in await vpc_cidrs.blocks_of(call.tx, vpc)]
+    fits = vpcs.SHORTEST <= block.prefixlen <= vpcs.LONGEST
+    if not fits or not any(block.subnet_of(one) for one in around):
         raise InvalidSubnetRange(cidr=p["CidrBlock"])
     others = await subnets.of_vpc(call.tx, vpc.id)
     if any(block.overlaps(ipaddress.IPv4Network(other.cidr)) for other in others):

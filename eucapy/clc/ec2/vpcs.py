@@ -1,7 +1,7 @@
 """VPCs: create, delete, describe, their attributes, and the default VPC.
 
-A VPC is a row; nodes lay it out when the first of its instances comes to them (`specs/network.py`). IPv6, further CIDR
-blocks and dedicated tenancy do not exist here and are refused.
+A VPC is a row; nodes lay it out when the first of its instances comes to them (`specs/network.py`). Further
+CIDR blocks: `vpc_cidr_blocks.py`. IPv6 and dedicated tenancy do not exist here and are refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from eucapy.clc.ec2.errors import (
     VpcLimitExceeded,
 )
 from eucapy.clc.ec2.service import ec2
-from eucapy.clc.store import internet_gateways, network_acls, route_tables, security_groups, subnets, vpcs
+from eucapy.clc.store import internet_gateways, network_acls, route_tables, security_groups, subnets, vpc_cidrs, vpcs
 from eucapy.clc.store import tags as tag_rows
 from eucapy.database import Row
 
@@ -101,7 +101,8 @@ async def describe_vpcs(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
         member="VpcIds",
     )
     tags = await tag_rows.of(call.tx, [row.id for row in rows])
-    return {"Vpcs": [view(row, tags.get(row.id, [])) for row in rows], **more}
+    further = await vpc_cidrs.of_vpcs(call.tx, [row.id for row in rows])
+    return {"Vpcs": [view(row, tags.get(row.id, []), further.get(row.id, ())) for row in rows], **more}
 
 
 @ec2.action("DescribeVpcAttribute")
@@ -144,8 +145,9 @@ async def required(call: Call, vpc_id: str) -> Row:
     return row
 
 
-def view(row: Row, tags: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """A row as EC2's Vpc."""
+def view(row: Row, tags: Sequence[Mapping[str, str]], further: Sequence[Row] = ()) -> dict[str, Any]:
+    """A row as EC2's Vpc; `further` are the blocks beside its first."""
+    associated = [(vpcs.cidr_association_id(row.id), row.cidr), *((one.id, one.cidr) for one in further)]
     # boto 2 loses what comes after a list that it does not know: what it reads comes first.
     return {
         "VpcId": row.id,
@@ -157,11 +159,8 @@ def view(row: Row, tags: Sequence[Mapping[str, str]]) -> dict[str, Any]:
         "InstanceTenancy": row.tenancy,
         "Tags": tags,
         "CidrBlockAssociationSet": [
-            {
-                "AssociationId": vpcs.cidr_association_id(row.id),
-                "CidrBlock": row.cidr,
-                "CidrBlockState": {"State": "associated"},
-            }
+            {"AssociationId": association_id, "CidrBlock": cidr, "CidrBlockState": {"State": "associated"}}
+            for association_id, cidr in associated
         ],
         "BlockPublicAccessStates": {"InternetGatewayBlockMode": "off"},
     }

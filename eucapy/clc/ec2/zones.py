@@ -12,7 +12,7 @@ from eucapy.clc.store import filters
 
 
 def zone_ids(call: Call) -> dict[str, str]:
-    """Zone name → id, such as `use1-az1`."""
+    """Zone name → id, such as `use1-az6`."""
     return {name: zone_id(call.region, index) for index, name in enumerate(call.config.zones)}
 
 

@@ -28,6 +28,7 @@ from eucapy.clc.store import (
     placed_ports,
     subnets,
     tags,
+    vpc_cidrs,
     vpcs,
 )
 from eucapy.database import Database, Row, Tx
@@ -204,18 +205,22 @@ def _id(port: tuple[placed_ports.Interface, str, str]) -> str:
 class _Cidrs:
     """The address blocks of the VPCs and subnets in question."""
 
-    def __init__(self, by_vpc: Mapping[str, str], by_subnet: Mapping[str, str]) -> None:
+    def __init__(self, by_vpc: Mapping[str, tuple[str, ...]], by_subnet: Mapping[str, str]) -> None:
         self._vpcs, self._subnets = by_vpc, by_subnet
 
     @classmethod
     async def load(cls, tx: Tx, interfaces: Mapping[str, Sequence[Row]]) -> _Cidrs:
         wanted = sorted({nic.vpc_id for nics in interfaces.values() for nic in nics})
+        further = await vpc_cidrs.of_vpcs(tx, wanted)
         return cls(
-            {row.id: row.cidr for row in await vpcs.by_ids(tx, wanted)},
+            {
+                row.id: (row.cidr, *(one.cidr for one in further.get(row.id, ())))
+                for row in await vpcs.by_ids(tx, wanted)
+            },
             {row.id: row.cidr for row in await subnets.of_vpcs(tx, wanted)},
         )
 
-    def vpc(self, vpc_id: str) -> str:
+    def vpc(self, vpc_id: str) -> tuple[str, ...]:
         return self._vpcs[vpc_id]
 
     def subnet(self, subnet_id: str) -> str:

@@ -54,6 +54,8 @@ class Rows(Protocol):
     @property
     def vpcs(self) -> Sequence[Any]: ...
     @property
+    def cidrs(self) -> Mapping[str, Sequence[Any]]: ...
+    @property
     def subnets(self) -> Sequence[Any]: ...
     @property
     def options(self) -> Mapping[str, Any]: ...
@@ -122,7 +124,7 @@ def _vpc(row: Any, own: Sequence[Any], names: Sequence[tuple[str, str]], rows: R
     return VpcSpec(
         vpc_id=row.id,
         vni=row.vni,
-        cidrs=(row.cidr,),
+        cidrs=(row.cidr, *(further.cidr for further in rows.cidrs.get(row.id, ()))),
         subnets=tuple(
             SubnetSpec(subnet_id=subnet.id, cidr=subnet.cidr, gateway=gateway(subnet.cidr)) for subnet in own
         ),

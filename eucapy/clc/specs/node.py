@@ -29,7 +29,7 @@ from eucapy.wire.node import (
 class Cidrs(Protocol):
     """Where the address blocks of VPCs and subnets are looked up."""
 
-    def vpc(self, vpc_id: str) -> str: ...
+    def vpc(self, vpc_id: str) -> tuple[str, ...]: ...
 
     def subnet(self, subnet_id: str) -> str: ...
 
@@ -118,7 +118,7 @@ def _nic(row: Any, region: str, cidrs: Cidrs) -> NicSpec:
         mac=row.mac,
         tap=row.tap,
         vpc_id=row.vpc_id,
-        vpc_cidr=cidrs.vpc(row.vpc_id),
+        vpc_cidrs=cidrs.vpc(row.vpc_id),
         subnet_id=row.subnet_id,
         subnet_cidr=cidrs.subnet(row.subnet_id),
         private_ips=(row.private_ip, *row.secondary_ips),

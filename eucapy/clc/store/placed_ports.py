@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from eucapy.clc.store import route_tables, security_group_rules, security_groups, subnets, vpcs
+from eucapy.clc.store import route_tables, security_group_rules, security_groups, subnets, vpc_cidrs, vpcs
 from eucapy.clc.store.base import as_list, listed
 from eucapy.clc.store.dhcp_options import dhcp_options
 from eucapy.clc.store.instances import table as instances
@@ -80,10 +80,11 @@ _PUBLIC = {
 
 @dataclass(frozen=True)
 class Around:
-    """What interfaces lie in: `options` are DHCP options by id, `rules` the groups' rules by group, `public_subnets` those
-    that lead to the internet."""
+    """What interfaces lie in: `cidrs` are further blocks by VPC, `options` DHCP options by id, `rules` the groups' rules by
+    group, `public_subnets` those that lead to the internet."""
 
     vpcs: Sequence[Row]
+    cidrs: Mapping[str, Sequence[Row]]
     subnets: Sequence[Row]
     options: Mapping[str, Row]
     groups: Sequence[Row]
@@ -120,6 +121,7 @@ async def around(tx: Tx, vpc_ids: Iterable[str]) -> Around:
     groups = await security_groups.of_vpcs(tx, wanted)
     return Around(
         vpcs=found,
+        cidrs=await vpc_cidrs.of_vpcs(tx, wanted),
         subnets=await subnets.of_vpcs(tx, wanted),
         options={row.id: row for row in options},
         groups=groups,

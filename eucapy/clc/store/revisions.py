@@ -1,9 +1,9 @@
 """An instance's `revision`: a number that grows whenever anything that DescribeInstances shows of it changes.
 
 The database itself counts, by triggers, so that no writer can forget: the instance's own row, its interfaces, the public
-addresses of these, its volumes, its tags, its captures, and whether its VPC gives host names. What was made of an
-instance may be kept under (id, revision), by any process, and is never stale. Both engines; `statements`
-is what a migration executes.
+addresses of these, its volumes, its tags, its captures, its VPC's blocks, and whether its VPC gives host names. What was
+made of an instance may be kept under (id, revision), by any process, and is never stale. Both engines; `statements` is what
+a migration executes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def _changes() -> dict[str, dict[str, str]]:
     named = {
         table: {row: f"{_BUMP} id = {row}.{column}" for row in ("OLD", "NEW")} for table, column in _BY_COLUMN.items()
     }
-    return {**named, "public_ips": {row: _of_interface(row) for row in ("OLD", "NEW")}}
+    of_vpc = {row: f"{_BUMP} vpc_id = {row}.vpc_id" for row in ("OLD", "NEW")}
+    return {**named, "public_ips": {row: _of_interface(row) for row in ("OLD", "NEW")}, "vpc_cidrs": of_vpc}
 
 
 def statements(dialect: str) -> list[str]:

@@ -41,6 +41,7 @@ from eucapy.clc.store import (
     vcpu_usage,
     vms,
     volumes,
+    vpc_cidrs,
     vpcs,
 )
 from eucapy.clc.store.base import metadata
@@ -86,6 +87,7 @@ TABLES = (
     vcpu_usage,
     vms,
     volumes,
+    vpc_cidrs,
     vpcs,
 )
 """The modules that declare tables."""

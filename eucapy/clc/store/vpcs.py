@@ -22,6 +22,7 @@ from eucapy.clc.store import (
     route_tables,
     security_groups,
     subnets,
+    vpc_cidrs,
 )
 from eucapy.clc.store.base import account_column, created_column, metadata
 from eucapy.clc.store.free_numbers import pick
@@ -54,13 +55,29 @@ def cidr_association_id(vpc_id: str) -> str:
     return f"vpc-cidr-assoc-{vpc_id.removeprefix('vpc-')}"
 
 
+def vpc_of_association(association_id: str) -> str:
+    """The VPC whose first CIDR's association has the id, if there is one."""
+    return f"vpc-{association_id.removeprefix('vpc-cidr-assoc-')}"
+
+
+def _block(first: sa.ColumnElement[str], further: sa.ColumnElement[str]) -> filters.Filter:
+    """A filter that any block of the VPC may meet."""
+    others = vpc_cidrs.vpc_cidrs.c.vpc_id
+    return lambda values: sa.or_(
+        filters.matches(first, values),
+        vpcs.c.id.in_(sa.select(others).where(filters.matches(further, values))),
+    )
+
+
 FILTERS: dict[str, filters.Filter] = {
     "vpc-id": filters.text(vpcs.c.id),
     "cidr": filters.text(vpcs.c.cidr),
     "cidr-block": filters.text(vpcs.c.cidr),
     "cidrBlock": filters.text(vpcs.c.cidr),
-    "cidr-block-association.cidr-block": filters.text(vpcs.c.cidr),
-    "cidr-block-association.association-id": filters.text(sa.func.replace(vpcs.c.id, "vpc-", "vpc-cidr-assoc-")),
+    "cidr-block-association.cidr-block": _block(vpcs.c.cidr, vpc_cidrs.vpc_cidrs.c.cidr),
+    "cidr-block-association.association-id": _block(
+        sa.func.replace(vpcs.c.id, "vpc-", "vpc-cidr-assoc-"), vpc_cidrs.vpc_cidrs.c.id
+    ),
     "cidr-block-association.state": filters.constant("associated"),
     "dhcp-options-id": filters.text(vpcs.c.dhcp_options_id),
     "dhcpOptionsId": filters.text(vpcs.c.dhcp_options_id),
@@ -211,4 +228,5 @@ async def remove(tx: Tx, vpc_id: str) -> None:
     await network_acls.remove_of(tx, vpc_id)
     for group in await security_groups.of_vpcs(tx, [vpc_id]):
         await security_groups.remove(tx, group.id)
+    await vpc_cidrs.remove_of(tx, vpc_id)
     await tx.run(sa.delete(vpcs).where(vpcs.c.id == vpc_id))

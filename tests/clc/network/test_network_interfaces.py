@@ -47,7 +47,7 @@ def test_a_free_interface_as_ec2_shows_it(region: Cloud, account: str, ec2: Any,
     waiter.wait(NetworkInterfaceIds=[made["NetworkInterfaceId"]], WaiterConfig={"Delay": 0, "MaxAttempts": 1})
     assert seen(ec2, made["NetworkInterfaceId"]) == {
         "AvailabilityZone": "us-east-1a",
-        "AvailabilityZoneId": "use1-az1",
+        "AvailabilityZoneId": "use1-az6",
         "Description": "spare",
         "Groups": [{"GroupId": default_group(ec2, vpc_id), "GroupName": "default"}],
         "InterfaceType": "interface",
@@ -315,7 +315,7 @@ def test_interfaces_are_found_by_every_filter(
         ("attachment.instance-owner-id", owner, 1),
         ("attachment.status", "attached", 1),
         ("availability-zone", "us-east-1a", 2),
-        ("availability-zone-id", "use1-az1", 2),
+        ("availability-zone-id", "use1-az6", 2),
         ("description", "spare", 1),
         ("group-id", group_id, 2),
         ("group-name", "default", 2),

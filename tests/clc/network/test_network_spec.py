@@ -30,6 +30,7 @@ class World:
             SimpleNamespace(id="vpc-1", cidr="10.0.0.0/16", vni=5000, dhcp_options_id="dopt-1", dns_support=True)
         ]
     )
+    cidrs: dict[str, Sequence[Any]] = field(default_factory=dict)
     subnets: Sequence[Any] = (
         SimpleNamespace(id="subnet-a", vpc_id="vpc-1", cidr="10.0.1.0/24"),
         SimpleNamespace(id="subnet-b", vpc_id="vpc-1", cidr="10.0.2.0/24"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from eucapy.clc.ec2.regions import long_name, zone_id
 from tests.clc.network.asking import (
     code,
     default_group,
@@ -55,7 +56,7 @@ def test_the_default_vpc_as_aws_makes_it(region: Cloud, account: str, ec2: Any) 
         "OwnerId": owner,
         "CidrBlock": "172.31.0.0/20",
         "AvailabilityZone": "us-east-1a",
-        "AvailabilityZoneId": "use1-az1",
+        "AvailabilityZoneId": "use1-az6",
         "AvailableIpAddressCount": 4091,
         "DefaultForAz": True,
         "MapPublicIpOnLaunch": True,
@@ -204,7 +205,7 @@ def test_a_default_subnet_comes_back_in_its_zone(ec2: Any) -> None:
         f"'{old['SubnetId']}' is already the default subnet in us-east-1b.",
     )
     ec2.delete_subnet(SubnetId=old["SubnetId"])
-    made = ec2.create_default_subnet(AvailabilityZoneId="use1-az2")["Subnet"]
+    made = ec2.create_default_subnet(AvailabilityZoneId="use1-az1")["Subnet"]
     assert (made["CidrBlock"], made["DefaultForAz"], made["MapPublicIpOnLaunch"]) == ("172.31.16.0/20", True, True)
 
 
@@ -291,7 +292,7 @@ def test_subnets_are_found_by_every_filter(region: Cloud, account: str, ec2: Any
         ("vpc-id", vpc_id, 1),
         ("availability-zone", "us-east-1c", 2),
         ("availabilityZone", "us-east-1?", 4),
-        ("availability-zone-id", "use1-az3", 2),
+        ("availability-zone-id", "use1-az2", 2),
         ("cidr-block", "10.0.1.0/24", 1),
         ("cidr", "172.31.*", 3),
         ("default-for-az", "true", 3),
@@ -323,3 +324,14 @@ def test_vpcs_of_others_are_not_there(region: Cloud, ec2: Any) -> None:
     assert code(other.create_subnet, VpcId=vpc_id, CidrBlock="172.31.200.0/24") == "InvalidVpcID.NotFound"
     assert code(other.delete_vpc, VpcId=vpc_id) == "InvalidVpcID.NotFound"
     assert code(ec2.describe_vpcs, VpcIds=["vpc-x"]) == "InvalidVpcID.Malformed"
+
+
+def test_zones_have_the_ids_and_names_that_aws_gives_them() -> None:
+    assert [zone_id("us-east-1", index) for index in range(3)] == ["use1-az6", "use1-az1", "use1-az2"]
+    assert [zone_id(name, 0) for name in ("us-gov-west-1", "ap-northeast-2", "eu-central-1")] == [
+        "usgw1-az1",
+        "apne2-az1",
+        "euc1-az1",
+    ]
+    assert long_name("us-east-1") == "US East (N. Virginia)"
+    assert long_name("my-lab") == "my-lab"
