@@ -9,13 +9,17 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 
 printf '\n── install\n'
 lacking=""
-if ! etc/install/bootstrap.sh --apt node --apt test --extras node,tools,dev; then
+if ! etc/install/bootstrap.sh --apt node --apt test --extras node,tools,dev,clients; then
   [ "$(id -u)" -ne 0 ] || exit 1
   printf '\nWithout them: the tests that need none of them.\n'
   etc/install/bootstrap.sh --extras tools,dev || exit 1
   lacking=1
 fi
 export PATH="$PWD/.venv/bin:$PATH"
+if command -v npm >/dev/null && [ ! -d .venv/clients/node_modules/@aws-sdk/lib-storage ]; then
+  npm install --silent --no-audit --no-fund --prefix .venv/clients @aws-sdk/client-s3@3 @aws-sdk/lib-storage@3 \
+    || printf '\nWithout the AWS SDK for JavaScript: its test is skipped.\n'
+fi
 
 if [ $# -gt 0 ]; then
   exec python -m pytest "$@"
