@@ -158,8 +158,10 @@ def _s3_text(incoming: Incoming, signature: Signature, resource: str) -> str:
         date = str(int(signature.expires or 0))
     else:
         date = "" if "x-amz-date" in headers else headers.get("date", "")
-    names = sorted({name.lower() for name in headers if name[:6].lower() == "x-amz-"})
-    amz = "".join([f"{name}:{header_value(headers, name)}\n" for name in names])
+    said = {name.lower(): header_value(headers, name.lower()) for name in headers if name[:6].lower() == "x-amz-"}
+    if signature.scheme == "s3-query":
+        said |= _amz_in_query(incoming.query)
+    amz = "".join([f"{name}:{said[name]}\n" for name in sorted(said)])
     parts = []
     for part in incoming.query.split("&"):
         name, has_value, value = part.partition("=")
@@ -169,6 +171,12 @@ def _s3_text(incoming: Incoming, signature: Signature, resource: str) -> str:
         resource += "?" + "&".join([name + value for name, value in sorted(parts)])
     md5, kind = headers.get("content-md5", ""), headers.get("content-type", "")
     return f"{incoming.method}\n{md5}\n{kind}\n{date}\n{amz}{resource}"
+
+
+def _amz_in_query(query: str) -> dict[str, str]:
+    """What a link says in its query that is a header elsewhere (`x-amz-security-token`): clients sign it as one."""
+    parts = (part.partition("=") for part in query.split("&") if part[:6].lower() == "x-amz-")
+    return {forms.decode(name).lower(): forms.decode(value) for name, _, value in parts}
 
 
 def sign(secret: str, text: str, algorithm: str = "HmacSHA1") -> str:

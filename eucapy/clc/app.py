@@ -17,20 +17,27 @@ from eucapy.aws.http import Edge
 from eucapy.aws.paging import Pager
 from eucapy.aws.route import Router
 from eucapy.aws.service import Service
-from eucapy.clc import ec2, iam, instance_types, loops
+from eucapy.clc import ec2, iam, instance_types, loops, sts
 from eucapy.clc.agents import Agents, InstanceReads
 from eucapy.clc.audit import AuditTrail
 from eucapy.clc.authenticate import Keys
 from eucapy.clc.config import Config
+from eucapy.clc.ec2 import launch_template_versions
 from eucapy.clc.environment import CloudEnvironment
+from eucapy.clc.iam import managed
+from eucapy.clc.oidc import Issuers
 from eucapy.clc.operations import Operations
 from eucapy.clc.operator import OperatorPort
 from eucapy.clc.passage import Passage
+from eucapy.clc.reconcilers.key_use import WRITTEN_S, KeyUse
+from eucapy.clc.refusing import Messages
 from eucapy.clc.seal import Seal
+from eucapy.clc.sessions import Sessions
+from eucapy.clc.standing import Standings
 from eucapy.clc.store import migrating
-from eucapy.clc.sts import sts
 from eucapy.clock import Clock
 from eucapy.database import Database
+from eucapy.reconcile.loop import Loop
 from eucapy.reconcile.traffic import TRAFFIC
 
 KEY_CHANGES = "keys"
@@ -39,7 +46,7 @@ KEY_CHANGES = "keys"
 
 def services() -> list[Service]:
     """Every service that is answered here, with its handlers registered."""
-    return [ec2.load(), sts, iam.load()]
+    return [ec2.load(), sts.load(), iam.load()]
 
 
 class CloudController:
@@ -49,25 +56,37 @@ class CloudController:
         data = Path(config.data)
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.config, self.database, self.agents, self.clock = config, database, agents, clock
-        self.loops, self._watches = loops.build(config, database, agents, clock)
         self.seal = Seal.ensure(data / "secret.key")
         self.keys = Keys(database, self.seal)
+        self.standings = Standings(database, managed.document)
+        self.messages = Messages(self.seal)
+        sessions = Sessions(self.seal)
+        self.issuers = Issuers(clock)
+        self.loops, self._watches = loops.build(config, database, agents, clock, sessions)
+        key_use = KeyUse(database, config.region)
+        self.loops.add(Loop("key_use", key_use, WRITTEN_S))
         self.operations = Operations(config, self.seal.seal, clock.time)
-        self._audit = AuditTrail(data)
+        self.audit = AuditTrail(data, config.region)
         self._passage = Passage(config.walrus_url)
         self.types = instance_types.load(config.instance_types)
         environment = CloudEnvironment(
             config=config,
             database=database,
             keys=self.keys,
+            standings=self.standings,
+            messages=self.messages,
             seal=self.seal,
             pager=Pager((data / "secret.key").read_bytes()),
             types=self.types,
             clock=clock,
-            audit=self._audit,
+            audit=self.audit,
             fire=self.fire,
             reads=InstanceReads(agents, list(config.zones)),
+            sessions=sessions,
+            issuers=self.issuers,
             served=TRAFFIC.served,
+            used=key_use.note,
+            effective={"ec2:RunInstances": launch_template_versions.as_carried_out},
         )
         router = Router(services(), foreign=["s3"])
         # Signatures are judged by the real time, whatever clock the cloud itself lives by.
@@ -78,6 +97,8 @@ class CloudController:
         """A commit asks for a loop; keys are forgotten at once."""
         if name == KEY_CHANGES:
             self.keys.forget()
+            self.standings.forget()
+            self.loops.wake("role_credentials")
         else:
             self.loops.wake(name)
 
@@ -86,11 +107,13 @@ class CloudController:
         await migrating.upgrade(self.database)
 
     def operator_port(self) -> web.Application:
-        return OperatorPort(self.database, self.operations, self.keys, self.loops, self.loops.wake_all).application()
+        return OperatorPort(
+            self.database, self.operations, self.keys, self.standings, self.loops, self.loops.wake_all
+        ).application()
 
     def start(self) -> None:
         """Run the loops in the background of the current event loop."""
-        self._audit.start()
+        self.audit.start()
         self.loops.start()
         for watch in self._watches:
             watch.start()
@@ -99,7 +122,8 @@ class CloudController:
         for watch in self._watches:
             await watch.stop()
         await self.loops.stop()
-        await self._audit.stop()
+        await self.audit.stop()
+        await self.issuers.close()
         await self._passage.close()
 
 

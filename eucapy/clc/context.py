@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eucapy.aws.credentials import Identity
+from eucapy.aws.evaluation import Powers
 from eucapy.clc.config import Config
 from eucapy.clc.instance_types import Catalogue
-from eucapy.clc.sessions import Session
+from eucapy.clc.oidc import Issuers
+from eucapy.clc.sessions import Session, Sessions
 from eucapy.database import Tx
 
 USER, ROOT, ASSUMED_ROLE, FEDERATED_USER = "user", "root", "assumed-role", "federated-user"
@@ -92,6 +94,16 @@ class Call:
     unseal: Callable[[bytes], bytes] = field(repr=False)
     fire: Callable[[str], None] = field(repr=False)
     """Wakes a loop by name, now; handlers use `wake`."""
+    sessions: Sessions = field(repr=False)
+    """Makes temporary credentials."""
+    issuers: Issuers = field(repr=False)
+    """Checks ID tokens; it may ask their issuers, so it is for use in `Later` alone."""
+    powers: Callable[[], Awaitable[Powers]] = field(repr=False)
+    """What the caller's own policies allow."""
+    keys: Callable[[], Mapping[str, str | list[str]]] = field(repr=False)
+    """The condition keys that every request has."""
+    decoded: Callable[[str], str] = field(repr=False)
+    """Opens an authorization failure message of the caller's account (`refusing.UnreadableMessage`)."""
     reads: Any = None
     """The plain reads of instances (`wire.node.NodeReads`), for use in `Later` alone: never inside the transaction."""
     token: Callable[[str], str] = field(default=str, repr=False)

@@ -9,31 +9,37 @@ reads         Describe…, Get…, List… run on a snapshot and cannot write
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from eucapy.aws.chain import AuditRecord, Request
-from eucapy.aws.credentials import Credential
+from eucapy.aws.credentials import Credential, Identity
+from eucapy.aws.evaluation import Powers
 from eucapy.aws.paging import Pager
 from eucapy.aws.refusals import Refused
 from eucapy.aws.service import Handler
 from eucapy.aws.xml import Rendered
+from eucapy.clc import request_keys
 from eucapy.clc.audit import AuditTrail
 from eucapy.clc.authenticate import Keys
-from eucapy.clc.authorize import authorize
+from eucapy.clc.authorize import Authority, Effective
 from eucapy.clc.config import Config
-from eucapy.clc.context import Call, Later
+from eucapy.clc.context import Call, Later, Principal
 from eucapy.clc.instance_types import Catalogue
+from eucapy.clc.oidc import Issuers
+from eucapy.clc.refusing import Messages
 from eucapy.clc.seal import Seal
+from eucapy.clc.sessions import Sessions
+from eucapy.clc.standing import Standings
 from eucapy.clc.store import client_tokens
 from eucapy.clock import Clock
 from eucapy.database import Database, Tx
 from eucapy.errors import ApiError
 
-READS = ("Describe", "Get", "List")
+READS = ("Assume", "Decode", "Describe", "Get", "List")
 
 
 class DryRunOperation(ApiError):
@@ -41,6 +47,7 @@ class DryRunOperation(ApiError):
     message = "Request would have succeeded, but DryRun flag is set."
 
 
+Merge = Callable[[Call, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 LONGEST_TOKEN = 64
 LONGER_TOKENS = dict.fromkeys(("CreateLaunchTemplate", "CreateLaunchTemplateVersion", "ModifyLaunchTemplate"), 128)
 """By action. Source: their reference, "ClientToken"."""
@@ -65,6 +72,8 @@ class CloudEnvironment:
         config: Config,
         database: Database,
         keys: Keys,
+        standings: Standings,
+        messages: Messages,
         seal: Seal,
         pager: Pager,
         types: Catalogue,
@@ -72,11 +81,20 @@ class CloudEnvironment:
         audit: AuditTrail,
         fire: Callable[[str], None],
         reads: Any,
+        sessions: Sessions,
+        issuers: Issuers,
         served: Callable[[], None],
+        used: Callable[[Identity, str, float], None],
+        effective: Mapping[str, Merge],
     ) -> None:
+        """`effective`: the parameters that a request has in the end, by "service:operation", where it does not say all."""
         self._config, self._database, self._keys, self._seal = config, database, keys, seal
         self._pager, self._types, self._clock, self._audit = pager, types, clock, audit
-        self._fire, self._reads, self._served = fire, reads, served
+        self._fire, self._reads, self._served, self._used = fire, reads, served, used
+        self._sessions, self._issuers = sessions, issuers
+        self._standings, self._messages = standings, messages
+        merges = {name: self._merging(merge) for name, merge in effective.items()}
+        self._authority = Authority(database, standings, messages, clock.time, merges)
 
     async def credential(self, access_key_id: str, session_token: str | None) -> Credential | None:
         found = await self._keys.find(access_key_id, session_token)
@@ -85,10 +103,11 @@ class CloudEnvironment:
         return found
 
     async def authorize(self, request: Request) -> None:
-        authorize(request)
+        await self._authority.authorize(request)
 
     def audit(self, record: AuditRecord) -> None:
         self._audit.note(record)
+        self._used(record.identity, record.service, record.started)
         self._served()
 
     async def invoke(self, request: Request, handler: Handler) -> Any:
@@ -120,11 +139,18 @@ class CloudEnvironment:
                 await client_tokens.insert(tx, call.account, request.action, token, digest, stored, call.now)
             return answer
 
-        if request.action.startswith(READS):
+        if request.action.startswith(READS) and not params.get("TokenCode"):  # a code is used up
             answer = await self._database.read(work)
         else:
             answer = await self._database.write(work)
         return await answer.work() if isinstance(answer, Later) else answer
+
+    async def _powers(self, request: Request) -> Powers:
+        principal = request.identity.principal
+        return (await self._standings.of(principal)).powers if isinstance(principal, Principal) else Powers()
+
+    def _merging(self, merge: Merge) -> Effective:
+        return lambda tx, request: merge(self._call(request, tx), request.params)
 
     def _call(self, request: Request, tx: Tx) -> Call:
         purpose = f"{request.service.name}:{request.action}"
@@ -143,6 +169,11 @@ class CloudEnvironment:
             unseal=self._seal.unseal,
             fire=self._fire,
             reads=self._reads,
+            sessions=self._sessions,
+            issuers=self._issuers,
+            powers=lambda: self._powers(request),
+            keys=lambda: request_keys.of(request, self._clock.time()),
+            decoded=lambda message: self._messages.decoded(account, message),
             token=lambda position: self._pager.seal(purpose, account, position),
             position=lambda token: str(self._pager.open(purpose, account, token)),
             source_ip=request.http.remote,

@@ -2,6 +2,7 @@
 
 placement     a node for every instance that needs one         cluster_sync   each zone's spec to its cc
 observe       what the zones report becomes rows               storage_sync   each zone's spec to its sc, and back
+role_credentials   of instances with an instance profile
 deadlines     states that last too long, things to forget      images         what lies behind new images
 """
 
@@ -20,17 +21,22 @@ from eucapy.clc.reconcilers.deadlines import Deadlines
 from eucapy.clc.reconcilers.images import Images
 from eucapy.clc.reconcilers.observe import Observe
 from eucapy.clc.reconcilers.placement import Placement
+from eucapy.clc.reconcilers.role_credentials import RoleCredentialsLoop
 from eucapy.clc.reconcilers.storage_sync import StorageSync
 from eucapy.clc.reconcilers.watch import Watch
+from eucapy.clc.sessions import Sessions
 from eucapy.clock import Clock
 from eucapy.database import Database
 from eucapy.reconcile.loop import Loop, Loops
 
 NET_S = 15.0
 SWEEP_S = 5.0
+CREDENTIALS_S = 60.0
 
 
-def build(config: Config, database: Database, agents: Agents, clock: Clock) -> tuple[Loops, list[Watch]]:
+def build(
+    config: Config, database: Database, agents: Agents, clock: Clock, sessions: Sessions
+) -> tuple[Loops, list[Watch]]:
     """The loops, and the watches that wake them when an agent has news."""
     loops = Loops()
     zones = list(config.zones)
@@ -44,6 +50,8 @@ def build(config: Config, database: Database, agents: Agents, clock: Clock) -> t
     loops.add(Loop("deadlines", Deadlines(database, config, clock, loops.wake), SWEEP_S))
     loops.add(Loop("images", Images(database, WalrusObjects(config.walrus_internal_url, tls)), NET_S))
     loops.add(Loop("captures", Captures(database, clock, loops.wake), NET_S))
+    credentials = RoleCredentialsLoop(database, sessions, config.region, clock, loops.wake)
+    loops.add(Loop("role_credentials", credentials, CREDENTIALS_S))
     watches = []
     for zone in zones:
         watches.append(Watch(partial(agents.cluster, zone), partial(loops.wake, "observe")))

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from eucapy.box import Box
 from eucapy.clock import Clock
 from eucapy.diskimage import BadImage
 from eucapy.drivers.hypervisor.base import (
@@ -97,6 +98,8 @@ class NodeController:
         self._keeper = SpecKeeper(data / "spec.json", NodeSpec, self.loop.wake)
         self._board = StatusBoard(NodeStatus(boot="", revision=0, generation=0, node=config.node))
         self._records = Records(data / "instances", through)
+        self.box = Box.ensure(data / "sealing.key")
+        """What secrets for this node are sealed for."""
         self._cache = ImageCache(data / "images", fetcher, config.image_cache_gib, self.loop.wake, through)
         self._proxies = proxies
         self._proxies.open(self.loop.wake)
@@ -370,7 +373,7 @@ class NodeController:
                 revision=0,
                 generation=self._keeper.generation,
                 node=self._config.node,
-                host=observe.host_facts(self._capabilities, self._config),
+                host=observe.host_facts(self._capabilities, self._config, self.box.public),
                 instances=instances,
                 strangers=tuple(sorted(strangers)),
                 cached_images=tuple(self._cache.names()),

@@ -8,6 +8,9 @@ IMDSv2: `PUT /latest/api/token` gives a token that is bound to the instance and 
 with the instance's hop limit as its IP time to live, so that it does not get past that many routers. A request that came
 through a proxy (`X-Forwarded-For`) gets none. With `HttpTokens=required` nothing is answered without one. Source: EC2
 user guide, "Use the Instance Metadata Service to access instance metadata".
+
+The credentials of an instance's role come sealed in its spec and are opened here, for the guest alone; new ones come long
+before the old ones end (`clc/reconcilers/role_credentials.py`).
 """
 
 from __future__ import annotations
@@ -24,12 +27,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from aiohttp import web
 
 from eucapy import ledger
+from eucapy.box import BadBox, Box
 from eucapy.http import Limits, Server, bound_by, listen
 from eucapy.nc import metadata_tree
-from eucapy.wire.node import InstanceSpec, NodeSpec
+from eucapy.wire.node import InstanceSpec, NodeSpec, RoleSecrets
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +84,12 @@ class Tokens:
 class MetadataService:
     """Listeners follow the spec: one in each VPC that has an instance here."""
 
-    def __init__(self, listen: Listen, namespace: Callable[[str], str], port: int, tokens: Tokens) -> None:
+    def __init__(
+        self, listen: Listen, namespace: Callable[[str], str], port: int, tokens: Tokens, box: Box | None = None
+    ) -> None:
+        """`box` opens the credentials of the instances' roles; they are held open in memory alone."""
         self._listen, self._namespace, self._port, self._tokens = listen, namespace, port, tokens
+        self._box = box
         self._instances: dict[tuple[str, str], InstanceSpec] = {}
         self._trees: dict[str, tuple[InstanceSpec, metadata_tree.Tree]] = {}
         self._servers: dict[str, tuple[asyncio.Server, int]] = {}
@@ -174,7 +183,7 @@ class MetadataService:
             return _plain(404, "Not Found")
         held = self._trees.get(instance.instance_id)
         if held is None or held[0] is not instance:
-            held = (instance, metadata_tree.tree(instance))
+            held = (instance, metadata_tree.tree(instance, secrets=self._secrets(instance)))
             self._trees[instance.instance_id] = held
         content = metadata_tree.lookup(held[1], "/".join(parts[1:]))
         if content is None:
@@ -182,6 +191,19 @@ class MetadataService:
         kind = "application/octet-stream" if parts[1:] == ["user-data"] else "text/plain"
         etag = hashlib.md5(content).hexdigest()
         return web.Response(body=content, content_type=kind, headers={"ETag": f'"{etag}"', "Server": "EC2ws"})
+
+    def _secrets(self, instance: InstanceSpec) -> RoleSecrets | None:
+        held = instance.metadata.credentials
+        if held is None or self._box is None:
+            return None
+        try:
+            return msgspec.json.decode(self._box.open(held.sealed, instance.instance_id), type=RoleSecrets)
+        except (BadBox, msgspec.MsgspecError) as error:
+            log.warning(
+                "credentials that are not for this node",
+                extra={"data": {"instance": instance.instance_id, "error": str(error)}},
+            )
+            return None
 
     async def _handle(self, request: web.BaseRequest, vpc: str) -> web.Response:
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None

@@ -11,7 +11,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from eucapy.wire.node import InstanceSpec, NicSpec
+from eucapy.wire.node import InstanceSpec, MetadataSpec, NicSpec, RoleSecrets
 
 VERSIONS = (
     "1.0",
@@ -48,9 +48,10 @@ VERSIONS = (
 Tree = dict[str, Any]
 
 
-def tree(spec: InstanceSpec, signature: str = "", pkcs7: str = "") -> Tree:
-    """Everything below `/latest/`. `signature` and `pkcs7` sign the identity document, when the cloud gave the node them."""
-    root: Tree = {"meta-data": _meta_data(spec), "dynamic": _dynamic(spec, signature, pkcs7)}
+def tree(spec: InstanceSpec, signature: str = "", pkcs7: str = "", secrets: RoleSecrets | None = None) -> Tree:
+    """Everything below `/latest/`. `signature` and `pkcs7` sign the identity document, when the cloud gave the node them;
+    `secrets` are the credentials of the instance's role, opened."""
+    root: Tree = {"meta-data": _meta_data(spec, secrets), "dynamic": _dynamic(spec, signature, pkcs7)}
     if spec.metadata.user_data is not None:
         root["user-data"] = base64.b64decode(spec.metadata.user_data)
     return root
@@ -79,7 +80,7 @@ def _listing(folder: Tree, path: str) -> str:
     )
 
 
-def _meta_data(spec: InstanceSpec) -> Tree:
+def _meta_data(spec: InstanceSpec, secrets: RoleSecrets | None) -> Tree:
     metadata = spec.metadata
     nics = [nic for nic in spec.nics if not nic.gone]
     first = nics[0] if nics else None
@@ -90,6 +91,7 @@ def _meta_data(spec: InstanceSpec) -> Tree:
         "block-device-mapping": dict(metadata.block_devices),
         "events": {"maintenance": {"history": "[]", "scheduled": "[]"}},
         "hostname": metadata.hostname,
+        **({"iam": _iam(metadata, secrets)} if metadata.instance_profile_arn else {}),
         "instance-action": "none",
         "instance-id": spec.instance_id,
         "instance-life-cycle": "on-demand",
@@ -123,6 +125,33 @@ def _meta_data(spec: InstanceSpec) -> Tree:
     return out
 
 
+def _iam(metadata: MetadataSpec, secrets: RoleSecrets | None) -> Tree:
+    """The instance profile, and the credentials of its role. Source: EC2 user guide, "Retrieve security credentials from
+    instance metadata"."""
+    held = metadata.credentials
+    out: Tree = {
+        "info": _document(
+            Code="Success",
+            LastUpdated=_iso(held.issued_at if held is not None else metadata.instance_profile_at),
+            InstanceProfileArn=metadata.instance_profile_arn,
+            InstanceProfileId=metadata.instance_profile_id,
+        )
+    }
+    if held is not None and secrets is not None:
+        out["security-credentials"] = {
+            held.role: _document(
+                Code="Success",
+                LastUpdated=_iso(held.issued_at),
+                Type="AWS-HMAC",
+                AccessKeyId=secrets.access_key_id,
+                SecretAccessKey=secrets.secret,
+                Token=secrets.token,
+                Expiration=_iso(held.expires_at),
+            )
+        }
+    return out
+
+
 def _nic(nic: NicSpec) -> Tree:
     out: Tree = {
         "device-number": str(nic.device_index),
@@ -149,28 +178,32 @@ def _nic(nic: NicSpec) -> Tree:
 def identity_document(spec: InstanceSpec) -> str:
     """The instance identity document: fixed for the instance's life, keys sorted as EC2 sorts them."""
     metadata = spec.metadata
-    pending = datetime.fromtimestamp(metadata.launched_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return json.dumps(
-        {
-            "accountId": metadata.account_id,
-            "architecture": metadata.architecture,
-            "availabilityZone": metadata.zone,
-            "billingProducts": None,
-            "devpayProductCodes": None,
-            "marketplaceProductCodes": None,
-            "imageId": metadata.image_id,
-            "instanceId": spec.instance_id,
-            "instanceType": metadata.instance_type,
-            "kernelId": None,
-            "pendingTime": pending,
-            "privateIp": spec.nics[0].private_ips[0] if spec.nics else None,
-            "ramdiskId": None,
-            "region": metadata.region,
-            "version": "2017-09-30",
-        },
-        indent=2,
-        separators=(",", " : "),
+    return _document(
+        accountId=metadata.account_id,
+        architecture=metadata.architecture,
+        availabilityZone=metadata.zone,
+        billingProducts=None,
+        devpayProductCodes=None,
+        marketplaceProductCodes=None,
+        imageId=metadata.image_id,
+        instanceId=spec.instance_id,
+        instanceType=metadata.instance_type,
+        kernelId=None,
+        pendingTime=_iso(metadata.launched_at),
+        privateIp=spec.nics[0].private_ips[0] if spec.nics else None,
+        ramdiskId=None,
+        region=metadata.region,
+        version="2017-09-30",
     )
+
+
+def _document(**members: str | None) -> str:
+    """JSON with the spaces that EC2 has in it: shell scripts cut it apart with sed."""
+    return json.dumps(members, indent=2, separators=(",", " : "))
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _dynamic(spec: InstanceSpec, signature: str, pkcs7: str) -> Tree:

@@ -122,7 +122,7 @@ def _power(spec: InstanceSpec, view: Seen) -> tuple[wire.Power, wire.End]:
     return wire.Power.PENDING, wire.End.NONE
 
 
-def host_facts(capabilities: Capabilities, config: Config) -> HostFacts:
+def host_facts(capabilities: Capabilities, config: Config, sealing_key: str) -> HostFacts:
     """What this host has to give."""
     space = os.statvfs(Path(config.data))
     return HostFacts(
@@ -134,4 +134,5 @@ def host_facts(capabilities: Capabilities, config: Config) -> HostFacts:
         architecture=capabilities.architectures[0] if capabilities.architectures else "x86_64",
         accelerated=capabilities.accelerated,
         cpu_model=capabilities.cpu_model,
+        sealing_key=sealing_key,
     )

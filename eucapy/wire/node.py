@@ -103,6 +103,28 @@ class MetadataOptions(Message, frozen=True, kw_only=True):
     tags: bool = False
 
 
+class RoleCredentials(Message, frozen=True, kw_only=True):
+    """Credentials of the role that an instance's profile has, for the guest alone: `sealed` opens with the node's key
+    (`HostFacts.sealing_key`, about the instance's id) and is msgspec JSON of `RoleSecrets`, so that no ledger and no log on the
+    way holds them."""
+
+    role: str
+    sealed: str
+    issued_at: int
+    expires_at: int
+
+
+class RoleSecrets(Message, frozen=True, kw_only=True):
+    """What is in the box."""
+
+    access_key_id: str
+    secret: str
+    token: str
+
+    def __repr__(self) -> str:
+        return f"RoleSecrets({self.access_key_id})"
+
+
 class MetadataSpec(Message, frozen=True, kw_only=True):
     """What the metadata service answers for an instance, beside what the other parts of its spec say."""
 
@@ -125,6 +147,9 @@ class MetadataSpec(Message, frozen=True, kw_only=True):
     tags: tuple[tuple[str, str], ...] = ()
     instance_profile_arn: str = ""
     instance_profile_id: str = ""
+    instance_profile_at: int = 0
+    """When it was associated."""
+    credentials: RoleCredentials | None = None
     options: MetadataOptions = MetadataOptions()
 
 
@@ -232,6 +257,8 @@ class HostFacts(Message, frozen=True, kw_only=True):
     accelerated: bool = False
     """True: KVM. False: QEMU's emulation."""
     cpu_model: str = ""
+    sealing_key: str = ""
+    """The public key that secrets for this node are sealed with (`eucapy/box.py`)."""
 
 
 class NodeStatus(Status, frozen=True, kw_only=True):

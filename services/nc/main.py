@@ -40,6 +40,7 @@ async def serve(config: Config) -> None:
         lambda vpc_id: vpc_namespace(config.namespace_prefix, vpc_id),
         config.metadata_port,
         Tokens.ensure(data / "metadata.key"),
+        controller.box,
     )
     if config.metadata_port:
         controller.on_spec = metadata.follow

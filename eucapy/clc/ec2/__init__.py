@@ -21,6 +21,7 @@ MODULES = (
     "images",
     "instance_attributes",
     "instance_options",
+    "instance_profiles",
     "instance_status",
     "instance_types",
     "instances",

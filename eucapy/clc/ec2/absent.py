@@ -239,17 +239,6 @@ _KINDS = (
         "spot-instance-request-id spot-price state status-code status-message type valid-from valid-until",
     ),
     Absent(
-        "DescribeIamInstanceProfileAssociations",
-        "AssociationIds",
-        "IamInstanceProfileAssociations",
-        "iip-assoc",
-        "InvalidParameterValue",
-        "NoSuchAssociation",
-        "An invalid association-id of '{id}' was given",
-        "instance-id state",
-        tagged=False,
-    ),
-    Absent(
         "DescribeCapacityReservations",
         "CapacityReservationIds",
         "CapacityReservations",

@@ -138,6 +138,8 @@ def view(parts: Parts, names: HostNames) -> dict[str, Any]:
         "UsageOperationUpdateTime": row.created_at,
         "VirtualizationType": "hvm",
     }
+    if row.profile_arn:
+        out["IamInstanceProfile"] = {"Arn": row.profile_arn, "Id": row.profile_id}
     if row.reason_code:
         out["StateReason"] = {"Code": row.reason_code, "Message": row.reason}
     if row.state != life.TERMINATED:

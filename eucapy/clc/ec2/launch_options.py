@@ -14,7 +14,6 @@ from typing import Any
 
 from eucapy.clc.ec2.errors import (
     InstanceLimitExceeded,
-    InvalidInstanceProfile,
     InvalidParameterCombination,
     InvalidParameterValue,
     InvalidPlacementGroupUnknown,
@@ -147,13 +146,6 @@ def _refuse(p: Mapping[str, Any]) -> None:
     for name in _NOT_HERE:
         if p.get(name):
             raise Unsupported(f"The parameter {name} is not supported in this region.")
-    profile = p.get("IamInstanceProfile") or {}
-    if profile.get("Arn") or profile.get("Name"):
-        if profile.get("Arn"):
-            raise InvalidInstanceProfile(f"Value ({profile['Arn']}) for parameter iamInstanceProfile.arn is invalid.")
-        raise InvalidInstanceProfile(
-            f"Value ({profile['Name']}) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name"
-        )
     if (p.get("HibernationOptions") or {}).get("Configured"):
         raise Unsupported("Hibernation is not supported in this region.")
     if (p.get("EnclaveOptions") or {}).get("Enabled"):

@@ -22,6 +22,7 @@ from eucapy.clc import transitions
 from eucapy.clc.capacity import how_many_fit
 from eucapy.clc.context import Call
 from eucapy.clc.ec2 import (
+    instance_profiles,
     instance_views,
     instance_xml,
     launch_devices,
@@ -64,6 +65,7 @@ class Launch:
     volumes: Sequence[NewVolume]
     ephemerals: list[dict[str, Any]]
     key: Row | None
+    profile: Row | None
     client_token: str
 
 
@@ -96,6 +98,7 @@ async def prepare(call: Call, p: Mapping[str, Any]) -> Launch:
     if image.root_kind == images.EBS and not any(disk.device == image.root_device for disk in disks):
         raise InvalidParameterValue(f"The image {image.id} has no root device {image.root_device}")
     key = await _key(call, p.get("KeyName"))
+    profile = await _profile(call, p.get("IamInstanceProfile") or {})
     places = await launch_network.settle(call, p, launch_network.wishes(p, machine.kind))
     if only_zone:
         places = {zone: plugs for zone, plugs in places.items() if zone == only_zone}
@@ -111,6 +114,7 @@ async def prepare(call: Call, p: Mapping[str, Any]) -> Launch:
         volumes=disks,
         ephemerals=launch_devices.ephemerals(wanted, machine.kind),
         key=key,
+        profile=profile,
         client_token=p.get("ClientToken") or "",
     )
 
@@ -178,6 +182,7 @@ def _row(
         "private_ip": primary.private_ip,
         **transitions.PENDING,
         **launch.machine.columns,
+        **(instance_profiles.columns(call, launch.profile) if launch.profile is not None else instance_profiles.NONE),
     }
 
 
@@ -209,6 +214,12 @@ async def _key(call: Call, name: str | None) -> Row | None:
     if row is None:
         raise InvalidKeyPairNotFound(name=name)
     return row
+
+
+async def _profile(call: Call, wanted: Mapping[str, Any]) -> Row | None:
+    if not wanted.get("Arn") and not wanted.get("Name"):
+        return None
+    return await instance_profiles.named(call, wanted, launch=True)
 
 
 async def _volumes(call: Call, wanted: Sequence[NewVolume], of_image: set[str]) -> tuple[list[NewVolume], str]:

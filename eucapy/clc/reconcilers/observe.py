@@ -278,6 +278,7 @@ def _host(zone: str, report: NodeReport, row: Row | None, now: float) -> dict[st
                 architecture=node.host.architecture,
                 accelerated=node.host.accelerated,
                 cpu_model=node.host.cpu_model,
+                sealing_key=node.host.sealing_key,
             )
     elif row is None:
         values["cached_images"] = []

@@ -61,6 +61,8 @@ class Placement:
         if changed:
             tx.on_commit(lambda: self._wake("cluster_sync"))
             tx.on_commit(lambda: self._wake("storage_sync"))
+            if any(row.profile_id for row in waiting.values()):
+                tx.on_commit(lambda: self._wake("role_credentials"))
         return changed
 
     async def _give_up(self, tx: Tx, row: Row, now: float) -> bool:

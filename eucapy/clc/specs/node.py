@@ -22,6 +22,7 @@ from eucapy.wire.node import (
     MetadataSpec,
     NicSpec,
     ObjectSource,
+    RoleCredentials,
     VolumeRoot,
 )
 
@@ -158,6 +159,20 @@ def _metadata(
         block_devices=tuple(_block_devices(row, attachments)),
         tags=tuple((tag["Key"], tag["Value"]) for tag in tags) if options.tags else (),
         options=options,
+        instance_profile_arn=row.profile_arn,
+        instance_profile_id=row.profile_id,
+        instance_profile_at=int(row.profile_at or 0),
+        credentials=_credentials(row),
+    )
+
+
+def _credentials(row: Any) -> RoleCredentials | None:
+    """Those that were sealed to the node that it is on."""
+    held = row.credentials
+    if not held or held["node"] != row.node or held["profile"] != row.profile_id or is_gone(row):
+        return None
+    return RoleCredentials(
+        role=held["role"], sealed=held["sealed"], issued_at=held["issued_at"], expires_at=held["expires_at"]
     )
 
 

@@ -28,6 +28,7 @@ table = sa.Table(
     sa.Column("architecture", sa.String(16), nullable=False, server_default="x86_64"),
     sa.Column("accelerated", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("cpu_model", sa.String(128), nullable=False, server_default=""),
+    sa.Column("sealing_key", sa.String(64), nullable=False, server_default=""),
     sa.Column("cached_images", Json, nullable=False),
     sa.Column("fault_code", sa.String(64), nullable=False, server_default=""),
     sa.Column("fault", sa.Text, nullable=False, server_default=""),

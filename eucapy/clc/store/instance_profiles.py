@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from eucapy.clc.store import iam_names
@@ -44,6 +46,17 @@ async def role_of(tx: Tx, profile_id: str) -> Row | None:
         .join(instance_profiles, instance_profiles.c.role_id == roles.c.id)
         .where(instance_profiles.c.id == profile_id)
     )
+
+
+async def roles_of(tx: Tx, profile_ids: Sequence[str]) -> dict[str, Row]:
+    """The roles (rows of `roles`) by profile; those without one are absent."""
+    columns = instance_profiles.c.id.label("profile_id")
+    statement = (
+        sa.select(columns, roles)
+        .join(instance_profiles, instance_profiles.c.role_id == roles.c.id)
+        .where(instance_profiles.c.id.in_(sorted(set(profile_ids))))
+    )
+    return {str(row.profile_id): row for row in await tx.all(statement)}
 
 
 async def insert(tx: Tx, account: str, name: str, path: str, now: float) -> Row:

@@ -93,9 +93,23 @@ table = sa.Table(
     sa.Column("auto_recovery", sa.String(8), nullable=False, server_default="default"),
     sa.Column("hostname_type", sa.String(16), nullable=False, server_default="ip-name"),
     sa.Column("name_a_record", sa.Boolean, nullable=False, server_default=sa.false()),
+    # the instance profile, "" for none: what it was when it was associated
+    sa.Column("profile_id", sa.String(32), nullable=False, server_default=""),
+    sa.Column("profile_arn", sa.String(704), nullable=False, server_default=""),
+    sa.Column("profile_name", sa.String(128), nullable=False, server_default=""),
+    sa.Column("profile_association", sa.String(32), nullable=False, server_default=""),
+    sa.Column("profile_at", sa.Float),
+    # of the profile's role, sealed to the node; written by the loop `role_credentials`
+    sa.Column("credentials", Json),
     sa.Index(None, "account", "reservation_id", "launch_index"),
     sa.Index(None, "state", "node", "zone", "memory_mib", "vcpus"),
     sa.Index(None, "node"),
+    sa.Index(
+        "ix_instances_profile_id",
+        "profile_id",
+        sqlite_where=sa.text("profile_id <> ''"),
+        postgresql_where=sa.text("profile_id <> ''"),
+    ),
 )
 
 lifecycle_table(life.INSTANCE, table)
@@ -207,6 +221,40 @@ async def place(tx: Tx, instance_ids: Sequence[str], node: str) -> int:
     return placed
 
 
+async def with_profiles(tx: Tx, after: str, limit: int) -> list[Row]:
+    """Instances that have an instance profile, or credentials that are left of one, and may still run; by id, from behind
+    `after`: id, account, node, profile_id, credentials."""
+    columns = (table.c.id, table.c.account, table.c.node, table.c.profile_id, table.c.credentials)
+    statement = (
+        sa.select(*columns)
+        .where(table.c.id > after, table.c.state.in_(life.LIVE))
+        .where(sa.or_(table.c.profile_id != "", table.c.credentials.is_not(None)))
+        .order_by(table.c.id)
+        .limit(limit)
+    )
+    return list(await tx.all(statement))
+
+
+async def by_association(tx: Tx, account: str, association_id: str) -> Row | None:
+    """The instance that an association of an instance profile is of."""
+    return await tx.first(
+        sa.select(table).where(table.c.account == account, table.c.profile_association == association_id)
+    )
+
+
+async def associated(
+    tx: Tx, account: str, conditions: Sequence[Condition], after: str = "", limit: int | None = None
+) -> list[Row]:
+    """Whole instances that have an instance profile, by its association."""
+    statement = (
+        sa.select(table)
+        .where(table.c.account == account, table.c.profile_association > after, *conditions)
+        .order_by(table.c.profile_association)
+        .limit(limit)
+    )
+    return list(await tx.all(statement))
+
+
 async def leave(tx: Tx, instance_id: str) -> None:
     """The node confirmed that nothing of the instance is left on it."""
     await tx.run(sa.update(table).where(table.c.id == instance_id).values(node="", leaving=False))
@@ -240,6 +288,7 @@ _UNPLACED = (
         table.c.memory_mib,
         table.c.architecture,
         table.c.image_id,
+        table.c.profile_id,
     )
     .where(table.c.state == life.PENDING, table.c.node == "")
     .order_by(table.c.launched_at, table.c.reservation_id, table.c.launch_index)

@@ -1,32 +1,30 @@
-"""STS: who calls. Roles and temporary credentials are not served yet."""
+"""STS: who calls, and temporary credentials for roles, users and whoever an identity provider vouches for.
+
+Credentials are stateless (`clc/sessions.py`); what a call may ask for and how it is answered is in `granting.py`, whether a
+role's trust policy lets somebody in is asked in `trust.py`. `load()` imports the files of `MODULES`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import importlib
 
 from eucapy.aws.service import Service
-from eucapy.clc.context import Call
-from eucapy.clc.store import accounts
-from eucapy.errors import ApiError
 
-sts = Service("sts")
-
-
-class InvalidClientTokenId(ApiError):
-    status = 403
-    message = "The security token included in the request is invalid"
-
-
-@sts.action("GetCallerIdentity")
-async def get_caller_identity(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    principal = call.principal
-    return {"UserId": principal.user_id, "Account": principal.account, "Arn": principal.arn}
+MODULES = (
+    "assume_role",
+    "authorization_messages",
+    "callers",
+    "saml_federation",
+    "user_sessions",
+    "web_identity",
+)
+"""Every file with handlers, in the order of the alphabet."""
 
 
-@sts.action("GetAccessKeyInfo")
-async def get_access_key_info(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    row = await accounts.key(call.tx, p["AccessKeyId"])
-    if row is None:
-        raise InvalidClientTokenId
-    return {"Account": row.account}
+def load() -> Service:
+    """The service with all its handlers registered."""
+    for name in MODULES:
+        importlib.import_module(f"{__name__}.{name}")
+    from eucapy.clc.sts.service import sts
+
+    return sts
