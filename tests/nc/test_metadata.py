@@ -12,9 +12,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from eucapy.box import Box, seal
 from eucapy.nc import metadata
 from eucapy.nc.metadata import MetadataService, Tokens
-from eucapy.wire.node import InstanceSpec, MetadataOptions, NodeSpec
+from eucapy.wire.node import InstanceSpec, MetadataOptions, NodeSpec, RoleCredentials, RoleSecrets
 from tests.nc.specs import instance
 
 TTL = "X-aws-ec2-metadata-token-ttl-seconds"
@@ -27,7 +28,9 @@ class Service:
     def __init__(self) -> None:
         self.now = 1000.0
         self.port = 0
-        self.service = MetadataService(self._listen, lambda vpc: f"none-{vpc}", 0, Tokens(b"k" * 32, lambda: self.now))
+        self.box = Box(b"b" * 32)
+        tokens = Tokens(b"k" * 32, lambda: self.now)
+        self.service = MetadataService(self._listen, lambda vpc: f"none-{vpc}", 0, tokens, self.box)
 
     def _listen(self, namespace: str, address: str, port: int) -> socket.socket:
         listener = socket.create_server(("127.0.0.1", 0))
@@ -179,3 +182,79 @@ async def test_a_guest_that_opens_connections_without_end_is_turned_away_and_lea
     assert (await reader.readline()).startswith(b"HTTP/1.1 404"), "answered, though not one of ours"
     for opened in (writer, neighbour, *(writer for _reader, writer in own)):
         opened.close()
+
+
+def with_profile(public: str | None, about: str = "i-00000000000000001", key_id: str = "ASIA1") -> InstanceSpec:
+    """The instance with a profile and, for whom `public` is, the credentials of its role."""
+    import msgspec
+
+    spec = here()
+    secrets = RoleSecrets(access_key_id=key_id, secret="s3cr3t", token="t0k3n")
+    held = None
+    if public is not None:
+        sealed = seal(public, msgspec.json.encode(secrets), about)
+        held = RoleCredentials(role="builder", sealed=sealed, issued_at=1_000_000_000, expires_at=1_000_021_600)
+    told = msgspec.structs.replace(
+        spec.metadata,
+        instance_profile_arn="arn:aws:iam::111122223333:instance-profile/web",
+        instance_profile_id="AIPAX",
+        instance_profile_at=999_999_999,
+        credentials=held,
+    )
+    return msgspec.structs.replace(spec, metadata=told)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_a_guest_reads_the_credentials_of_its_role(imds: Service, version: int) -> None:
+    await imds.serve(with_profile(imds.box.public))
+    given = {TOKEN: await imds.token()} if version == 2 else {}
+    assert await imds.ask("/latest/meta-data/iam/security-credentials/", **given) == (200, "builder")
+    status, text = await imds.ask("/latest/meta-data/iam/security-credentials/builder", **given)
+    assert status == 200
+    assert json.loads(text) == {
+        "Code": "Success",
+        "LastUpdated": "2001-09-09T01:46:40Z",
+        "Type": "AWS-HMAC",
+        "AccessKeyId": "ASIA1",
+        "SecretAccessKey": "s3cr3t",
+        "Token": "t0k3n",
+        "Expiration": "2001-09-09T07:46:40Z",
+    }
+    assert '"AccessKeyId" : "ASIA1",' in text  # as EC2 spaces it: scripts cut it apart
+    status, text = await imds.ask("/latest/meta-data/iam/info", **given)
+    assert json.loads(text) == {
+        "Code": "Success",
+        "LastUpdated": "2001-09-09T01:46:40Z",
+        "InstanceProfileArn": "arn:aws:iam::111122223333:instance-profile/web",
+        "InstanceProfileId": "AIPAX",
+    }
+    assert (await imds.ask("/latest/meta-data/iam/security-credentials/other", **given))[0] == 404
+
+
+async def test_new_credentials_take_the_place_of_the_old_ones(imds: Service) -> None:
+    for key_id in ("ASIA1", "ASIA2"):
+        await imds.serve(with_profile(imds.box.public, key_id=key_id))
+        _, text = await imds.ask("/latest/meta-data/iam/security-credentials/builder")
+        assert json.loads(text)["AccessKeyId"] == key_id
+
+
+async def test_a_profile_without_credentials_has_its_info_alone(imds: Service) -> None:
+    await imds.serve(with_profile(None))
+    assert await imds.ask("/latest/meta-data/iam/") == (200, "info")
+    assert (await imds.ask("/latest/meta-data/iam/security-credentials/"))[0] == 404
+
+
+async def test_credentials_for_another_node_or_instance_are_not_there(imds: Service) -> None:
+    for spec in (with_profile(Box(b"o" * 32).public), with_profile(imds.box.public, about="i-2")):
+        await imds.serve(spec)
+        assert await imds.ask("/latest/meta-data/iam/") == (200, "info")
+        assert (await imds.ask("/latest/meta-data/instance-id"))[0] == 200
+
+
+async def test_with_tokens_required_nobody_gets_credentials_without(imds: Service) -> None:
+    import msgspec
+
+    spec = with_profile(imds.box.public)
+    strict = msgspec.structs.replace(spec.metadata, options=MetadataOptions(tokens_required=True))
+    await imds.serve(msgspec.structs.replace(spec, metadata=strict))
+    assert (await imds.ask("/latest/meta-data/iam/security-credentials/builder"))[0] == 401
