@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from eucapy.drivers.hypervisor.base import disk_serial
 from eucapy.drivers.hypervisor.fake import FakeHypervisor
 from eucapy.drivers.imaging.base import NoSpace
 from eucapy.drivers.imaging.fake import FakeImaging
@@ -97,6 +98,33 @@ def test_the_guest_is_down_for_the_moment_and_started_again(cloud: Cloud, on_vol
     ec2.create_image(InstanceId=on_volume, Name="on the fly", NoReboot=True)
     cloud.settle()
     assert starts(cloud, on_volume) == before + 1
+
+
+def test_a_volume_that_is_deleted_meanwhile_is_copied_first(cloud: Cloud, on_volume: str) -> None:
+    """To EC2 a snapshot that was asked for is as good as taken."""
+    ec2 = cloud.client("ec2")
+    extra = volume(cloud)
+    ec2.attach_volume(VolumeId=extra, InstanceId=on_volume, Device="/dev/sdf")
+    cloud.settle()
+    guest = next(
+        node.hypervisor
+        for zone in cloud.dev.zones.values()
+        for node in zone.nodes.values()
+        if on_volume in node.hypervisor._domains
+    )
+    guest.make_deaf(on_volume)
+    made = ec2.create_image(InstanceId=on_volume, Name="slow")["ImageId"]
+    ec2.detach_volume(VolumeId=extra)
+    cloud.settle()
+    guest.lets_go(on_volume, disk_serial(extra))
+    cloud.settle()
+    ec2.delete_volume(VolumeId=extra)
+    cloud.settle()
+    assert image(cloud, made)["State"] == "pending"
+    cloud.advance(300)
+    assert image(cloud, made)["State"] == "available"
+    cloud.settle()
+    assert extra not in cloud.run(cloud.dev.zones["us-east-1a"].block.observe()).volumes
 
 
 def test_nothing_is_copied_before_the_guest_is_down(cloud: Cloud, on_volume: str) -> None:

@@ -104,6 +104,7 @@ class StorageSync:
             addresses={node.name: node.address for node in nodes},
             urls={node.name: node.url for node in nodes},
             needed=await snapshots.needed(tx, zone),
+            awaited=await snapshots.awaited(tx, zone),
         )
 
     async def _apply(self, tx: Tx, zone: str, status: StorageStatus) -> bool:

@@ -28,10 +28,12 @@ def storage_spec(
     instances: Mapping[str, Any],
     addresses: Mapping[str, str],
     needed: Collection[str] = (),
+    awaited: Collection[str] = (),
     urls: Mapping[str, str] | None = None,
 ) -> StorageSpec:
     """Generation 0. `instances` by id (state, node), those that have attachments; `addresses` and `urls` of nodes by
-    name; `needed` are snapshots that volumes are being made of, in whatever zone: these stay until that is done."""
+    name; `needed` are snapshots that volumes are being made of, in whatever zone, `awaited` volumes that snapshots wait to
+    be taken of: these stay until that is done."""
     exports = {
         attachment.volume_id: _export(attachment, instances[attachment.instance_id], addresses)
         for attachment in attachments
@@ -40,7 +42,7 @@ def storage_spec(
     return StorageSpec(
         generation=0,
         zone=zone,
-        volumes={row.id: _volume(row, exports.get(row.id)) for row in volumes},
+        volumes={row.id: _volume(row, exports.get(row.id), awaited) for row in volumes},
         snapshots={row.id: _snapshot(row, needed, urls or {}) for row in snapshots},
     )
 
@@ -55,8 +57,8 @@ def needs_export(instance: Any | None) -> bool:
     return instance is not None and bool(instance.node) and instance.state in instance_life.POWERED
 
 
-def _volume(row: Any, export: ExportSpec | None) -> VolumeSpec:
-    gone = row.state == volume_life.DELETING
+def _volume(row: Any, export: ExportSpec | None, awaited: Collection[str]) -> VolumeSpec:
+    gone = row.state == volume_life.DELETING and row.id not in awaited
     return VolumeSpec(
         volume_id=row.id,
         size_gib=row.size_gib,

@@ -196,6 +196,11 @@ _NEEDED = (
     .where(table.c.zone == sa.bindparam("in_zone"), table.c.state == life.DELETING)
     .where(volumes.table.c.state == volume_life.CREATING)
 )
+_AWAITED = (
+    sa.select(table.c.volume_id)
+    .where(table.c.zone == sa.bindparam("in_zone"), table.c.awaits.is_(True))
+    .where(table.c.state == life.PENDING)
+)
 _IN_MOTION = (
     sa.select(table)
     .where(table.c.zone == sa.bindparam("in_zone"), table.c.state.in_(life.IN_MOTION))
@@ -211,6 +216,11 @@ async def wanted(tx: Tx, zone: str) -> list[Row]:
 async def needed(tx: Tx, zone: str) -> set[str]:
     """Those of the zone that are to be deleted, and that a volume in any zone is being made of."""
     return {row.snapshot_id for row in await tx.all(_NEEDED, {"in_zone": zone})}
+
+
+async def awaited(tx: Tx, zone: str) -> set[str]:
+    """The zone's volumes of which snapshots are to be taken that its storage was not told of yet."""
+    return {row.volume_id for row in await tx.all(_AWAITED, {"in_zone": zone})}
 
 
 async def of_capture(tx: Tx, image_id: str) -> list[Row]:
