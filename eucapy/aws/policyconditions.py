@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from eucapy.aws.policymatching import VARIABLE, Context, Matcher, matcher, plain, resolved, tokens, variables_in
+from eucapy.aws.policymatching import VARIABLE, Context, Matcher, like, matcher, plain, resolved, tokens, variables_in
 
-__all__ = ["OPERATORS", "Condition", "Context", "compiled", "holds", "is_operator", "keys_of"]
+__all__ = ["OPERATORS", "Condition", "Context", "compiled", "holds", "is_operator", "keys_of", "like"]
 
 Condition = Callable[[Context], bool]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

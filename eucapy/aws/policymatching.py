@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 Context = Mapping[str, "str | list[str]"]
 Matcher = Callable[[str, Context], bool]
@@ -163,3 +164,13 @@ def _segment(pieces: list[str], one: str) -> str:
     if not rest:
         return first
     return first + "".join(f"(?>{one}*?{text})" for text in rest[:-1] if text) + f"{one}*{rest[-1]}"
+
+
+@lru_cache(maxsize=4096)
+def _kept(pattern: str) -> Matcher:
+    return matcher(pattern, variables=False)
+
+
+def like(text: str, pattern: str) -> bool:
+    """Whether a text is what a pattern of `*` and `?` says; what it was compiled to is kept."""
+    return _kept(pattern)(text, {})
