@@ -16,7 +16,6 @@ MODULES = (
     "attachments",
     "boundaries",
     "certificates",
-    "cloud_accounts",
     "details",
     "groups",
     "inline",
