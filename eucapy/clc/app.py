@@ -25,6 +25,7 @@ from eucapy.clc.config import Config
 from eucapy.clc.ec2 import launch_template_versions
 from eucapy.clc.environment import CloudEnvironment
 from eucapy.clc.iam import managed
+from eucapy.clc.limits import Limits
 from eucapy.clc.oidc import Issuers
 from eucapy.clc.operations import Operations
 from eucapy.clc.operator import OperatorPort
@@ -60,6 +61,7 @@ class CloudController:
         self.keys = Keys(database, self.seal)
         self.standings = Standings(database, managed.document)
         self.messages = Messages(self.seal)
+        self.limits = Limits(database)
         sessions = Sessions(self.seal)
         self.issuers = Issuers(clock)
         self.loops, self._watches = loops.build(config, database, agents, clock, sessions)
@@ -75,6 +77,7 @@ class CloudController:
             keys=self.keys,
             standings=self.standings,
             messages=self.messages,
+            limits=self.limits,
             seal=self.seal,
             pager=Pager((data / "secret.key").read_bytes()),
             types=self.types,
@@ -98,6 +101,7 @@ class CloudController:
         if name == KEY_CHANGES:
             self.keys.forget()
             self.standings.forget()
+            self.limits.forget()
             self.loops.wake("role_credentials")
         else:
             self.loops.wake(name)

@@ -29,6 +29,7 @@ from eucapy.clc.authorize import Authority, Effective
 from eucapy.clc.config import Config
 from eucapy.clc.context import Call, Later, Principal
 from eucapy.clc.instance_types import Catalogue
+from eucapy.clc.limits import Limits, hold
 from eucapy.clc.oidc import Issuers
 from eucapy.clc.refusing import Messages
 from eucapy.clc.seal import Seal
@@ -74,6 +75,7 @@ class CloudEnvironment:
         keys: Keys,
         standings: Standings,
         messages: Messages,
+        limits: Limits,
         seal: Seal,
         pager: Pager,
         types: Catalogue,
@@ -92,7 +94,7 @@ class CloudEnvironment:
         self._pager, self._types, self._clock, self._audit = pager, types, clock, audit
         self._fire, self._reads, self._served, self._used = fire, reads, served, used
         self._sessions, self._issuers = sessions, issuers
-        self._standings, self._messages = standings, messages
+        self._standings, self._messages, self._limits = standings, messages, limits
         merges = {name: self._merging(merge) for name, merge in effective.items()}
         self._authority = Authority(database, standings, messages, clock.time, merges)
 
@@ -121,6 +123,9 @@ class CloudEnvironment:
         if len(token) > LONGEST_TOKEN:
             token = hashlib.sha256(token.encode()).hexdigest()
 
+        reads = request.action.startswith(READS) and not params.get("TokenCode")  # a code is used up
+        limits = () if reads or request.identity.anonymous else await self._limits.of(request.identity.account)
+
         async def work(tx: Tx) -> Any:
             call = self._call(request, tx)
             digest = ""
@@ -132,6 +137,8 @@ class CloudEnvironment:
                         raise IdempotentParameterMismatch
                     return msgspec.msgpack.decode(held.answer, ext_hook=_rendered)
             answer = await handler.function(call, params)
+            if limits:
+                await hold(tx, call.account, limits, f"{request.service.name}:{request.action}")
             if dry_run:
                 raise DryRunOperation
             if token and isinstance(answer, Mapping):
@@ -139,7 +146,7 @@ class CloudEnvironment:
                 await client_tokens.insert(tx, call.account, request.action, token, digest, stored, call.now)
             return answer
 
-        if request.action.startswith(READS) and not params.get("TokenCode"):  # a code is used up
+        if reads:
             answer = await self._database.read(work)
         else:
             answer = await self._database.write(work)

@@ -8,11 +8,10 @@ from typing import Any
 
 from eucapy.clc.config import Config
 from eucapy.clc.iam.access_keys import new_access_key
-from eucapy.clc.store import accounts, components, iam_names, iam_policies, powers, vpcs
+from eucapy.clc.store import accounts, cloud_accounts, components, iam_names, iam_policies, powers
+from eucapy.clc.store.cloud_accounts import ADMIN
 from eucapy.database import Row, Tx
 
-ADMIN = "admin"
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _USER = re.compile(r"[A-Za-z0-9+=,.@_-]{1,64}")
 
 
@@ -34,14 +33,14 @@ class Operations:
         self, tx: Tx, name: str, account_id: str | None = None, key: tuple[str, str] | None = None
     ) -> dict[str, Any]:
         """An account with its default VPC, its user `admin` and that user's first key (random unless given)."""
-        if not _NAME.fullmatch(name):
+        if not cloud_accounts.is_name(name):
             raise Refused(400, f"{name!r} is no account name: lower-case letters, digits and hyphens, 63 at most")
         if await accounts.by_name(tx, name) is not None:
             raise Refused(409, f"there is an account {name} already")
-        account = await accounts.insert(tx, name, self._now(), account_id)
-        await vpcs.ensure_default(tx, account.id, self._config.region, self._config.zones, self._now())
-        user = await accounts.insert_user(tx, account.id, ADMIN, self._now())
-        await iam_policies.attach(tx, account.id, user.id, iam_policies.ADMINISTRATOR_ACCESS)
+        config = self._config
+        account = await cloud_accounts.create(tx, name, config.region, config.zones, self._now(), account_id)
+        user = await accounts.user(tx, account.id, ADMIN)
+        assert user is not None
         return {
             "account": name,
             "account_id": account.id,

@@ -7,8 +7,8 @@ import shlex
 import msgspec
 
 from eucapy import ledger
-from eucapy.clc.operations import ADMIN
 from eucapy.clc.store import accounts
+from eucapy.clc.store.cloud_accounts import ADMIN
 from eucapy.database import Tx
 
 from .cloud import DevCloud

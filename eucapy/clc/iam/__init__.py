@@ -16,6 +16,7 @@ MODULES = (
     "attachments",
     "boundaries",
     "certificates",
+    "cloud_accounts",
     "details",
     "groups",
     "inline",

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from eucapy.aws.service import Service
 from eucapy.clc.context import Call
+from eucapy.clc.iam.extension import EXTENSION
 from eucapy.errors import ApiError
 
-iam = Service("iam", terse=True)
+iam = Service("iam", terse=True, extend=EXTENSION)
 
 
 class NoSuchEntity(ApiError):

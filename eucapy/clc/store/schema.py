@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eucapy.clc.store import (
+    account_policies,
     accounts,
     addresses,
     attachments,
@@ -49,6 +50,7 @@ from eucapy.clc.store.base import metadata
 __all__ = ["TABLES", "metadata"]
 
 TABLES = (
+    account_policies,
     accounts,
     addresses,
     attachments,
