@@ -3,6 +3,8 @@
     a write or a delete ──the same transaction──► a row of `replications` for each target, the version says PENDING
     workers/replicator.py ──► the version in the target, with its id, time, headers, tags and lock: COMPLETED (or FAILED)
 
+    later tags, ACL, retention, hold ──the same way──► the replica has them too; one that was deleted there stays deleted
+
 A replica is a REPLICA and is not replicated on. Of rules that name the same target the one with the highest priority counts.
 Deletes of a version are never replicated, and neither is what was there before the rules: as in AWS.
 Source: "Replication configuration file elements", S3 user guide. The document: `s3/replication.py`.
@@ -83,6 +85,17 @@ def targets(document: str, version: Version) -> list[Rule]:
             continue
         found.setdefault(rule.target, rule)
     return list(found.values())
+
+
+async def changed(tx: Tx, bucket: Bucket, before: Version, now_ms: int) -> bool:
+    """Take note that this transaction changed tags, ACL or lock of a version that had been replicated, or was to be; whether
+    there is anything to do. The rules are asked about the version as it was: it is there that its replicas are."""
+    if before.replication not in (PENDING, COMPLETED):
+        return False
+    wanted = targets(bucket.replication, before)
+    for rule in wanted:
+        await replications.insert(tx, bucket.id, before, rule.target, rule.storage_class, now_ms)
+    return bool(wanted)
 
 
 async def written(tx: Tx, bucket: Bucket, version: Version, now_ms: int) -> bool:

@@ -277,3 +277,100 @@ def test_the_first_form_of_rules_takes_markers_along() -> None:
     document = msgspec.json.encode(replication.Document("r", [old])).decode()
     assert [each.target for each in replication.targets(document, marker)] == ["t"]
     assert replication.targets(document, msgspec.structs.replace(marker, key=b"b")) == []
+
+
+def tags_of(s3: Any, bucket: str, key: str = "k", **version: str) -> dict[str, str]:
+    found = s3.get_object_tagging(Bucket=bucket, Key=key, **version)["TagSet"]
+    return {tag["Key"]: tag["Value"] for tag in found}
+
+
+def tag(s3: Any, bucket: str, key: str = "k", **tags: str) -> None:
+    tagging = {"TagSet": [{"Key": name, "Value": value} for name, value in tags.items()]}
+    s3.put_object_tagging(Bucket=bucket, Key=key, Tagging=tagging)
+
+
+def test_tags_that_change_later_follow(store: Store, s3: Any, pair: tuple[str, str]) -> None:
+    source, target = pair
+    for size in (10, 70_000):
+        s3.put_object(Bucket=source, Key="k", Body=b"x" * size, Tagging="a=1")
+        settle(store)
+        blobs = store.blobs()
+        tag(s3, source, b="2")
+        settle(store)
+        assert (tags_of(s3, target), len(s3.get_object(Bucket=target, Key="k")["Body"].read())) == ({"b": "2"}, size)
+        s3.delete_object_tagging(Bucket=source, Key="k")
+        settle(store)
+        assert tags_of(s3, target) == {}
+        assert store.blobs() <= blobs  # no bytes were copied for that
+        assert s3.head_object(Bucket=source, Key="k")["ReplicationStatus"] == "COMPLETED"
+    assert history(s3, target) == history(s3, source)
+
+
+def test_a_change_before_the_replica_is_there_arrives_with_it(store: Store, s3: Any) -> None:
+    source, *targets = (versioned(s3) for _ in range(3))
+    rules = [
+        rule(target, name=target, Priority=n, Filter={"Tag": {"Key": "a", "Value": "1"}})
+        for n, target in enumerate(targets)
+    ]
+    for each in rules:
+        each["DeleteMarkerReplication"] = {"Status": "Disabled"}
+    configure(s3, source, *rules)
+    s3.put_object(Bucket=source, Key="k", Body=b"x", Tagging="a=1")
+    tag(s3, source, a="2")  # no rule names it any more; it was on its way already
+    settle(store)
+    assert [tags_of(s3, target) for target in targets] == [{"a": "2"}] * 2
+    assert all(len(history(s3, target)) == 1 for target in targets)
+
+
+def test_a_change_brings_back_no_replica_that_was_deleted(store: Store, s3: Any, pair: tuple[str, str]) -> None:
+    source, target = pair
+    s3.put_object(Bucket=source, Key="k", Body=b"x")
+    settle(store)
+    version = s3.head_object(Bucket=target, Key="k")["VersionId"]
+    s3.delete_object(Bucket=target, Key="k", VersionId=version)
+    tag(s3, source, a="1")
+    settle(store)
+    assert history(s3, target) == []
+
+
+def test_what_was_never_replicated_is_not_by_a_change(store: Store, s3: Any) -> None:
+    source, target = versioned(s3), versioned(s3)
+    s3.put_object(Bucket=source, Key="k", Body=b"x")
+    configure(s3, source, rule(target))
+    tag(s3, source, a="1")
+    settle(store)
+    assert history(s3, target) == []
+    assert "ReplicationStatus" not in s3.head_object(Bucket=source, Key="k")
+
+
+def test_acls_that_change_later_follow(store: Store, s3: Any) -> None:
+    source, target = versioned(s3), versioned(s3)
+    for name in (source, target):
+        controls = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
+        s3.put_bucket_ownership_controls(Bucket=name, OwnershipControls=controls)
+        s3.delete_public_access_block(Bucket=name)
+    configure(s3, source, rule(target))
+    s3.put_object(Bucket=source, Key="k", Body=b"x")
+    settle(store)
+    before = s3.get_object_acl(Bucket=target, Key="k")["Grants"]
+    s3.put_object_acl(Bucket=source, Key="k", ACL="public-read")
+    settle(store)
+    after = s3.get_object_acl(Bucket=target, Key="k")["Grants"]
+    assert after == s3.get_object_acl(Bucket=source, Key="k")["Grants"] != before
+    assert store.other.get_object(Bucket=target, Key="k")["Body"].read() == b"x"
+
+
+def test_holds_and_retention_that_change_later_follow(store: Store, s3: Any) -> None:
+    source, target = f"replicated-{next(_numbers)}", f"replicated-{next(_numbers)}"
+    for name in (source, target):
+        s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+    configure(s3, source, rule(target))
+    s3.put_object(Bucket=source, Key="k", Body=b"x")
+    settle(store)
+    until = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(hours=1)
+    s3.put_object_retention(Bucket=source, Key="k", Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until})
+    s3.put_object_legal_hold(Bucket=source, Key="k", LegalHold={"Status": "ON"})
+    settle(store)
+    head = s3.head_object(Bucket=target, Key="k")
+    assert (head["ObjectLockMode"], head["ObjectLockRetainUntilDate"]) == ("GOVERNANCE", until)
+    assert head["ObjectLockLegalHoldStatus"] == "ON"

@@ -19,6 +19,7 @@ from eucapy.walrus.access import ENFORCED, NO_BLOCK, Access, PublicAccessBlock
 from eucapy.walrus.context import Call
 from eucapy.walrus.grants import Grants
 from eucapy.walrus.s3.reading import find
+from eucapy.walrus.s3.replication import replicating_change
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import buckets, objects
 from eucapy.walrus.store.buckets import Bucket
@@ -142,6 +143,7 @@ async def put_object_acl(call: Call, p: dict[str, Any]) -> None:
         granted = _asked(call, p, owner, bucket.owner)
         _check(bucket, p, granted)
         await objects.set_acl(tx, bucket, version, grants.dump(granted, owner))
+        await replicating_change(tx, call, bucket, version)
         await events.changed(tx, call, bucket, version, "ObjectAcl:Put")
 
     await call.write(work)

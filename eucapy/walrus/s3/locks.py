@@ -17,6 +17,7 @@ from eucapy.walrus.context import Call
 from eucapy.walrus.locks import Lock, Rule
 from eucapy.walrus.s3 import reading
 from eucapy.walrus.s3.lockheaders import bypasses
+from eucapy.walrus.s3.replication import replicating_change
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import buckets, objects
 from eucapy.walrus.store.buckets import Bucket
@@ -75,6 +76,7 @@ async def _change(call: Call, p: Mapping[str, Any], change: Callable[[Bucket, Lo
     async def work(tx: Tx) -> None:
         bucket, version = await _locked(tx, call, p)
         await objects.set_lock(tx, bucket, version, locks.dump(change(bucket, locks.load(version.lock))))
+        await replicating_change(tx, call, bucket, version)
 
     await call.write(work)
 

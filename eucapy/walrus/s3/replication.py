@@ -79,6 +79,12 @@ async def replicating(tx: Tx, call: Call, bucket: Bucket, version: Version) -> N
         tx.on_commit(call.walrus.to_replicate.set)
 
 
+async def replicating_change(tx: Tx, call: Call, bucket: Bucket, before: Version) -> None:
+    """The same for a change of tags, ACL or lock. `before`: the version as it was."""
+    if bucket.replication and await replication.changed(tx, bucket, before, call.now_ms):
+        tx.on_commit(call.walrus.to_replicate.set)
+
+
 def _checked(rules: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The rules as they are kept, all with an id. Raises MalformedXML, InvalidArgument, InvalidRequest, NotImplemented."""
     if not 1 <= len(rules) <= MOST_RULES:

@@ -11,6 +11,7 @@ from eucapy.database import Tx
 from eucapy.walrus import errors, events, headers
 from eucapy.walrus.context import Call
 from eucapy.walrus.s3.reading import find
+from eucapy.walrus.s3.replication import replicating_change
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import buckets, objects
 from eucapy.walrus.store.buckets import Bucket
@@ -43,6 +44,7 @@ async def _change(call: Call, p: Mapping[str, Any], document: str | None) -> dic
     async def work(tx: Tx) -> tuple[Bucket, Version]:
         bucket, version = await find(tx, call, p)
         await objects.set_tags(tx, bucket, version, document)
+        await replicating_change(tx, call, bucket, version)
         what = "Delete" if call.operation == "DeleteObjectTagging" else "Put"
         await events.changed(tx, call, bucket, version, f"ObjectTagging:{what}")
         return bucket, version

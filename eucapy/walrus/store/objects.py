@@ -356,6 +356,18 @@ async def insert_replica(tx: Tx, bucket: Bucket, version: Version, data: bytes) 
     return True
 
 
+async def update_replica(tx: Tx, bucket: Bucket, version: Version) -> bool:
+    """Give the replica of another bucket's version that one's tags, ACL and lock; False where it is not there."""
+    there = await by_version(tx, bucket.id, version.key, version.version_id)
+    if there is None or there.replication != version.replication:
+        return False
+    await set_tags(tx, bucket, there, version.tags)
+    await set_acl(tx, bucket, there, version.acl)
+    if bucket.lock:
+        await set_lock(tx, bucket, there, version.lock)
+    return True
+
+
 async def set_acl(tx: Tx, bucket: Bucket, version: Version, document: str | None) -> None:
     await tx.run(_set_acl, _address(bucket, version) | {"document": document})
 

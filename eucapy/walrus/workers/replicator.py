@@ -6,7 +6,8 @@
                  not to be had there: FAILED
 
 Killed anywhere, it does the row again: a replica has its source's version id, so a second one is not made, and clones that
-nobody refers to are the collector's. The order in which versions arrive does not matter: each takes its place by age.
+nobody refers to are the collector's. Where the replica is there already, it gets tags, ACL and lock as the source has them
+now. The order in which versions arrive does not matter: each takes its place by age.
 """
 
 from __future__ import annotations
@@ -58,13 +59,15 @@ class Refused(Exception):
 
 
 class Work(msgspec.Struct, frozen=True):
-    """A version, where it comes from and where it goes to. `data`: its bytes, where they are beside the metadata."""
+    """A version, where it comes from and where it goes to. `data`: its bytes, where they are beside the metadata. `is_there`:
+    it has been replicated, only what is said of it is to follow."""
 
     source: Bucket
     version: Version
     parts: Sequence[Part]
     data: bytes | None
     target: Bucket
+    is_there: bool = False
 
 
 class Replica(msgspec.Struct):
@@ -146,12 +149,18 @@ class Replicator(Periodic):
             raise Refused("the source's account may not replicate into the target")
         if version.sse is not None and encryption.load(version.sse).kind == CUSTOMER:
             raise Refused("only its owner has the key of an SSE-C object")
+        there = await objects.by_version(tx, target.id, task.key, task.version_id)
+        if there is not None or version.replication == COMPLETED:
+            return Work(source, version, (), None, target, is_there=True)
         data = await sending.find_inline(tx, version)
         return Work(source, version, await sending.find_parts(tx, version), data, target)
 
     async def _replicate(self, task: Task, work: Work) -> None:
         walrus = self._walrus
         replica = Replica(self._head(work, task))
+        if work.is_there:
+            await walrus.db.write(lambda tx: self._update(tx, task, work, replica.version))
+            return
         try:
             await self._take_bytes(work, replica)
 
@@ -159,8 +168,11 @@ class Replicator(Periodic):
                 target = await buckets.by_name(tx, task.target)
                 if target is None or target.id != work.target.id:
                     raise Refused("the target does not exist")
-                made = await objects.insert_replica(tx, target, replica.version, replica.data)
-                if made:
+                said = await self._as_said_now(tx, task, work, replica.version)
+                made = await objects.insert_replica(tx, target, said, replica.data)
+                if not made:
+                    await objects.update_replica(tx, target, said)
+                else:
                     for part in replica.parts:
                         assert replica.version.content is not None
                         await uploads.put_part(tx, replica.version.content, part)
@@ -175,6 +187,20 @@ class Replicator(Periodic):
         if not kept:
             for blob_id in replica.blobs:
                 walrus.collector.doubt(blob_id)
+
+    async def _update(self, tx: Tx, task: Task, work: Work, version: Version) -> None:
+        target = await buckets.by_name(tx, task.target)
+        if target is not None:
+            await objects.update_replica(tx, target, await self._as_said_now(tx, task, work, version))
+        await self._end(tx, task, COMPLETED)
+
+    async def _as_said_now(self, tx: Tx, task: Task, work: Work, replica: Version) -> Version:
+        """The replica with what the source says in this transaction: rows of one version may be done in any order."""
+        now = await objects.by_version(tx, task.bucket, task.key, task.version_id)
+        if now is None:
+            return replica
+        head = self._head(msgspec.structs.replace(work, version=now), task)
+        return msgspec.structs.replace(replica, tags=head.tags, acl=head.acl, lock=head.lock)
 
     async def _end(self, tx: Tx, task: Task, status: str) -> None:
         """The row goes, and the source's version says what came of it: of all its targets, when this was the last."""
@@ -195,7 +221,7 @@ class Replicator(Periodic):
         return msgspec.structs.replace(
             version,
             owner=None if is_own else version.owner or work.source.owner,
-            acl=None if is_own else version.acl,
+            acl=None if ENFORCED in (target.ownership, work.source.ownership) else version.acl,
             storage_class=task.storage_class or version.storage_class,
             lock=version.lock if target.lock else None,
             replication=REPLICA,
