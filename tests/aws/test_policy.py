@@ -105,6 +105,45 @@ def test_the_rest_is_what_not_action_and_not_resource_leave() -> None:
         ("ForAnyValue:StringEquals", ["a"], {"k:x": ["a", "b"]}, True),
         ("ForAnyValue:StringEquals", ["a"], {}, False),
         ("ArnLike", ["arn:aws:iam::*:user/a*"], {"k:x": USER}, True),
+        ("ArnEquals", ["arn:aws:*:user/ann"], {"k:x": USER}, False),  # a wildcard stays in its segment
+        ("ArnNotLike", ["arn:aws:iam::*:user/a*"], {"k:x": USER}, False),
+        ("ArnLike", ["arn:aws:iam"], {"k:x": USER}, True),
+        ("StringEquals", ["a*"], {"k:x": "ab"}, False),
+        ("StringEquals", ["a${*}"], {"k:x": "a*"}, True),
+        ("StringLike", ["a${*}"], {"k:x": "ab"}, False),
+        ("StringEqualsIgnoreCase", ["ÄB"], {"k:x": "äb"}, True),
+        ("StringEquals", ["${k:y}"], {"k:x": "v", "k:y": "v"}, True),
+        ("StringEquals", ["${k:y}"], {"k:x": "${k:y}"}, False),
+        ("StringNotEquals", ["${k:y}"], {"k:x": "v"}, True),
+        ("StringLike", ["${k:y}/*"], {"k:x": "*/z", "k:y": "*"}, True),
+        ("StringLike", ["${k:y}/*"], {"k:x": "v/z", "k:y": "*"}, False),
+        ("StringLike", ["${k:y}"], {"k:x": "v", "k:y": ["v"]}, False),  # of several values none is the variable's
+        ("NumericEquals", ["1.0"], {"k:x": "1"}, True),
+        ("NumericEquals", ["1_0"], {"k:x": "10"}, False),
+        ("NumericNotEquals", ["1"], {"k:x": "2"}, True),
+        ("NumericGreaterThan", ["1"], {"k:x": "nan"}, False),
+        ("DateEquals", ["2026-01-01T00:00:00Z"], {"k:x": "1767225600"}, True),
+        ("DateGreaterThanEquals", ["2026-01-01T01:00:00+01:00"], {"k:x": "2026-01-01T00:00:00Z"}, True),
+        ("DateLessThan", ["soon"], {"k:x": "2026-01-01"}, False),
+        ("Bool", ["true", "false"], {"k:x": "false"}, True),
+        ("BoolIfExists", ["true"], {}, True),
+        ("BinaryEquals", ["QmluYXJ5"], {"k:x": "QmluYXJ5"}, True),
+        ("BinaryEquals", ["QmluYXJ5"], {"k:x": "QmluYXJ"}, False),
+        ("IpAddress", ["2001:db8::/32"], {"k:x": "2001:db8:1::7"}, True),
+        ("IpAddress", ["10.0.0.0/8"], {"k:x": "::ffff:10.1.2.3"}, True),
+        ("IpAddress", ["10.0.0.0/8", "2001:db8::1"], {"k:x": "2001:db8::1"}, True),
+        ("IpAddress", ["10.0.0.0/8"], {"k:x": "ten"}, False),
+        ("NotIpAddress", ["10.0.0.0/8"], {}, True),
+        ("Null", ["true"], {"k:x": []}, True),
+        ("Null", ["true"], {"k:x": ""}, False),
+        ("Null", ["true", "false"], {}, True),
+        ("ForAllValues:StringEquals", ["a"], {"k:x": []}, True),
+        ("ForAllValues:StringEquals", ["a"], {"k:x": ""}, True),
+        ("ForAllValues:StringNotEquals", ["a"], {"k:x": ["b", "a"]}, False),
+        ("ForAnyValue:StringNotEquals", ["a"], {"k:x": ["b", "a"]}, True),
+        ("ForAnyValue:StringNotEquals", ["a"], {}, False),
+        ("ForAnyValue:StringEqualsIfExists", ["a"], {}, True),
+        ("ForAnyValue:StringLike", ["a*"], {"k:x": "ab"}, True),
     ],
 )
 def test_conditions(operator: str, wanted: list[str], context: Context, met: bool) -> None:
@@ -117,6 +156,46 @@ def test_variables_are_filled_with_the_request() -> None:
     assert ask(text, resource="arn:aws:s3:::b/ann/k", **{"aws:username": "ann"}) == ALLOW
     assert ask(text, resource="arn:aws:s3:::b/bob/k", **{"aws:username": "ann"}) is None
     assert ask(text, resource="arn:aws:s3:::b/bob/k", **{"aws:username": "*"}) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "resource", "met"),
+    [
+        ("arn:aws:ec2:*:*:instance/*", "arn:aws:ec2:us-east-1:111122223333:instance/i-1", True),
+        ("arn:aws:ec2:*:instance/*", "arn:aws:ec2:us-east-1:111122223333:instance/i-1", False),
+        ("arn:aws:ec2:*", "arn:aws:ec2:us-east-1:111122223333:instance/i-1", True),
+        ("arn:aws:s3:::b/*/x", "arn:aws:s3:::b/1/2:3/x", True),
+        ("arn:aws:s3:::b/?", "arn:aws:s3:::b/ä", True),
+        ("arn:aws:s3:::B/k", "arn:aws:s3:::b/k", False),
+        ("arn:aws:s3:::b/k\n", "arn:aws:s3:::b/k", False),
+        ("arn:aws:s3:::b/k", "arn:aws:s3:::b/k\n", False),
+        ("arn:aws:s3:::b/*", "arn:aws:s3:::b/k\nl", True),
+        ("arn:aws:s3:::b/[ab].k", "arn:aws:s3:::b/a.k", False),
+        ("*", "*", True),
+        ("arn:aws:ec2:*:*:*", "*", False),
+    ],
+)
+def test_resources_are_matched_segment_by_segment(pattern: str, resource: str, met: bool) -> None:
+    text = document(statement(Action="*", Resource=pattern))
+    assert (ask(text, resource=resource) == ALLOW) is met
+
+
+def test_variables_are_of_the_newer_version() -> None:
+    raw = json.loads(document(statement(Resource="arn:aws:s3:::b/${aws:username}")))
+    text = json.dumps(raw | {"Version": "2008-10-17"})
+    assert ask(text, resource="arn:aws:s3:::b/ann", **{"aws:username": "ann"}) is None
+    assert ask(text, resource="arn:aws:s3:::b/${aws:username}", **{"aws:username": "ann"}) == ALLOW
+
+
+def test_no_pattern_makes_matching_slow() -> None:
+    """A backtracking matcher would not be done with these before the sun is."""
+    name, pattern = "a" * 3000, "*a" * 100 + "b"
+    text = document(
+        statement(Resource=[f"arn:aws:s3:::b/{pattern}", f"arn:aws:s3:::{'?*' * 100}/${{aws:username}}{pattern}"])
+    )
+    assert ask(text, resource=f"arn:aws:s3:::b/{name}", **{"aws:username": "a*"}) is None
+    assert not holds("StringLike", "k:x", [pattern], {"k:x": name})
+    assert not holds("ArnLike", "k:x", [f"arn:aws:{pattern}:::{pattern}"], {"k:x": f"arn:aws:{name}:::{name}"})
 
 
 def test_what_is_public() -> None:

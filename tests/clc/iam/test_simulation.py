@@ -107,6 +107,11 @@ def test_a_boundary_and_an_organization_limit(iam: Any) -> None:
     assert decisions(bound) == {"s3:GetObject": "allowed", "s3:PutObject": "implicitDeny"}
     details = [each["PermissionsBoundaryDecisionDetail"] for each in bound["EvaluationResults"]]
     assert details == [{"AllowedByPermissionsBoundary": True}, {"AllowedByPermissionsBoundary": False}]
+    levels = [{"ServiceControlPolicyInputList": [everything]}, {"ServiceControlPolicyInputList": [reads]}]
+    organized = iam.simulate_custom_policy(**asked, OrderedOrganizationPolicyInputList=levels)
+    assert decisions(organized) == {"s3:GetObject": "allowed", "s3:PutObject": "implicitDeny"}
+    allowed = [each["OrganizationsDecisionDetail"]["AllowedByOrganizations"] for each in organized["EvaluationResults"]]
+    assert allowed == [True, False]
 
 
 def test_across_accounts_the_resources_policy_must_allow_too(iam: Any, ann: str) -> None:
@@ -152,11 +157,6 @@ def test_policies_may_be_left_out(iam: Any, ann: str) -> None:
         )
         return list(decisions(answer).values())
 
-    if (
-        "PolicyExclusionList"
-        not in iam.meta.service_model.operation_model("SimulatePrincipalPolicy").input_shape.members
-    ):
-        pytest.skip("this botocore's SimulatePrincipalPolicy has no PolicyExclusionList")
     assert without({"PolicyType": "inline"}) == ["implicitDeny", "allowed"]
     assert without({"PolicyType": "aws-managed"}) == ["allowed", "implicitDeny"]
     assert without({"PolicyType": "user-managed"}) == ["allowed", "allowed"]
