@@ -290,6 +290,17 @@ def coral_message(faults: list[Fault], terse: bool = False) -> str:
     return f"{len(parts)} validation {noun} detected: " + "; ".join(parts)
 
 
+def _bucket(name: str, count: int) -> int:
+    """Where a Java HashMap of `count` members keeps this one: AWS tells of faults in that order."""
+    size = 16
+    while count > size * 3 // 4:
+        size *= 2
+    value = 0
+    for letter in name:
+        value = (31 * value + ord(letter)) & 0xFFFFFFFF
+    return (value ^ (value >> 16)) & (size - 1)
+
+
 def _ec2(fault: Fault) -> ApiError:
     name = ".".join(part for part in fault.wire.split(".") if part)
     if fault.kind == "required":
@@ -357,6 +368,9 @@ def check(
         if error is not None:
             raise error
         return
+    if service.terse:
+        count = len(operation.input.members) if operation.input is not None else 0
+        faults = sorted(faults, key=lambda fault: _bucket(fault.member.partition(".")[0], count))
     text = coral_message(faults, service.terse)
     raise errors.ValidationError(text) if family == "query" else errors.ValidationException(text)
 

@@ -91,6 +91,27 @@ def test_a_terse_service_repeats_no_values() -> None:
 
 
 @pytest.mark.parametrize(
+    ("action", "params", "order"),
+    [
+        (
+            "CreateOpenIDConnectProvider",
+            {"Url": "u" * 256, "ClientIDList": ["c" * 256], "ThumbprintList": ["t"]},
+            ["clientIDList", "thumbprintList", "url"],
+        ),
+        (
+            "UpdateAccountPasswordPolicy",
+            {"MaxPasswordAge": 1096, "MinimumPasswordLength": 129, "PasswordReusePrevention": 25},
+            ["minimumPasswordLength", "passwordReusePrevention", "maxPasswordAge"],
+        ),
+    ],
+)
+def test_iam_tells_of_faults_in_awss_order(action: str, params: dict[str, Any], order: list[str]) -> None:
+    """As recorded from AWS."""
+    text = refused(Service("iam", terse=True), action, params).text
+    assert [part.partition("'")[0] for part in text.split(" at '")[1:]] == order
+
+
+@pytest.mark.parametrize(
     ("key", "good"), [("größe", True), ("a b", True), ("a\u00a0b", True), ("a\tb", False), ("a*", False)]
 )
 def test_letters_of_all_languages_are_letters_in_a_tag(key: str, good: bool) -> None:

@@ -27,12 +27,12 @@ _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?\Z", re.ASCII)
 async def create(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     url, tags = p["Url"], checked(p.get("Tags"))
     clients, thumbprints = list(dict.fromkeys(p.get("ClientIDList") or ())), list(p.get("ThumbprintList") or ())
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not _HOST.match(parts.netloc) or parts.query or parts.fragment:
-        raise ValidationError("Invalid Open ID Connect Provider URL")
     _refuse_many_thumbprints(thumbprints)
     if len(clients) > CLIENTS_PER_PROVIDER:
         raise LimitExceeded(quota="ClientIdsPerOpenIdConnectProvider", most=CLIENTS_PER_PROVIDER)
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not _HOST.match(parts.netloc) or parts.query or parts.fragment:
+        raise ValidationError("Invalid Open ID Connect Provider URL")
     issuer = url.removeprefix("https://")
     arn = f"arn:aws:iam::{call.account}:oidc-provider/{issuer}"
     if await iam_providers.by_arn(call.tx, oidc_providers, arn) is not None:
