@@ -36,6 +36,7 @@ PARAMETERS: dict[str, Parameters] = {
     "AssignPrivateIpAddresses": {"NetworkInterfaceId": "<eni>", "SecondaryPrivateIpAddressCount": 1},
     "AssociateAddress": {"AllocationId": "<eipalloc>", "InstanceId": "<i>"},
     "AssociateDhcpOptions": {"DhcpOptionsId": "<dopt>", "VpcId": "<vpc>"},
+    "AssociateIamInstanceProfile": {"InstanceId": "<i2>", "IamInstanceProfile": {"Name": "mine"}},
     "AssociateRouteTable": {"RouteTableId": "<rtb>", "SubnetId": "<subnet>"},
     "AssociateVpcCidrBlock": {"VpcId": "<vpc>", "CidrBlock": "10.9.0.0/16"},
     "AttachInternetGateway": {"InternetGatewayId": "<igw>", "VpcId": "<vpc2>"},
@@ -75,6 +76,7 @@ PARAMETERS: dict[str, Parameters] = {
     "DescribeAddresses": {"AllocationIds": ["<eipalloc>"]},
     "DescribeAddressesAttribute": {"AllocationIds": ["<eipalloc>"]},
     "DescribeDhcpOptions": {"DhcpOptionsIds": ["<dopt>"]},
+    "DescribeIamInstanceProfileAssociations": {"AssociationIds": ["<iip-assoc>"]},
     "DescribeImageAttribute": {"ImageId": "<ami>", "Attribute": "launchPermission"},
     "DescribeImages": {"ImageIds": ["<ami>"]},
     "DescribeInstanceAttribute": {"InstanceId": "<i>", "Attribute": "userData"},
@@ -103,6 +105,7 @@ PARAMETERS: dict[str, Parameters] = {
     "DetachVolume": {"VolumeId": "<vol2>", "InstanceId": "<i>"},
     "DisableImageDeprecation": {"ImageId": "<ami>"},
     "DisassociateAddress": {"AssociationId": "<eipassoc>"},
+    "DisassociateIamInstanceProfile": {"AssociationId": "<iip-assoc>"},
     "DisassociateRouteTable": {"AssociationId": "<rtbassoc>"},
     "DisassociateVpcCidrBlock": {"AssociationId": "<vpc-cidr-assoc>"},
     "DetachInternetGateway": {"InternetGatewayId": "<igw2>", "VpcId": "<vpc3>"},
@@ -145,6 +148,10 @@ PARAMETERS: dict[str, Parameters] = {
     "RebootInstances": {"InstanceIds": ["<i>"]},
     "RegisterImage": {"Name": "another", "ImageLocation": "images-eucalyptus/starter.raw"},
     "ReleaseAddress": {"AllocationId": "<eipalloc>"},
+    "ReplaceIamInstanceProfileAssociation": {
+        "AssociationId": "<iip-assoc>",
+        "IamInstanceProfile": {"Name": "mine"},
+    },
     "ReplaceRoute": {
         "RouteTableId": "<rtb>",
         "DestinationCidrBlock": "0.0.0.0/0",
@@ -221,6 +228,9 @@ def _populate(cloud: Cloud) -> dict[str, str]:
     cloud.settle()
     ec2.attach_volume(VolumeId=own["vol2"], InstanceId=own["i"], Device="/dev/sdz")
     own["snap"] = ec2.create_snapshot(VolumeId=own["vol"])["SnapshotId"]
+    cloud.client("iam").create_instance_profile(InstanceProfileName="mine")
+    profile = ec2.associate_iam_instance_profile(InstanceId=own["i"], IamInstanceProfile={"Name": "mine"})
+    own["iip-assoc"] = profile["IamInstanceProfileAssociation"]["AssociationId"]
     ec2.create_key_pair(KeyName="mine", KeyType="ed25519")
     for name, block in (("vpc", "10.5.0.0/16"), ("vpc2", "10.7.0.0/16"), ("vpc3", "10.8.0.0/16")):
         own[name] = ec2.create_vpc(CidrBlock=block)["Vpc"]["VpcId"]
