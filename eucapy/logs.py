@@ -13,6 +13,8 @@ import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from aiohttp.http_exceptions import HttpProcessingError
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id under which the request that is being served is answered; "" outside of one. Every line written meanwhile has it."""
 
@@ -42,6 +44,14 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class Gibberish(logging.Filter):
+    """What comes to a port and is no HTTP is nobody's error: anybody could fill the disk with it, and it may hold secrets."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError)
+
+
 def setup(component: str, level: str = "info") -> None:
     """Send this process's logs to stderr as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
@@ -51,3 +61,5 @@ def setup(component: str, level: str = "info") -> None:
     root.setLevel(level.upper())
     for noisy in ("botocore", "boto3", "asyncio", "aiosqlite", "pyroute2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    served = logging.getLogger("aiohttp.server")
+    served.filters[:] = [Gibberish()]
