@@ -99,12 +99,9 @@ def trust(text: str) -> Policy:
     statements = _statements(document)
     _check(statements)
     if any("NotAction" in each or not all(map(_is_of_sts, _listed(each, "Action"))) for each in statements):
-        raise MalformedPolicy(
-            "Trust Policy statement actions can only be sts:AssumeRole, sts:AssumeRoleWithSAML,  and "
-            "sts:AssumeRoleWithWebIdentity"
-        )
+        raise MalformedPolicy("AssumeRole policy may only specify STS AssumeRole actions.")
     if any("Resource" in each or "NotResource" in each for each in statements):
-        raise MalformedPolicy("Has prohibited field Resource.")
+        raise MalformedPolicy("Has prohibited field Resource")
     for each in statements:
         _check_principals(each)
     return _policy(statements, document.get("Version", OLDEST))
