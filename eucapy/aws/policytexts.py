@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from functools import lru_cache
 
-from eucapy.aws import policy as policies
+from eucapy.aws import policygrammar
 from eucapy.aws.evaluation import Attached, Powers
-from eucapy.aws.policy import MalformedPolicy
+from eucapy.aws.policystatements import MalformedPolicy, Policy
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,13 @@ def powers(
 def _attached(each: Text) -> Attached:
     source, text = each
     try:
-        return Attached(source, policies.parse(text, of_resource=False))
+        return Attached(source, _read(text))
     except MalformedPolicy as error:
         log.error("the policy %s cannot be read and denies all: %s", source, error)
-        return Attached(source, policies.parse(NOTHING, of_resource=False))
+        return Attached(source, _read(NOTHING))
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> Policy:
+    """In IAM's grammar, in which it was taken. One text is one policy, whoever it is attached to, compiled once."""
+    return policygrammar.identity(text)
