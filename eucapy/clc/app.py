@@ -112,7 +112,13 @@ class CloudController:
 
     def operator_port(self) -> web.Application:
         return OperatorPort(
-            self.database, self.operations, self.keys, self.standings, self.loops, self.loops.wake_all
+            self.database,
+            self.operations,
+            self.keys,
+            self.standings,
+            lambda: self.fire(KEY_CHANGES),
+            self.loops,
+            self.loops.wake_all,
         ).application()
 
     def start(self) -> None:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from eucapy.clc import limits
 from eucapy.clc.config import Config
 from eucapy.clc.iam.access_keys import new_access_key
-from eucapy.clc.store import accounts, cloud_accounts, components, iam_names, iam_policies, powers
-from eucapy.clc.store.cloud_accounts import ADMIN
+from eucapy.clc.store import account_policies, accounts, cloud_accounts, components, iam_names, iam_policies, powers
+from eucapy.clc.store.cloud_accounts import ADMIN, CLOUD
 from eucapy.database import Row, Tx
 
 _USER = re.compile(r"[A-Za-z0-9+=,.@_-]{1,64}")
@@ -54,6 +55,32 @@ class Operations:
             {"account": row.name, "account_id": row.id, "canonical_id": row.canonical_id}
             for row in await accounts.every(tx)
         ]
+
+    async def delete_account(self, tx: Tx, name: str, recursive: bool) -> dict[str, Any]:
+        """An account that has nothing any more; with `recursive` its users, groups, roles and policies go too."""
+        account = await self._account(tx, name)
+        if name == CLOUD:
+            raise Refused(409, f"{CLOUD} is the cloud's own account")
+        held = await cloud_accounts.what_holds(tx, account.id, recursive=recursive)
+        if held:
+            raise Refused(409, f"the account {name} still has {held}")
+        await cloud_accounts.remove(tx, account.id)
+        return {"account": name, "account_id": account.id}
+
+    async def account_limits(self, tx: Tx, account_name: str, name: str, document: str) -> dict[str, Any]:
+        """The account's policies that limit what it may have, after one of them was put (`document`) or removed (a name
+        alone)."""
+        account = await self._account(tx, account_name)
+        if name and document:
+            try:
+                limits.parse(document)
+            except limits.InvalidLimits as error:
+                raise Refused(400, str(error)) from error
+            await account_policies.put(tx, account.id, name, document)
+        elif name and not await account_policies.remove(tx, account.id, name):
+            raise Refused(404, f"the account {account_name} has no policy {name}")
+        held = await account_policies.of(tx, account.id)
+        return {"account": account.name, "policies": {row.name: row.document for row in held}}
 
     async def create_user(self, tx: Tx, account_name: str, name: str, policy: str) -> dict[str, Any]:
         """A user that may do `all` or `none`, with a key."""

@@ -2,6 +2,8 @@
 
 GET  /admin/status                                    POST /admin/accounts {name}
 GET  /admin/accounts · /admin/users · /admin/components    POST /admin/users {account, name, policy}
+POST /admin/accounts/delete {name, recursive}              POST /admin/accounts/limits {account, name, document}
+POST /admin/explain {who, account, action, resource, keys}
 GET  /internal/credentials/<access key> (walrus)      POST /admin/keys {account, user}
 GET  /internal/credentials?boot=&revision=&wait=      POST /admin/components {kind, name, zone, url, …}
      (walrus; a long poll of how often keys changed)
@@ -17,7 +19,7 @@ from typing import Any
 from aiohttp import web
 
 from eucapy.aws.refusals import Refused as Unaccepted
-from eucapy.clc import request_keys
+from eucapy.clc import explaining, request_keys
 from eucapy.clc.authenticate import Keys
 from eucapy.clc.context import Principal
 from eucapy.clc.operations import Operations, Refused
@@ -32,7 +34,7 @@ Work = Callable[[Tx], Awaitable[Any]]
 
 
 class OperatorPort:
-    """Makes the application."""
+    """Makes the application. `changed` is called after changes of what principals may."""
 
     def __init__(
         self,
@@ -40,11 +42,12 @@ class OperatorPort:
         operations: Operations,
         keys: Keys,
         standings: Standings,
+        changed: Callable[[], None],
         loops: Loops,
         wake_all: Callable[[], None],
     ) -> None:
         self._database, self._operations, self._keys, self._standings = database, operations, keys, standings
-        self._loops, self._wake_all = loops, wake_all
+        self._loops, self._wake_all, self._changed = loops, wake_all, changed
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[only_roles(frozenset({"admin", "walrus"})), _admin_paths, _refusals])
@@ -54,6 +57,9 @@ class OperatorPort:
         route.add_get("/admin/users", self._reading("users", self._operations.list_users))
         route.add_get("/admin/components", self._reading("components", self._operations.list_components))
         route.add_post("/admin/accounts", self._create_account)
+        route.add_post("/admin/accounts/delete", self._delete_account)
+        route.add_post("/admin/accounts/limits", self._limits)
+        route.add_post("/admin/explain", self._explain)
         route.add_post("/admin/users", self._create_user)
         route.add_post("/admin/keys", self._create_key)
         route.add_post("/admin/components", self._register)
@@ -71,6 +77,25 @@ class OperatorPort:
         body = await _body(request)
         answer = await self._database.write(lambda tx: self._operations.create_account(tx, str(body.get("name") or "")))
         return web.json_response(answer)
+
+    async def _delete_account(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        name, recursive = str(body.get("name") or ""), bool(body.get("recursive"))
+        answer = await self._database.write(lambda tx: self._operations.delete_account(tx, name, recursive))
+        self._changed()
+        return web.json_response(answer)
+
+    async def _limits(self, request: web.Request) -> web.Response:
+        """With a document the account policy is put; with an empty one removed; without a name all are listed."""
+        body = await _body(request)
+        account, name, document = (str(body.get(m) or "") for m in ("account", "name", "document"))
+        answer = await self._database.write(lambda tx: self._operations.account_limits(tx, account, name, document))
+        self._changed()
+        return web.json_response(answer)
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        return web.json_response(await self._database.read(lambda tx: explaining.explain(tx, self._standings, body)))
 
     async def _create_user(self, request: web.Request) -> web.Response:
         body = await _body(request)

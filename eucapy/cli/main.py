@@ -27,9 +27,10 @@ class Command:
 COMMANDS = {
     "env": Command("environment", "shell lines that point AWS tools at the cloud of this machine"),
     "status": Command("status", "what runs: components, nodes, loops"),
-    "account": Command("accounts", "create and list accounts"),
+    "account": Command("accounts", "create, list and delete accounts; limit what they may have"),
     "user": Command("users", "create users with keys, list them, make more keys"),
     "audit": Command("audit", "who did what, from where, allowed or denied"),
+    "explain": Command("explain", "may somebody do something, and which statement says so"),
     "image": Command("images", "list, build and install images"),
     "component": Command("components", "register nodes and list components"),
     "pki": Command("certificates", "make the certificate authority, issue certificates, show when they end"),

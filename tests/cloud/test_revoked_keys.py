@@ -33,7 +33,9 @@ class CloudSide:
     def __init__(self, database: Database, keys: Keys) -> None:
         self.database, self.keys = database, keys
         operations = Operations(Config(), bytes, lambda: 0.0)
-        port = OperatorPort(database, operations, keys, Standings(database, managed.document), Loops(), lambda: None)
+        port = OperatorPort(
+            database, operations, keys, Standings(database, managed.document), keys.forget, Loops(), lambda: None
+        )
         self.listener = Listener(port.application(), "127.0.0.1", 0)
 
     async def deactivate(self) -> None:

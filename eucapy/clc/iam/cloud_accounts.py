@@ -21,10 +21,9 @@ from eucapy.clc.iam.service import (
 )
 from eucapy.clc.refusing import AccessDenied
 from eucapy.clc.store import account_policies, accounts, cloud_accounts
+from eucapy.clc.store.cloud_accounts import CLOUD
 from eucapy.database import Row
 
-CLOUD = "eucalyptus"
-"""The name of the cloud's own account."""
 LARGEST_POLICY = 16384
 
 

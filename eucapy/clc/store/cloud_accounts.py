@@ -27,7 +27,8 @@ from eucapy.lifecycle import instance as life
 from eucapy.lifecycle import snapshot as snapshot_life
 from eucapy.lifecycle import volume as volume_life
 
-ADMIN = "admin"
+ADMIN, CLOUD = "admin", "eucalyptus"
+"""The user that every account begins with, and the cloud's own account."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 _HOLDING = (
@@ -90,8 +91,9 @@ def _mine(table: sa.Table, account: str) -> sa.ColumnElement[bool] | None:
         return table.c.id == account
     if "account" in table.c:
         return table.c.account == account
-    for key in table.foreign_keys:
-        parent = key.column.table
-        if "account" in parent.c:
-            return key.parent.in_(sa.select(key.column).where(parent.c.account == account))
-    return None
+    belongs = [
+        key.parent.in_(sa.select(key.column).where(key.column.table.c.account == account))
+        for key in table.foreign_keys
+        if "account" in key.column.table.c
+    ]
+    return sa.or_(*belongs) if belongs else None
