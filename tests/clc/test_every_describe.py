@@ -24,72 +24,57 @@ ZONE = "us-east-1a"
 MANY = 7
 """More than the shortest page of any operation."""
 
-IDS = {
-    "AllocationIds": ("eipalloc", "InvalidAllocationID.NotFound", "InvalidAllocationID.NotFound"),
-    "AssociationIds": ("iip-assoc", "NoSuchAssociation", "InvalidParameterValue"),
-    "CapacityReservationIds": (
-        "cr",
-        "InvalidCapacityReservationId.NotFound",
-        "InvalidCapacityReservationId.Malformed",
-    ),
-    "CarrierGatewayIds": ("cagw", "InvalidCarrierGatewayID.NotFound", "InvalidCarrierGatewayID.Malformed"),
-    "CustomerGatewayIds": ("cgw", "InvalidCustomerGatewayID.NotFound", "InvalidCustomerGatewayId.Malformed"),
-    "DhcpOptionsIds": ("dopt", "InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsId.Malformed"),
-    "EgressOnlyInternetGatewayIds": (
-        "eigw",
-        "InvalidGatewayID.NotFound",
-        "InvalidEgressOnlyInternetGatewayId.Malformed",
-    ),
-    "DescribePlacementGroups.GroupIds": ("pg", "InvalidPlacementGroup.Unknown", "InvalidPlacementGroupId.Malformed"),
-    "FleetIds": ("fleet", "InvalidFleetId.NotFound", "InvalidFleetId.Malformed"),
-    "FlowLogIds": ("fl", "InvalidFlowLogId.NotFound", "InvalidParameterValue"),
-    "GroupIds": ("sg", "InvalidGroup.NotFound", "InvalidGroupId.Malformed"),
-    "HostIds": ("h", "InvalidHostID.NotFound", "InvalidHostID.Malformed"),
-    "ImageIds": ("ami", "InvalidAMIID.NotFound", "InvalidAMIID.Malformed"),
-    "InstanceConnectEndpointIds": (
-        "eice",
-        "InvalidInstanceConnectEndpointId.NotFound",
-        "InvalidInstanceConnectEndpointId.Malformed",
-    ),
-    "InstanceIds": ("i", "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"),
-    "InternetGatewayIds": ("igw", "InvalidInternetGatewayID.NotFound", "InvalidInternetGatewayId.Malformed"),
-    "KeyPairIds": ("key", "InvalidKeyPair.NotFound", "InvalidKeyPair.NotFound"),
-    "LaunchTemplateIds": ("lt", "InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.Malformed"),
-    "LocalGatewayIds": ("lgw", "InvalidLocalGatewayID.NotFound", "InvalidLocalGatewayID.Malformed"),
-    "NatGatewayIds": ("nat", "NatGatewayNotFound", "NatGatewayMalformed"),
-    "NetworkAclIds": ("acl", "InvalidNetworkAclID.NotFound", "InvalidNetworkAclId.Malformed"),
-    "NetworkInterfaceIds": ("eni", "InvalidNetworkInterfaceID.NotFound", "InvalidNetworkInterfaceId.Malformed"),
-    "PrefixListIds": ("pl", "InvalidPrefixListID.NotFound", "InvalidPrefixListId.Malformed"),
-    "ReservedInstancesIds": ("", "InvalidReservedInstancesId", "InvalidReservedInstancesId"),
-    "ReservedInstancesOfferingIds": ("", "InvalidReservedInstancesOfferingId", "InvalidReservedInstancesOfferingId"),
-    "RouteTableIds": ("rtb", "InvalidRouteTableID.NotFound", "InvalidRouteTableId.Malformed"),
-    "SecurityGroupRuleIds": ("sgr", "InvalidSecurityGroupRuleId.NotFound", "InvalidSecurityGroupRuleId.Malformed"),
-    "SnapshotIds": ("snap", "InvalidSnapshot.NotFound", "InvalidParameterValue"),
-    "SpotFleetRequestIds": ("sfr", "InvalidSpotFleetRequestId.NotFound", "InvalidSpotFleetRequestId.Malformed"),
-    "SpotInstanceRequestIds": (
-        "sir",
-        "InvalidSpotInstanceRequestID.NotFound",
-        "InvalidSpotInstanceRequestID.Malformed",
-    ),
-    "SubnetIds": ("subnet", "InvalidSubnetID.NotFound", "InvalidSubnetID.Malformed"),
-    "TransitGatewayAttachmentIds": (
-        "tgw-attach",
-        "InvalidTransitGatewayAttachmentID.NotFound",
-        "InvalidTransitGatewayAttachmentID.Malformed",
-    ),
-    "TransitGatewayIds": ("tgw", "InvalidTransitGatewayID.NotFound", "InvalidTransitGatewayID.Malformed"),
-    "VolumeIds": ("vol", "InvalidVolume.NotFound", "InvalidParameterValue"),
-    "VpcEndpointIds": ("vpce", "InvalidVpcEndpointId.NotFound", "InvalidVpcEndpointId.Malformed"),
-    "VpcIds": ("vpc", "InvalidVpcID.NotFound", "InvalidVpcID.Malformed"),
-    "VpcPeeringConnectionIds": (
-        "pcx",
-        "InvalidVpcPeeringConnectionID.NotFound",
-        "InvalidVpcPeeringConnectionId.Malformed",
-    ),
-    "VpnConnectionIds": ("vpn", "InvalidVpnConnectionID.NotFound", "InvalidVpnConnectionID"),
-    "VpnGatewayIds": ("vgw", "InvalidVpnGatewayID.NotFound", "InvalidVpnGatewayID.Malformed"),
-}
-"""Member → prefix, code for one that does not exist, code for what cannot be one. EC2 API reference, "Error codes"."""
+
+def _codes(table: str) -> dict[str, tuple[str, str, str]]:
+    rows = (line.split() for line in table.strip().splitlines())
+    return {member: (prefix.removeprefix("-"), missing, malformed) for member, prefix, missing, malformed in rows}
+
+
+IDS = _codes(
+    """
+AllocationIds eipalloc InvalidAllocationID.NotFound InvalidAllocationID.NotFound
+AssociationIds iip-assoc NoSuchAssociation InvalidParameterValue
+CapacityReservationIds cr InvalidCapacityReservationId.NotFound InvalidCapacityReservationId.Malformed
+CarrierGatewayIds cagw InvalidCarrierGatewayID.NotFound InvalidCarrierGatewayID.Malformed
+CustomerGatewayIds cgw InvalidCustomerGatewayID.NotFound InvalidCustomerGatewayId.Malformed
+DescribePlacementGroups.GroupIds pg InvalidPlacementGroup.Unknown InvalidPlacementGroupId.Malformed
+DhcpOptionsIds dopt InvalidDhcpOptionID.NotFound InvalidDhcpOptionsId.Malformed
+EgressOnlyInternetGatewayIds eigw InvalidGatewayID.NotFound InvalidEgressOnlyInternetGatewayId.Malformed
+FleetIds fleet InvalidFleetId.NotFound InvalidFleetId.Malformed
+FlowLogIds fl InvalidFlowLogId.NotFound InvalidParameterValue
+GroupIds sg InvalidGroup.NotFound InvalidGroupId.Malformed
+HostIds h InvalidHostID.NotFound InvalidHostID.Malformed
+ImageIds ami InvalidAMIID.NotFound InvalidAMIID.Malformed
+InstanceConnectEndpointIds eice InvalidInstanceConnectEndpointId.NotFound InvalidInstanceConnectEndpointId.Malformed
+InstanceIds i InvalidInstanceID.NotFound InvalidInstanceID.Malformed
+InternetGatewayIds igw InvalidInternetGatewayID.NotFound InvalidInternetGatewayId.Malformed
+KeyPairIds key InvalidKeyPair.NotFound InvalidKeyPair.NotFound
+LaunchTemplateIds lt InvalidLaunchTemplateId.NotFound InvalidLaunchTemplateId.Malformed
+LocalGatewayIds lgw InvalidLocalGatewayID.NotFound InvalidLocalGatewayID.Malformed
+NatGatewayIds nat NatGatewayNotFound NatGatewayMalformed
+NetworkAclIds acl InvalidNetworkAclID.NotFound InvalidNetworkAclId.Malformed
+NetworkInterfaceIds eni InvalidNetworkInterfaceID.NotFound InvalidNetworkInterfaceId.Malformed
+PrefixListIds pl InvalidPrefixListID.NotFound InvalidPrefixListId.Malformed
+ReservedInstancesIds - InvalidReservedInstancesId InvalidReservedInstancesId
+ReservedInstancesOfferingIds - InvalidReservedInstancesOfferingId InvalidReservedInstancesOfferingId
+RouteTableIds rtb InvalidRouteTableID.NotFound InvalidRouteTableId.Malformed
+SecurityGroupRuleIds sgr InvalidSecurityGroupRuleId.NotFound InvalidSecurityGroupRuleId.Malformed
+SnapshotIds snap InvalidSnapshot.NotFound InvalidParameterValue
+SpotFleetRequestIds sfr InvalidSpotFleetRequestId.NotFound InvalidSpotFleetRequestId.Malformed
+SpotInstanceRequestIds sir InvalidSpotInstanceRequestID.NotFound InvalidSpotInstanceRequestID.Malformed
+SubnetIds subnet InvalidSubnetID.NotFound InvalidSubnetID.Malformed
+TransitGatewayAttachmentIds tgw-attach InvalidTransitGatewayAttachmentID.NotFound InvalidTransitGatewayAttachmentID.Malformed
+TransitGatewayIds tgw InvalidTransitGatewayID.NotFound InvalidTransitGatewayID.Malformed
+VolumeIds vol InvalidVolume.NotFound InvalidParameterValue
+VpcEndpointIds vpce InvalidVpcEndpointId.NotFound InvalidVpcEndpointId.Malformed
+VpcIds vpc InvalidVpcID.NotFound InvalidVpcID.Malformed
+VpcPeeringConnectionIds pcx InvalidVpcPeeringConnectionID.NotFound InvalidVpcPeeringConnectionId.Malformed
+VpnConnectionIds vpn InvalidVpnConnectionID.NotFound InvalidVpnConnectionID
+VpnGatewayIds vgw InvalidVpnGatewayID.NotFound InvalidVpnGatewayID.Malformed
+"""
+)
+"""Member → prefix (- for none), code for one that does not exist, code for what cannot be one. EC2 API reference, "Error
+codes"."""
 
 NO_IDS = {"OwnerIds", "RestorableByUserIds", "ZoneIds"}
 """Members that narrow what is shown: a value that nothing has shows nothing. (A zone has a code of its own.)"""

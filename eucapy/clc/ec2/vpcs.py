@@ -58,7 +58,7 @@ async def create_vpc(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     options = await vpcs.ensure_options(call.tx, call.account, call.region, call.now)
     row = await vpcs.insert(call.tx, account=call.account, cidr=str(block), now=call.now, dhcp_options_id=options.id)
     tag_set = await tagging.put(call, "vpc", row.id, tags)
-    return {"Vpc": {**view(row, tag_set), "State": "pending", "Ipv6CidrBlockAssociationSet": []}}
+    return {"Vpc": _made(row, tag_set)}
 
 
 @ec2.action("CreateDefaultVpc")
@@ -66,7 +66,7 @@ async def create_default_vpc(call: Call, p: Mapping[str, Any]) -> dict[str, Any]
     if await vpcs.default_of(call.tx, call.account) is not None:
         raise DefaultVpcAlreadyExists
     row = await vpcs.ensure_default(call.tx, call.account, call.region, call.config.zones, call.now)
-    return {"Vpc": {**view(row, []), "State": "pending", "Ipv6CidrBlockAssociationSet": []}}
+    return {"Vpc": _made(row, [])}
 
 
 @ec2.action("DeleteVpc")
@@ -143,6 +143,13 @@ async def required(call: Call, vpc_id: str) -> Row:
     if row is None:
         raise ids.missing("vpc", [vpc_id])
     return row
+
+
+def _made(row: Row, tags: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """A new VPC as its maker sees it: on its way, and nothing yet said of what keeps the public out."""
+    shown = {**view(row, tags), "State": "pending", "Ipv6CidrBlockAssociationSet": []}
+    del shown["BlockPublicAccessStates"]
+    return shown
 
 
 def view(row: Row, tags: Sequence[Mapping[str, str]], further: Sequence[Row] = ()) -> dict[str, Any]:

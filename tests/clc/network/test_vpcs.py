@@ -115,6 +115,7 @@ def attribute(ec2: Any, vpc_id: str, name: str) -> bool:
 def test_a_new_vpc_is_born_with_table_acl_and_group(ec2: Any) -> None:
     made = ec2.create_vpc(CidrBlock="10.1.2.3/16")["Vpc"]
     assert (made["State"], made["CidrBlock"], made["IsDefault"]) == ("pending", "10.1.0.0/16", False)
+    assert "BlockPublicAccessStates" not in made  # as recorded of AWS: DescribeVpcs shows it
     vpc_id = made["VpcId"]
     ec2.get_waiter("vpc_available").wait(VpcIds=[vpc_id], WaiterConfig={"Delay": 0, "MaxAttempts": 1})
     assert len(ec2.describe_route_tables(Filters=named(vpc_id=vpc_id))["RouteTables"]) == 1
