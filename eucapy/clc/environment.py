@@ -22,7 +22,7 @@ from eucapy.aws.paging import Pager
 from eucapy.aws.refusals import Refused
 from eucapy.aws.service import Handler
 from eucapy.aws.xml import Rendered
-from eucapy.clc import request_keys
+from eucapy.clc import request_keys, session_reach
 from eucapy.clc.audit import AuditTrail
 from eucapy.clc.authenticate import Keys
 from eucapy.clc.authorize import Authority, Effective
@@ -105,6 +105,7 @@ class CloudEnvironment:
         return found
 
     async def authorize(self, request: Request) -> None:
+        session_reach.check(request)
         await self._authority.authorize(request)
 
     def audit(self, record: AuditRecord) -> None:

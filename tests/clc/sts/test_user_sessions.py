@@ -60,9 +60,19 @@ def test_sessions_make_no_sessions(cloud: Cloud) -> None:
         )
         assert error(with_them.get_federation_token, Name="eve")[0] == "AccessDenied"
     bobs = sts.get_federation_token(Name="bob", Policy=json.dumps(ALL))["Credentials"]
+    assert with_credentials(cloud, "ec2", bobs).describe_regions()["Regions"]
     assert (
         error(with_credentials(cloud, "sts", bobs).assume_role, RoleArn=arn, RoleSessionName="s-1")[0] == "AccessDenied"
     )
+
+
+def test_sessions_of_users_do_not_reach_into_iam(cloud: Cloud) -> None:
+    """Whatever they may do otherwise; with an MFA code a user's own does (see below)."""
+    sts = cloud.client("sts")
+    refused = ("InvalidClientTokenId", "The security token included in the request is invalid")
+    for held in (sts.get_session_token(), sts.get_federation_token(Name="bob", Policy=json.dumps(ALL))):
+        assert error(with_credentials(cloud, "iam", held["Credentials"]).list_users) == refused
+        assert with_credentials(cloud, "ec2", held["Credentials"]).describe_regions()["Regions"]
 
 
 def test_every_key_tells_its_account(cloud: Cloud) -> None:
@@ -112,6 +122,7 @@ def test_an_mfa_code_counts_once_and_is_told_to_trust_policies(cloud: Cloud) -> 
         held = sts.get_session_token(SerialNumber=serial, TokenCode=now)["Credentials"]
         assert error(sts.get_session_token, SerialNumber=serial, TokenCode=now)[0] == "AccessDenied"
         assert with_credentials(cloud, "sts", held).assume_role(**given)["Credentials"]
+        assert with_credentials(cloud, "iam", held).list_users()["Users"]
         cloud.clock.shift_s += STEP_S
         assert sts.assume_role(**given, SerialNumber=serial, TokenCode=code())["Credentials"]
     finally:
