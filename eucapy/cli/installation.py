@@ -87,6 +87,8 @@ class Record(msgspec.Struct, kw_only=True):
     made_qemu_user: bool = False
     """Before this cloud the host had no user for guests' QEMU processes."""
     made_storage_user: bool = False
+    made_address: bool = False
+    """Before this cloud the host had no IPv4 address but loopback's."""
     turned_forwarding_on: bool = False
     """Before this cloud the host did not forward IPv4."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from eucapy.cli.faststart import traces
 from eucapy.cli.installation import Installation, Record
+from eucapy.run import run_now
 
 
 class Machine:
@@ -19,6 +21,7 @@ class Machine:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.users: set[str] = set()
+        self.addresses = ["10.0.0.5/24"]
         self.links, self.namespaces, self.processes = folder / "net", folder / "netns", folder / "proc"
         for made in (self.links, self.namespaces, self.processes):
             made.mkdir()
@@ -38,14 +41,24 @@ class Machine:
             raise KeyError(name)
         return SimpleNamespace(pw_uid=os.getuid())
 
-    def _run(self, *argv: str) -> None:
+    def _run(self, *argv: str) -> Any:
         match argv:
             case ("userdel", name):
                 self.users.remove(name)
             case ("useradd", *_, name):
                 self.users.add(name)
+            case ("ip", "-json", *_):
+                info = [
+                    {"local": one.partition("/")[0], "prefixlen": int(one.partition("/")[2])} for one in self.addresses
+                ]
+                return SimpleNamespace(stdout=json.dumps([{"ifname": "lo", "addr_info": [{}, *info]}]))
+            case ("ip", "address", "add", address, "dev", "lo"):
+                self.addresses.append(address)
+            case ("ip", "address", "delete", address, "dev", "lo"):
+                self.addresses.remove(address)
             case _:
                 raise AssertionError(argv)
+        return SimpleNamespace(stdout="")
 
     @property
     def as_it_was(self) -> bool:
@@ -106,3 +119,39 @@ def test_forwarding_that_others_may_need_by_now_stays(machine: Machine, tmp_path
     folder.mkdir(parents=True)
     traces.put_back(record)
     assert machine.forwarding.read_text() == "1\n"
+
+
+def test_a_host_with_loopback_alone_gets_an_address_to_talk_with_guests_from(machine: Machine, tmp_path: Path) -> None:
+    machine.addresses = []
+    record = used(machine, tmp_path / "cloud")
+    assert machine.addresses == [traces.OWN_ADDRESS]
+    traces.put_back(record)
+    assert machine.addresses == []
+
+
+def test_a_host_that_has_an_address_gets_no_other(machine: Machine, tmp_path: Path) -> None:
+    record = used(machine, tmp_path / "cloud")
+    machine.addresses.append(traces.OWN_ADDRESS)  # somebody else's doing
+    traces.put_back(record)
+    assert machine.addresses == ["10.0.0.5/24", traces.OWN_ADDRESS]
+
+
+ALONE = """
+set -e
+ip link set lo up
+ip link add guests type veth peer name transit
+ip link set guests up && ip link set transit up
+ip route add 240.0.0.1/32 dev guests && ip route add 198.51.100.57/32 via 240.0.0.1 dev guests
+ip route get 198.51.100.57
+ip address add {address} dev lo
+ip route get 198.51.100.57
+"""
+
+
+@pytest.mark.host
+def test_the_kernel_takes_that_address_for_the_way_to_guests() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root: makes a network namespace")
+    script = ALONE.format(address=traces.OWN_ADDRESS)
+    before, after = run_now("unshare", "--net", "sh", "-c", script).stdout.split("198.51.100.57 via")[1:]
+    assert (" src " in before, " src 192.0.0.8 " in after) == (False, True)

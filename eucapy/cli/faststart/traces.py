@@ -1,7 +1,9 @@
-"""What the cloud changes of the host outside its own folder, and how that is put back: two users, IP forwarding.
+"""What the cloud changes of the host outside its own folder, and how that is put back: two users, IP forwarding, an address.
 
 Guests' QEMU processes are one user; the storage daemons that serve volumes are another, in the same group, so that a guest
 that breaks out of QEMU reads neither volumes' files nor the storage's certificate.
+
+A host that has no address but loopback's could not talk with its guests: it gets one that means nothing to anybody.
 
 Noted in the installation's record before it is changed, so that `clean` takes back what this cloud changed and nothing that
 was so before. What others may rely on by now stays: a user that runs programs or that a package looks after, forwarding on a
@@ -10,6 +12,7 @@ host with bridges or network namespaces.
 
 from __future__ import annotations
 
+import json
 import pwd
 from pathlib import Path
 
@@ -18,6 +21,8 @@ from eucapy.drivers.hypervisor import libvirtd
 from eucapy.run import run_now
 
 STORAGE_USER = "eucapy-storage"
+OWN_ADDRESS = "192.0.0.8/32"
+"""IPv4's dummy address (RFC 7600): good for a source, and nobody's."""
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 _LINKS = Path("/sys/class/net")
 _NAMESPACES = Path("/run/netns")
@@ -34,6 +39,10 @@ def note_and_prepare(installation: Installation, record: Record) -> None:
     if not record.turned_forwarding_on and FORWARDING.read_text().strip() == "0":
         record.turned_forwarding_on = True
         installation.save(record)
+    if not _addresses():
+        record.made_address = True
+        installation.save(record)
+        run_now("ip", "address", "add", OWN_ADDRESS, "dev", "lo")
     libvirtd.ensure_qemu_user()
     if not _has_user(STORAGE_USER):
         record.made_storage_user = True
@@ -48,6 +57,9 @@ def put_back(record: Record) -> list[str]:
     if record.turned_forwarding_on and not _others_may_forward() and FORWARDING.read_text().strip() != "0":
         FORWARDING.write_text("0\n")
         done.append("IP forwarding is off again")
+    if record.made_address and OWN_ADDRESS in _addresses():
+        run_now("ip", "address", "delete", OWN_ADDRESS, "dev", "lo")
+        done.append(f"{OWN_ADDRESS} is gone")
     if record.made_storage_user and _has_user(STORAGE_USER) and not _runs_programs(STORAGE_USER):
         run_now("userdel", STORAGE_USER)
         done.append(f"the user {STORAGE_USER} is gone")
@@ -56,6 +68,13 @@ def put_back(record: Record) -> list[str]:
         run_now("userdel", libvirtd.QEMU_USER)  # and its group, which is nobody else's
         done.append(f"the user {libvirtd.QEMU_USER} is gone")
     return done
+
+
+def _addresses() -> set[str]:
+    """The IPv4 addresses of this host that are good for more than itself, each with the length of its prefix."""
+    links = json.loads(run_now("ip", "-json", "-4", "address", "show", "scope", "global").stdout or "[]")
+    found = [held for link in links for held in link.get("addr_info", ())]
+    return {f"{held['local']}/{held['prefixlen']}" for held in found if "local" in held}
 
 
 def _has_user(name: str) -> bool:
