@@ -115,6 +115,18 @@ def test_s3s_wrong_header_is_refused() -> None:
     )
 
 
+def test_a_session_token_in_s3s_presigned_url_is_signed_as_a_header_is() -> None:
+    """boto 3 makes such links by default. A token that was put in, changed or taken out later counts as a change."""
+    environment.objects["b", "k"] = b"data"
+    request = AWSRequest("GET", "http://localhost/b/k", headers={"Host": "localhost"})
+    auth.HmacV1QueryAuth(Credentials("ASIATEMPORARY", SECRET, "the-token"), expires=60).add_auth(request)
+    sent = as_incoming(request)
+    assert "x-amz-security-token=the-token" in sent.query
+    assert ask(sent).body == b"data"
+    assert ask(changed(sent, query=sent.query.replace("the-token", "another"))).status in (400, 403)
+    assert ask(changed(sent, query=f"{sent.query}&x-amz-acl=public-read")).status == 403
+
+
 def test_s3s_presigned_url_is_accepted_until_it_expires() -> None:
     environment.objects["b", "k"] = b"data"
     request = AWSRequest("GET", "http://localhost/b/k?response-content-type=a%2Fb", headers={"Host": "localhost"})
