@@ -85,8 +85,11 @@ async def _of_flat(call: Call, group: Row, p: Mapping[str, Any]) -> list[Rule]:
     return [Rule(protocol, first, last, cidr=cidr4(p.get("CidrIp")))]
 
 
-def ports(protocol: str | None, first: int | None, last: int | None) -> tuple[str, int, int]:
-    """Protocol and range as they are stored; for ICMP the range is type and code. Other protocols have no ports."""
+def ports(
+    protocol: str | None, first: int | None, last: int | None, lacking: str = "Invalid value '{}' for portRange."
+) -> tuple[str, int, int]:
+    """Protocol and range as they are stored; for ICMP the range is type and code. Other protocols have no ports. `lacking`
+    is how the operation words what a range lacks."""
     if not protocol:
         raise MissingParameter(name="ipProtocol")
     name = protocol.lower()
@@ -95,9 +98,7 @@ def ports(protocol: str | None, first: int | None, last: int | None) -> tuple[st
     name = _BY_NUMBER.get(name, name)
     if name in WITH_PORTS:
         if first is None or last is None:
-            raise InvalidParameterValue(
-                "Invalid value 'Must specify both from and to ports with TCP/UDP.' for portRange."
-            )
+            raise InvalidParameterValue(lacking.format("Must specify both from and to ports with TCP/UDP."))
         for end, port in (("from", first), ("to", last)):
             if not 0 <= port <= 65535:
                 raise InvalidParameterValue(f"TCP/UDP ({end}) port ({port}) out of range")
@@ -108,7 +109,7 @@ def ports(protocol: str | None, first: int | None, last: int | None) -> tuple[st
         if first is None and last is None and name == "icmpv6":
             return name, -1, -1
         if first is None or last is None:
-            raise InvalidParameterValue("Invalid value 'Must specify both from and to ports with ICMP.' for portRange.")
+            raise InvalidParameterValue(lacking.format("Must specify both from and to ports with ICMP."))
         for end, value in (("type", first), ("code", last)):
             if not -1 <= value <= 255:
                 raise InvalidParameterValue(f"ICMP {end} ({value}) out of range")

@@ -31,6 +31,7 @@ from eucapy.clc.store import tags as tag_rows
 from eucapy.clc.store.security_group_rules import Rule, of_row
 from eucapy.database import Row
 
+_PEERS = "cidrIp, cidrIpv6, prefixListId, or referencedGroupId"
 _SAME_TWICE = "The same permission must not appear multiple times"
 
 
@@ -195,15 +196,16 @@ async def _requested(call: Call, group: Row, wanted: Mapping[str, Any]) -> Rule:
         raise InvalidParameterValue(
             "Invalid value 'null' for protocol. VPC security group rules must specify protocols explicitly."
         )
-    protocol, first, last = permissions.ports(wanted.get("IpProtocol"), wanted.get("FromPort"), wanted.get("ToPort"))
+    given = (wanted.get("IpProtocol"), wanted.get("FromPort"), wanted.get("ToPort"))
+    protocol, first, last = permissions.ports(*given, lacking="Invalid value for portRange. {}")
     rule = Rule(protocol, first, last, description=permissions.described(wanted))
     peers = [
         name for name in ("CidrIpv4", "CidrIpv6", "PrefixListId", "ReferencedGroupId") if wanted.get(name) is not None
     ]
-    if len(peers) != 1:
-        raise InvalidParameterValue(
-            "Exactly one of CidrIpv4, CidrIpv6, PrefixListId, or ReferencedGroupId must be specified."
-        )
+    if not peers:
+        raise MissingParameter(f"The request must contain exactly one of: {_PEERS}")
+    if len(peers) > 1:
+        raise InvalidParameterCombination(f"Only one of {_PEERS} can be specified")
     if "CidrIpv4" in peers:
         return replace(rule, cidr=permissions.cidr4(wanted["CidrIpv4"]))
     if "CidrIpv6" in peers:

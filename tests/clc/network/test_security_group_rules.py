@@ -334,13 +334,39 @@ def test_two_rules_change_places(ec2: Any, web: str) -> None:
     )
 
 
-def test_a_rule_has_exactly_one_peer(ec2: Any, web: str) -> None:
-    made = ec2.authorize_security_group_ingress(GroupId=web, IpPermissions=[permission()])["SecurityGroupRules"]
-    update = {
-        "SecurityGroupRuleId": made[0]["SecurityGroupRuleId"],
-        "SecurityGroupRule": {"IpProtocol": "-1", "CidrIpv4": "0.0.0.0/0", "CidrIpv6": "::/0"},
-    }
-    assert code(ec2.modify_security_group_rules, GroupId=web, SecurityGroupRules=[update]) == "InvalidParameterValue"
+@pytest.mark.parametrize(
+    ("wanted", "refusal"),
+    [
+        (
+            {"IpProtocol": "-1", "CidrIpv4": "0.0.0.0/0", "CidrIpv6": "::/0"},
+            (
+                "InvalidParameterCombination",
+                "Only one of cidrIp, cidrIpv6, prefixListId, or referencedGroupId can be specified",
+            ),
+        ),
+        (
+            {"IpProtocol": "udp", "FromPort": 5, "ToPort": 6},
+            (
+                "MissingParameter",
+                "The request must contain exactly one of: cidrIp, cidrIpv6, prefixListId, or referencedGroupId",
+            ),
+        ),
+        (
+            {"IpProtocol": "udp", "ToPort": 6, "CidrIpv4": "0.0.0.0/0"},
+            (
+                "InvalidParameterValue",
+                "Invalid value for portRange. Must specify both from and to ports with TCP/UDP.",
+            ),
+        ),
+    ],
+)
+def test_a_rule_is_replaced_by_a_whole_one(
+    ec2: Any, web: str, wanted: dict[str, Any], refusal: tuple[str, str]
+) -> None:
+    (made,) = ec2.authorize_security_group_ingress(GroupId=web, IpPermissions=[permission()])["SecurityGroupRules"]
+    update = {"SecurityGroupRuleId": made["SecurityGroupRuleId"], "SecurityGroupRule": wanted}
+    assert error(ec2.modify_security_group_rules, GroupId=web, SecurityGroupRules=[update]) == refusal
+    assert [rule["FromPort"] for rule in rules(ec2, web)] == [made["FromPort"]]
 
 
 def test_descriptions_change_by_permission_and_by_id(ec2: Any, web: str) -> None:
