@@ -20,13 +20,6 @@ from eucapy.walrus.store.buckets import Bucket
 
 _BUCKETS = "arn:aws:s3:::"
 MOST_BYTES = 20 * 1024
-_OF_OBJECTS = frozenset(
-    {
-        "abortmultipartupload", "bypassgovernanceretention", "initiatereplication", "listmultipartuploadparts",
-        "replicatedelete", "replicatetags",
-    }
-)  # fmt: skip
-"""In lower case: those whose names do not say so."""
 
 
 def check(text: str, bucket: str) -> policies.Policy:
@@ -40,29 +33,7 @@ def check(text: str, bucket: str) -> policies.Policy:
             raise MalformedPolicy("Policy has invalid resource")
         if not all(each == "*" or each.lower().startswith("s3:") for each in statement.actions):
             raise MalformedPolicy("Policy has invalid action")
-        if not (statement.not_action or statement.not_resource):
-            _check_actions(statement.actions, statement.resources)
     return policy
-
-
-def _check_actions(actions: tuple[str, ...], resources: tuple[str, ...]) -> None:
-    """Each action that is named in full is one of buckets or one of objects, and needs such a resource.
-
-    Raises MalformedPolicy.
-    """
-    bucket = any("/" not in each for each in resources)
-    objects = any("/" in each or "*" in each or "?" in each for each in resources)
-    for action in actions:
-        name = action.partition(":")[2].lower()
-        if not name or "*" in name or "?" in name:
-            continue
-        if not (objects if _is_of_objects(name) else bucket):
-            raise MalformedPolicy("Action does not apply to any resource(s) in statement")
-
-
-def _is_of_objects(action: str) -> bool:
-    """Source: "Actions, resources, and condition keys for Amazon S3"."""
-    return ("object" in action and "bucketobject" not in action) or action in _OF_OBJECTS
 
 
 def _is_about(resource: str, arn: str) -> bool:
