@@ -26,7 +26,7 @@ NOTE = "<!-- Generated from the code: `make docs`. -->\n"
 SERVICES = (
     ("EC2", "eucapy.clc.ec2", "eucapy.clc.ec2.service", "ec2"),
     ("IAM", "eucapy.clc.iam", "eucapy.clc.iam.service", "iam"),
-    ("STS", "eucapy.clc.sts", "eucapy.clc.sts", "sts"),
+    ("STS", "eucapy.clc.sts", "eucapy.clc.sts.service", "sts"),
     ("S3", "eucapy.walrus.s3.registry", "eucapy.walrus.s3.service", "s3"),
 )
 

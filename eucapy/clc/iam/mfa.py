@@ -1,7 +1,7 @@
 """Virtual MFA devices: codes of six digits that change every 30 seconds (RFC 6238, SHA-1), and are checked.
 
 A code counts within a step before and after the device's own time, and once. The seed is answered at CreateVirtualMFADevice,
-as text and as a picture to scan, and kept sealed. `check` is for whoever takes a code: STS, the console.
+as text and as a picture to scan, and kept sealed. Whether a code is right: `clc/totp.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hmac
 import io
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -31,13 +31,11 @@ from eucapy.clc.iam.service import (
 )
 from eucapy.clc.iam.tags import checked, with_tags
 from eucapy.clc.store import accounts, iam_mfa, iam_tags
-from eucapy.database import Row, Tx
+from eucapy.clc.totp import STEP_S, shown_code
+from eucapy.database import Row
 from eucapy.errors import ApiError
 
-STEP_S = 30
 SEED_BYTES = 20
-DRIFT = 1
-"""Steps by which a code may be early or late."""
 SEARCHED = 20
 """Steps around now in which EnableMFADevice and ResyncMFADevice look for a device's clock."""
 DEVICES_PER_USER = 8
@@ -150,26 +148,6 @@ async def list_virtual(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
         return shown
 
     return listed(call, p, "VirtualMFADevices", rows, key=lambda row: str(row.serial), shown=view)
-
-
-async def check(tx: Tx, unseal: Callable[[bytes], bytes], now: float, user_id: str, serial: str, code: str) -> bool:
-    """Whether the user's device shows this code now; a code that is right is used up."""
-    device = await iam_mfa.by_serial(tx, serial)
-    if device is None or device.user_id != user_id:
-        return False
-    seed, around = unseal(device.sealed_seed), int(now // STEP_S) + device.offset_steps
-    for step in range(around - DRIFT, around + DRIFT + 1):
-        if hmac.compare_digest(shown_code(seed, step), code):
-            return await iam_mfa.use_step(tx, serial, step)
-    return False
-
-
-def shown_code(seed: bytes, step: int) -> str:
-    """The six digits of a time step (seconds since the epoch over 30). Source: RFC 4226, RFC 6238."""
-    digest = hmac.digest(seed, step.to_bytes(8, "big"), "sha1")
-    start = digest[-1] & 15
-    number = int.from_bytes(digest[start : start + 4], "big") & 0x7FFFFFFF
-    return f"{number % 10**6:06d}"
 
 
 def _synchronized(call: Call, device: Row, p: Mapping[str, Any]) -> dict[str, int]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from eucapy.clc import totp
 from eucapy.clc.context import ROOT, USER, Call
-from eucapy.clc.iam import mfa
 from eucapy.clc.store import iam_mfa
 from eucapy.clc.sts.service import AccessDenied, ValidationError
 
@@ -30,6 +30,6 @@ async def shown(call: Call, p: Mapping[str, Any]) -> int | None:
     device = await iam_mfa.by_serial(call.tx, serial)
     if device is None or device.user_id != principal.user_id:
         raise AccessDenied(_NO_DEVICE)
-    if not await mfa.check(call.tx, call.unseal, call.now, principal.user_id, serial, code):
+    if not await totp.check(call.tx, call.unseal, call.now, principal.user_id, serial, code):
         raise AccessDenied(_WRONG_CODE)
     return int(call.now)

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from eucapy.clc.iam import mfa, passwords
+from eucapy.clc import totp
+from eucapy.clc.iam import passwords
 from tests.clc.iam.asked import allowing, error
 from tests.harness.cloud import Cloud
 
@@ -160,14 +161,14 @@ def test_the_codes_are_those_of_the_standard() -> None:
     """RFC 6238, appendix B, SHA-1: the last six digits."""
     seed = b"12345678901234567890"
     for moment, code in ((59, "287082"), (1111111109, "081804"), (20000000000, "353130")):
-        assert mfa.shown_code(seed, moment // mfa.STEP_S) == code
+        assert totp.shown_code(seed, moment // totp.STEP_S) == code
 
 
 def codes(device: dict[str, Any], at: float, behind: int = 0) -> dict[str, str]:
-    seed, step = base64.b32decode(device["Base32StringSeed"]), int(at // mfa.STEP_S) - behind
+    seed, step = base64.b32decode(device["Base32StringSeed"]), int(at // totp.STEP_S) - behind
     return {
-        "AuthenticationCode1": mfa.shown_code(seed, step - 1),
-        "AuthenticationCode2": mfa.shown_code(seed, step),
+        "AuthenticationCode1": totp.shown_code(seed, step - 1),
+        "AuthenticationCode2": totp.shown_code(seed, step),
     }
 
 
@@ -217,16 +218,16 @@ def test_a_code_counts_once_and_only_for_its_user(shared: Cloud, iam: Any) -> No
     def check(name: str, code: str, at: float) -> bool:
         clc = shared.dev.clc
         return shared.run(
-            shared.dev.database.write(lambda tx: mfa.check(tx, clc.seal.unseal, at, ids[name], serial, code))
+            shared.dev.database.write(lambda tx: totp.check(tx, clc.seal.unseal, at, ids[name], serial, code))
         )
 
     later = now + 90
-    code = mfa.shown_code(seed, int(later // mfa.STEP_S))
+    code = totp.shown_code(seed, int(later // totp.STEP_S))
     assert not check("v", code, later)
-    assert not check("u", mfa.shown_code(seed, int(later // mfa.STEP_S) + 3), later)
+    assert not check("u", totp.shown_code(seed, int(later // totp.STEP_S) + 3), later)
     assert check("u", code, later)
     assert not check("u", code, later)
-    assert not check("u", mfa.shown_code(seed, int(later // mfa.STEP_S) - 1), later)
+    assert not check("u", totp.shown_code(seed, int(later // totp.STEP_S) - 1), later)
 
 
 # --- certificates and keys --------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from eucapy.clc import iam as service
-from eucapy.clc.iam import mfa
+from eucapy.clc import totp
 from tests.clc.iam.asked import TRUST, allowing
 from tests.clc.iam.test_credentials import certificate, pem
 from tests.clc.iam.test_providers import metadata
@@ -223,8 +223,8 @@ def test_each_is_answered_in_its_shape(shared: Cloud, iam: Any, number: str) -> 
         name, _, shift = found[1].partition(" ")
         if name != "code":
             return str(facts[name])
-        step = int(shared.clock.time() // mfa.STEP_S) + int(shift)
-        return mfa.shown_code(base64.b32decode(facts["Base32StringSeed"]), step)
+        step = int(shared.clock.time() // totp.STEP_S) + int(shift)
+        return totp.shown_code(base64.b32decode(facts["Base32StringSeed"]), step)
 
     for name, params in CALLS:
         given = {key: each if key == METADATA else filled(each) for key, each in params.items()}

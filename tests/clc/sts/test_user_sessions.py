@@ -92,7 +92,7 @@ def test_a_token_is_as_long_as_its_taker_can_test_with(cloud: Cloud) -> None:
 
 
 def test_an_mfa_code_counts_once_and_is_told_to_trust_policies(cloud: Cloud) -> None:
-    from eucapy.clc.iam.mfa import STEP_S, shown_code
+    from eucapy.clc.totp import STEP_S, shown_code
 
     keys, account = cloud.user("careful", "all"), cloud.account("eucalyptus")["account_id"]
     iam = cloud.client("iam")
