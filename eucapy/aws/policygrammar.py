@@ -62,6 +62,8 @@ _TRUST_ACTIONS = frozenset(
 )  # fmt: skip
 _SERVICE = re.compile(r"(?:[a-z0-9-]+\.)+(?:amazonaws\.com(?:\.cn)?|amazon\.com|aws\.internal)\Z")
 _PROVIDER = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(?:saml|oidc)-provider/\S+\Z")
+GONE = re.compile(r"A(?:IDA|ROA)[A-Z2-7]{17}\Z")
+"""The unique id that stands in a trust policy for a user or role that was deleted: it matches nobody."""
 _PROVIDERS = frozenset(
     {"accounts.google.com", "graph.facebook.com", "www.amazon.com", "cognito-identity.amazonaws.com"}
 )
@@ -284,7 +286,7 @@ def _check_principals(statement: Mapping[str, Any]) -> None:
         )
     for kind, name in named:
         if kind == "AWS":
-            valid = name == "*" or ACCOUNT.match(name) is not None or ARN.match(name) is not None
+            valid = name == "*" or any(form.match(name) for form in (ACCOUNT, ARN, GONE))
         elif kind == "Service":
             valid = _SERVICE.match(name) is not None
         else:

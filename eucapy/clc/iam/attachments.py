@@ -76,11 +76,12 @@ _KINDS = (
 
 @iam.action("ListEntitiesForPolicy")
 async def list_entities_for_policy(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    """Groups, then roles, then users. As a boundary a policy is used by users and roles alone."""
+    """Groups, then roles, then users. As a boundary a policy is used by users and roles alone. A filter that names a kind of
+    policy, as the model lets it, filters nothing."""
     await policies.require(call, p["PolicyArn"])
     found: list[tuple[str, str, Row]] = []
     for kind, table in _KINDS:
-        if p.get("EntityFilter") not in (None, kind):
+        if p.get("EntityFilter") in ("Group", "Role", "User") and p["EntityFilter"] != kind:
             continue
         for row in await _using(call, p, kind, table):
             if row.path.startswith(p.get("PathPrefix") or "/"):

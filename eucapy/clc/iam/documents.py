@@ -7,7 +7,9 @@ roles that it names.
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 from urllib.parse import quote
 
 from eucapy.aws import policygrammar
@@ -15,9 +17,9 @@ from eucapy.aws.policygrammar import invalid_principal, size
 from eucapy.aws.policystatements import MalformedPolicy
 from eucapy.clc.context import Call
 from eucapy.clc.iam.service import LimitExceeded, MalformedPolicyDocument
-from eucapy.clc.store import accounts, roles
+from eucapy.clc.store import accounts, iam_names, roles
 
-__all__ = ["identity_policy", "shown", "size", "trust_policy"]
+__all__ = ["identity_policy", "rename_principal", "shown", "size", "trust_policy"]
 _NAMED = re.compile(r"arn:aws:iam::(\d{12}):(user|role)/(?:.*/)?([^/]+)\Z", re.ASCII)
 
 
@@ -51,7 +53,28 @@ async def trust_policy(call: Call, text: str) -> None:
         raise LimitExceeded(quota="ACLSizePerRole", most=policygrammar.MOST_OF_TRUST)
 
 
+async def rename_principal(call: Call, old: str, new: str) -> None:
+    """Every trust policy that names the ARN `old` names `new` from now on: another ARN, or the unique id of who is deleted,
+    so that nobody who takes the name later is trusted. Source: "AWS JSON policy elements: Principal", IAM guide."""
+    for role in await roles.trusting(call.tx, old):
+        document = json.loads(role.trust)
+        statements = document["Statement"]
+        for statement in statements if isinstance(statements, list) else [statements]:
+            for named in (statement.get("Principal"), statement.get("NotPrincipal")):
+                if isinstance(named, dict) and "AWS" in named:
+                    named["AWS"] = _replaced(named["AWS"], old, new)
+        await iam_names.update(call.tx, roles.roles, role.id, trust=json.dumps(document))
+
+
+def _replaced(value: Any, old: str, new: str) -> Any:
+    return (
+        [new if each == old else each for each in value] if isinstance(value, list) else new if value == old else value
+    )
+
+
 async def _is_there(call: Call, principal: str) -> bool:
+    if policygrammar.GONE.match(principal):
+        return False
     named = _NAMED.match(principal)
     if named is None or await accounts.by_id(call.tx, named[1]) is None:
         return True

@@ -92,7 +92,7 @@ async def delete_service_linked_role(call: Call, p: Mapping[str, Any]) -> dict[s
         await iam_inline.remove(call.tx, row.id, inline.name)
     for profile in await instance_profiles.with_role(call.tx, row.id):
         await instance_profiles.set_role(call.tx, profile.id, None)
-    await roles.remove(call, row.id)
+    await roles.remove(call, row)
     task = f"task{row.path}{row.name}/{uuid.UUID(bytes=secrets.token_bytes(16), version=4)}"
     await iam_reports.forget_jobs(call.tx, call.now - JOBS_KEPT_S)
     await iam_reports.put_job(call.tx, call.account, task, {"status": "SUCCEEDED"}, call.now)

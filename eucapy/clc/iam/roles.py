@@ -10,7 +10,7 @@ from typing import Any
 
 from eucapy.clc.context import Call
 from eucapy.clc.iam.boundaries import boundary, require_boundary
-from eucapy.clc.iam.documents import shown, trust_policy
+from eucapy.clc.iam.documents import rename_principal, shown, trust_policy
 from eucapy.clc.iam.paging import page, window
 from eucapy.clc.iam.service import (
     DeleteConflict,
@@ -103,14 +103,15 @@ async def delete_role(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     await refuse_with_policies(call, row.id)
     if await instance_profiles.with_role(call.tx, row.id, limit=1):
         raise DeleteConflict("Cannot delete entity, must remove roles from instance profile first.")
-    await remove(call, row.id)
+    await remove(call, row)
     return {}
 
 
-async def remove(call: Call, role_id: str) -> None:
-    """The role and its tags."""
-    await iam_tags.remove_all(call.tx, role_id)
-    await iam_names.remove(call.tx, rows.roles, role_id)
+async def remove(call: Call, role: Row) -> None:
+    """The role and its tags; who trusted it trusts nobody in its place."""
+    await iam_tags.remove_all(call.tx, role.id)
+    await iam_names.remove(call.tx, rows.roles, role.id)
+    await rename_principal(call, rows.arn(role), role.id)
     changed(call)
 
 

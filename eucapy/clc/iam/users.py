@@ -11,6 +11,7 @@ from typing import Any
 
 from eucapy.clc.context import FEDERATED_USER, ROOT, USER, Call
 from eucapy.clc.iam.boundaries import boundary, require_boundary
+from eucapy.clc.iam.documents import rename_principal
 from eucapy.clc.iam.paging import page, window
 from eucapy.clc.iam.service import (
     DeleteConflict,
@@ -78,6 +79,7 @@ async def update_user(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     given = {"name": new, "path": p.get("NewPath")}
     values = {column: value for column, value in given.items() if value is not None}
     await iam_names.update(call.tx, accounts.users, row.id, **values)
+    await rename_principal(call, arn(row), arn(await require(call, new or row.name)))
     changed(call)
     return {}
 
@@ -102,6 +104,7 @@ async def delete_user(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     if await iam_groups.groups_of(tx, user_id, limit=1):
         raise DeleteConflict("Cannot delete entity, must remove users from group first.")
     await iam_tags.remove_all(tx, user_id)
+    await rename_principal(call, arn(user), user_id)
     await accounts.remove_user(tx, user_id)
     changed(call)
     return {}

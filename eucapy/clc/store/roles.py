@@ -63,3 +63,8 @@ async def insert(
 async def note_use(tx: Tx, role_id: str, region: str, at: float) -> None:
     """That a session of the role was used."""
     await tx.run(sa.update(roles).where(roles.c.id == role_id).values(last_used_at=at, last_used_region=region))
+
+
+async def trusting(tx: Tx, principal: str) -> list[Row]:
+    """The roles, of whatever account, in whose trust policy the text occurs."""
+    return list(await tx.all(sa.select(roles).where(roles.c.trust.contains(principal, autoescape=True))))

@@ -105,6 +105,9 @@ def test_attached_and_inline_policies_of_each_kind(iam: Any, kind: str) -> None:
     assert {member: len(entities[member]) for member in held.values()} == {
         member: int(of == kind) for of, member in held.items()
     }
+    assert iam.list_entities_for_policy(PolicyArn=arn, EntityFilter="LocalManagedPolicy")[held[kind]]
+    other = "User" if kind == "role" else "Role"
+    assert not iam.list_entities_for_policy(PolicyArn=arn, EntityFilter=other)[held[kind]]
     assert error(iam.delete_policy, PolicyArn=arn) == (
         "DeleteConflict", "Cannot delete a policy attached to entities.",
     )  # fmt: skip

@@ -220,3 +220,33 @@ def test_pages_end_and_a_marker_is_nobodys_guess(iam: Any) -> None:
     assert error(iam.list_roles, Marker="banana") == ("ValidationError", "Invalid Marker.")
     for most in (0, 1001):
         assert error(iam.list_roles, MaxItems=most)[0] == "ValidationError"
+
+
+def test_trust_follows_a_renamed_user_and_ends_with_a_deleted_one(shared: Cloud, iam: Any, number: str) -> None:
+    """Else whoever may make a user could take the place of one that was trusted."""
+
+    def trusted() -> list[str]:
+        document = iam.get_role(RoleName="r")["Role"]["AssumeRolePolicyDocument"]
+        return list(document["Statement"][0]["Principal"]["AWS"])
+
+    arn, other = f"arn:aws:iam::{number}:user/bob", f"arn:aws:iam::{number}:user/bobby"
+    user_id = iam.create_user(UserName="bob")["User"]["UserId"]
+    iam.create_user(UserName="bobby")
+    iam.create_role(RoleName="r", AssumeRolePolicyDocument=trusting({"AWS": [arn, other]}))
+    iam.update_user(UserName="bob", NewUserName="rob", NewPath="/x/")
+    assert trusted() == [f"arn:aws:iam::{number}:user/x/rob", other]
+    iam.create_user(UserName="bob")
+    keys = iam.create_access_key(UserName="bob")["AccessKey"]
+    bob = {"access_key_id": keys["AccessKeyId"], "secret_access_key": keys["SecretAccessKey"]}
+    sts = shared.client("sts", keys=bob)
+    role = f"arn:aws:iam::{number}:role/r"
+    assert error(sts.assume_role, RoleArn=role, RoleSessionName="session")[0] == "AccessDenied"
+    iam.delete_user(UserName="rob")
+    assert trusted() == [user_id, other]
+    iam.create_user(UserName="rob", Path="/x/")
+    assert trusted() == [user_id, other]
+    again = error(iam.update_assume_role_policy, RoleName="r", PolicyDocument=trusting({"AWS": user_id}))
+    assert again == ("MalformedPolicyDocument", f'Invalid principal in policy: "AWS":"{user_id}"')
+    keys = iam.create_access_key(UserName="bobby")["AccessKey"]
+    bobby = {"access_key_id": keys["AccessKeyId"], "secret_access_key": keys["SecretAccessKey"]}
+    assert shared.client("sts", keys=bobby).assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
