@@ -258,3 +258,27 @@ async def test_with_tokens_required_nobody_gets_credentials_without(imds: Servic
     strict = msgspec.structs.replace(spec.metadata, options=MetadataOptions(tokens_required=True))
     await imds.serve(msgspec.structs.replace(spec, metadata=strict))
     assert (await imds.ask("/latest/meta-data/iam/security-credentials/builder"))[0] == 401
+
+
+@pytest.mark.parametrize("required", [False, True])
+async def test_an_sdk_in_the_guest_finds_them_without_configuration(imds: Service, required: bool) -> None:
+    """botocore's own reader, as the aws CLI uses it."""
+    import time
+
+    import msgspec
+    from botocore.utils import InstanceMetadataFetcher
+
+    spec = with_profile(imds.box.public)
+    held = spec.metadata.credentials
+    assert held is not None
+    told = msgspec.structs.replace(
+        spec.metadata,
+        credentials=msgspec.structs.replace(held, expires_at=int(time.time()) + 3600),
+        options=MetadataOptions(tokens_required=required),
+    )
+    await imds.serve(msgspec.structs.replace(spec, metadata=told))
+    fetcher = InstanceMetadataFetcher(
+        timeout=10, config={"ec2_metadata_service_endpoint": f"http://127.0.0.1:{imds.port}"}
+    )
+    found = await asyncio.to_thread(fetcher.retrieve_iam_role_credentials)
+    assert (found["role_name"], found["access_key"], found["token"]) == ("builder", "ASIA1", "t0k3n")
