@@ -49,9 +49,9 @@ _IAM_PATHS = (
     "sms-mfa/", "saml-provider/", "oidc-provider/", "report/", "access-report/",
 )  # fmt: skip
 _S3_WITH_REGION = ("accesspoint/", "job/", "storage-lens/", "storage-lens-group/", "access-grants/")
-_DATE = re.compile(r"-?(\d+)(?:-(\d+)(?:-(\d+))?)?(?:[tT](.*))?\Z", re.ASCII)
+_DATE = re.compile(r"-?(\d{1,9})(?:-(\d{1,2})(?:-(\d{1,2}))?)?(?:[tT](.*))?\Z", re.ASCII)
 _TIME = re.compile(
-    r"(?:(\d+)(?::(\d+)(?::(\d+)(?:\.(\d{1,9}))?(?:[zZ]|[+-](\d\d)(?::?(\d\d))?)?)?)?)?[zZ]?\Z", re.ASCII
+    r"(?:(\d{1,2})(?::(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,9}))?(?:[zZ]|[+-](\d\d)(?::?(\d\d))?)?)?)?)?[zZ]?\Z", re.ASCII
 )
 _TRUST_ACTIONS = frozenset(
     {
@@ -254,7 +254,7 @@ def _is_moment(value: Any) -> bool:
     """ISO 8601, with as much of it as one likes, or seconds since the epoch."""
     text = str(value)
     if "t" not in text.lower() and "-" not in text:
-        return text.isascii() and text.isdigit() and int(text) < 2**63
+        return text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 2**63
     date = _DATE.match(text)
     time = _TIME.match(date.group(4) or "") if date is not None else None
     if date is None or time is None:

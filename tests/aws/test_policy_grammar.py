@@ -104,6 +104,10 @@ def dated(value: Any, operator: str = "DateLessThan") -> dict[str, Any]:
         (document(dated("2026-12-01T25:00:00Z")), LEGACY),
         (document(dated("2026-12-01T10:00:00+1")), LEGACY),
         (document(dated(str(2**63), "DateLessThanEqualsIfExists")), LEGACY),
+        (document(dated("1" * 5000)), LEGACY),
+        (document(dated(f"{'1' * 5000}-01-01")), LEGACY),
+        (document(dated(f"2026-01-01T{'1' * 5000}")), LEGACY),
+        ("[" * 100_000, SYNTAX),
         (document(statement(Principal="*")), "Policy document should not specify a principal."),
         (
             document(statement(Sid="reads all")),

@@ -196,12 +196,15 @@ def _simulated(
     simulation = _simulation(call, p, sources, boundary, caller)
     resources = p.get("ResourceArns") or ["*"]
     _check_resources(resources, p.get("ResourceHandlingOption"))
-    results = []
-    for number, action in enumerate(p["ActionNames"]):
+    for action in p["ActionNames"]:
         if not _ACTION.match(action):
             raise InvalidInput(f"Invalid Action: {action} is not the name of an action.")
-        results.append((f"{number:06}", _result(simulation, action, resources)))
-    return listed(call, p, "EvaluationResults", results, key=lambda each: each[0], shown=lambda each: each[1])
+    actions = [(f"{number:06}", action) for number, action in enumerate(p["ActionNames"])]
+
+    def shown(each: tuple[str, str]) -> dict[str, Any]:
+        return _result(simulation, each[1], resources)
+
+    return listed(call, p, "EvaluationResults", actions, key=lambda each: each[0], shown=shown)
 
 
 def _simulation(
