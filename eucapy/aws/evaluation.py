@@ -83,6 +83,7 @@ class _Concerned(msgspec.Struct, frozen=True):
     identity: tuple[_Ruling, ...]
     boundary: tuple[_Ruling, ...] | None
     session: tuple[_Ruling, ...] | None
+    keys: frozenset[str]
 
     def all(self) -> Iterator[_Ruling]:
         yield from self.denies
@@ -126,12 +127,13 @@ class Powers(msgspec.Struct, frozen=True, dict=True):
             tuple(each for each in identity if not each.rule.deny),
             None if boundary is None else tuple(each for each in limits if not each.rule.deny),
             None if self.session is None else tuple(each for each in session if not each.rule.deny),
+            frozenset[str]().union(*(each.rule.keys for each in (*identity, *limits, *session))),
         )
 
     def keys(self, action: str) -> frozenset[str]:
         """The keys of a request's context that the answer for an action may depend on, in lower case: what is not among them
         need not be looked up."""
-        return frozenset[str]().union(*(each.rule.keys for each in self.concerned(action).all()))
+        return self.concerned(action).keys
 
 
 def _regarding(policies: Iterable[Attached], kind: str, action: str) -> Iterator[_Ruling]:
