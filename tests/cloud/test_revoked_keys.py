@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 
+from eucapy.aws.refusals import Refused
 from eucapy.clc.authenticate import Keys
 from eucapy.clc.config import Config
+from eucapy.clc.context import ASSUMED_ROLE
 from eucapy.clc.iam import managed
 from eucapy.clc.operations import Operations
 from eucapy.clc.operator import OperatorPort
 from eucapy.clc.seal import Seal
+from eucapy.clc.sessions import Session, Sessions
 from eucapy.clc.standing import Standings
-from eucapy.clc.store import accounts, migrating
+from eucapy.clc.store import accounts, iam_names, migrating, roles
 from eucapy.clock import ManualClock
 from eucapy.database import Database, Tx, open_database
 from eucapy.reconcile.loop import Loops
@@ -72,6 +75,39 @@ async def test_a_deactivated_key_is_refused_though_the_clock_stands_still(cloud_
             while (now := await store.find(KEY, None)) is not None and now.active:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)  # the news travels
         assert now is not None and not now.active
+    finally:
+        await store.close()
+        await cloud_side.listener.stop()
+
+
+async def test_a_roles_session_is_known_with_its_token_and_refused_when_the_role_is_gone(
+    cloud_side: CloudSide, tmp_path: Path
+) -> None:
+    async def make(tx: Tx) -> Any:
+        (account,) = await accounts.every(tx)
+        return await roles.insert(tx, account.id, "builder", "{}", 0.0)
+
+    role = await cloud_side.database.write(make)
+    session = Session(ASSUMED_ROLE, role.account, role.id, "s-1", issued_at=0, expires_at=1000)
+    issued = Sessions(Seal.ensure(tmp_path / "secret.key")).issue(session)
+    port = await cloud_side.listener.start()
+    store = ClcKeys(f"http://127.0.0.1:{port}", None, ManualClock())
+    store.start()
+    try:
+        found = await store.find(issued.access_key_id, issued.token)
+        assert found is not None
+        assert (found.secret, found.expires, found.session_token) == (issued.secret, 1000, issued.token)
+        assert found.principal.arn == f"arn:aws:sts::{role.account}:assumed-role/builder/s-1"
+        assert found.principal.lasting_arn == f"arn:aws:iam::{role.account}:role/builder"
+        assert await store.find(issued.access_key_id, None) is None
+        with pytest.raises(Refused, match="bad token"):
+            await store.find(issued.access_key_id, "made up")
+
+        await cloud_side.database.write(lambda tx: iam_names.remove(tx, roles.roles, role.id))
+        cloud_side.keys.forget()
+        async with asyncio.timeout(20):
+            while await store.find(issued.access_key_id, issued.token) is not None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)  # the news travels
     finally:
         await store.close()
         await cloud_side.listener.stop()
