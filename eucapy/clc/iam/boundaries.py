@@ -69,6 +69,5 @@ def boundary(arn: str | None) -> dict[str, Any]:
     """As a user or a role shows it: nothing when there is none."""
     if arn is None:
         return {}
-    return {
-        "PermissionsBoundary": {"PermissionsBoundaryType": "PermissionsBoundaryPolicy", "PermissionsBoundaryArn": arn}
-    }
+    # The model says "PermissionsBoundaryPolicy"; IAM answers this.
+    return {"PermissionsBoundary": {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": arn}}

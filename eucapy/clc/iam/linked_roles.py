@@ -1,7 +1,8 @@
 """Service-linked roles: made for a service, modifiable by it alone, deleted by asking.
 
-There are roles for the services that this cloud has or is to have; another service's name makes a role too, of AWS's
-pattern. A deletion is done at once, and its task says so. Source: "Service-linked roles", IAM guide.
+What AWS's services call theirs stands in `linked_roles.json`; another service's name makes a role too, of AWS's pattern. Its
+policy is attached where `managed.py` has it: of the services that this cloud has or is to have. A deletion is done at once,
+and its task says so. Source: "Service-linked roles", IAM guide.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import re
 import secrets
 import uuid
 from collections.abc import Mapping
+from functools import cache
+from importlib import resources
 from typing import Any
 
 import msgspec
@@ -25,29 +28,20 @@ _SERVICE = re.compile(r"[\w+=,.@-]+\.amazonaws\.com\Z", re.ASCII)
 JOBS_KEPT_S = 30 * 86400
 
 
-class Linked(msgspec.Struct, frozen=True):
-    """What a service's role is called, which policy it has, and whether it may be had more than once."""
+class Linked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a service's role is called behind `AWSServiceRoleFor`, which policy it has, and whether it may be had more than
+    once."""
 
     name: str
     policy: str
     suffixes: bool = False
 
 
-LINKED = {
-    "autoscaling.amazonaws.com": Linked("AutoScaling", "AutoScalingServiceRolePolicy", suffixes=True),
-    "elasticloadbalancing.amazonaws.com": Linked("ElasticLoadBalancing", "AWSElasticLoadBalancingServiceRolePolicy"),
-    "ssm.amazonaws.com": Linked("AmazonSSM", "AmazonSSMServiceRolePolicy"),
-    "spot.amazonaws.com": Linked("EC2Spot", "AWSEC2SpotServiceRolePolicy"),
-    "spotfleet.amazonaws.com": Linked("EC2SpotFleet", "AWSEC2SpotFleetServiceRolePolicy"),
-    "events.amazonaws.com": Linked("CloudWatchEvents", "CloudWatchEventsServiceRolePolicy"),
-    "ops.apigateway.amazonaws.com": Linked("APIGateway", "APIGatewayServiceRolePolicy"),
-    "ecs.amazonaws.com": Linked("ECS", "AmazonECSServiceRolePolicy"),
-    "eks.amazonaws.com": Linked("AmazonEKS", "AmazonEKSServiceRolePolicy"),
-    "rds.amazonaws.com": Linked("RDS", "AmazonRDSServiceRolePolicy"),
-    "support.amazonaws.com": Linked("Support", "AWSSupportServiceRolePolicy"),
-    "batch.amazonaws.com": Linked("Batch", "BatchServiceRolePolicy"),
-}
-_WITH_SUFFIX = frozenset({"autoscaling.amazonaws.com", "connect.amazonaws.com", "lexv2.amazonaws.com"})
+@cache
+def linked() -> Mapping[str, Linked]:
+    """By the service's name, from `linked_roles.json`. Source: "AWS services that work with IAM", and what IAM answers."""
+    text = (resources.files("eucapy.clc.iam") / "linked_roles.json").read_bytes()
+    return msgspec.json.decode(text, type=dict[str, Linked])
 
 
 @iam.action("CreateServiceLinkedRole")
@@ -55,14 +49,14 @@ async def create_service_linked_role(call: Call, p: Mapping[str, Any]) -> dict[s
     service, suffix = p["AWSServiceName"], p.get("CustomSuffix") or ""
     if not _SERVICE.match(service):
         raise InvalidInput("Service role creation failed: the service name is not valid.")
-    if suffix and service not in _WITH_SUFFIX:
+    known = linked().get(service) or _unknown(service)
+    if suffix and not known.suffixes:
         raise InvalidInput(f"Custom suffix is not allowed for {service}")
-    linked = LINKED.get(service) or _unknown(service)
-    name = f"AWSServiceRoleFor{linked.name}" + (f"_{suffix}" if suffix else "")
+    name = f"AWSServiceRoleFor{known.name}" + (f"_{suffix}" if suffix else "")
     if await iam_names.holder(call.tx, rows.roles, call.account, name) is not None:
         raise InvalidInput(f"Service role name {name} has been taken in this account, please try a different suffix.")
     await roles.refuse_full(call)
-    statement = {"Action": ["sts:AssumeRole"], "Effect": "Allow", "Principal": {"Service": [service]}}
+    statement = {"Action": "sts:AssumeRole", "Effect": "Allow", "Principal": {"Service": service}}
     row = await rows.insert(
         call.tx,
         call.account,
@@ -73,7 +67,7 @@ async def create_service_linked_role(call: Call, p: Mapping[str, Any]) -> dict[s
         description=p.get("Description"),
         linked_service=service,
     )
-    policy = f"{managed.PREFIX}{roles.SERVICES_PATH}{linked.policy}"
+    policy = f"{managed.PREFIX}{roles.SERVICES_PATH}{known.policy}"
     if managed.find(policy) is not None:
         await iam_policies.attach(call.tx, call.account, row.id, policy)
     changed(call)

@@ -159,7 +159,7 @@ def test_boundaries_are_shown_and_counted(iam: Any) -> None:
     arn = iam.create_policy(PolicyName="b", PolicyDocument=allowing("s3:*"))["Policy"]["Arn"]
     shown = {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": arn}
     made = iam.create_user(UserName="u", PermissionsBoundary=arn)["User"]
-    assert made["PermissionsBoundary"]["PermissionsBoundaryArn"] == shown["PermissionsBoundaryArn"]
+    assert made["PermissionsBoundary"] == shown
     iam.create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)
     iam.put_role_permissions_boundary(RoleName="r", PermissionsBoundary=arn)
     assert iam.get_role(RoleName="r")["Role"]["PermissionsBoundary"]["PermissionsBoundaryArn"] == arn

@@ -180,6 +180,9 @@ def test_a_services_role_is_changed_by_nobody_and_deleted_by_asking(iam: Any, nu
     made = iam.create_service_linked_role(AWSServiceName="autoscaling.amazonaws.com", CustomSuffix="mine")["Role"]
     name = "AWSServiceRoleForAutoScaling_mine"
     assert made["Arn"] == f"arn:aws:iam::{number}:role/aws-service-role/autoscaling.amazonaws.com/{name}"
+    assert iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"] == json.loads(
+        trusting({"Service": "autoscaling.amazonaws.com"})
+    )
     attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
     assert [each["PolicyName"] for each in attached] == ["AutoScalingServiceRolePolicy"]
     for refused, params in (
@@ -196,6 +199,11 @@ def test_a_services_role_is_changed_by_nobody_and_deleted_by_asking(iam: Any, nu
     assert error(iam.create_service_linked_role, AWSServiceName="ssm.amazonaws.com", CustomSuffix="x") == (
         "InvalidInput", "Custom suffix is not allowed for ssm.amazonaws.com",
     )  # fmt: skip
+    for service, role in (
+        ("accountdiscovery.ssm.amazonaws.com", "AWSServiceRoleForAmazonSSM_AccountDiscovery"),
+        ("other-thing.amazonaws.com", "AWSServiceRoleForOtherThing"),
+    ):
+        assert iam.create_service_linked_role(AWSServiceName=service)["Role"]["RoleName"] == role
     task = iam.delete_service_linked_role(RoleName=name)["DeletionTaskId"]
     assert iam.get_service_linked_role_deletion_status(DeletionTaskId=task)["Status"] == "SUCCEEDED"
     assert error(iam.get_role, RoleName=name)[0] == "NoSuchEntity"
