@@ -160,7 +160,7 @@ def unescape(value: str) -> str:
 
 def pattern(value: str) -> re.Pattern[str]:
     """A filter value as a regular expression, for answers that are not rows."""
-    return re.compile(_regex(value))
+    return re.compile(_regex(value), re.DOTALL)
 
 
 def _like(value: str) -> str:
@@ -180,14 +180,21 @@ def _like(value: str) -> str:
 
 
 def _regex(value: str) -> str:
-    out: list[str] = []
+    """What stands between two stars is looked for once, from left to right, and never again further on (that is enough:
+    the earliest place leaves most to the rest). Tried everywhere, ten stars would keep the process for hours."""
+    parts = [""]
     chars = iter(value)
     for char in chars:
         if char == "\\":
-            out.append(re.escape(next(chars, "\\")))
+            parts[-1] += re.escape(next(chars, "\\"))
+        elif char == "*":
+            parts.append("")
         else:
-            out.append({"*": ".*", "?": "."}.get(char, re.escape(char)))
-    return "".join(out)
+            parts[-1] += "." if char == "?" else re.escape(char)
+    if len(parts) == 1:
+        return parts[0]
+    first, *middle, last = parts
+    return first + "".join(f"(?>.*?{part})" for part in middle if part) + ".*" + last
 
 
 def _is_number(value: str) -> bool:
