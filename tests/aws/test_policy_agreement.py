@@ -23,12 +23,12 @@ ACTIONS = ("s3:GetObject", "s3:PutObject", "ec2:RunInstances", "iam:ListUsers")
 ACTION_PATTERNS = (*ACTIONS, "*", "s3:*", "s3:get*", "S3:?utObject", "ec2:*Instances", "iam:List*")
 RESOURCES = (
     "*", "arn:aws:s3:::home/ann/k", "arn:aws:s3:::home/a:b", "arn:aws:s3:::b", "arn:aws:ec2:r1:111122223333:instance/i-1",
-    "arn:aws:ec2:r2:444455556666:instance/i-2",
+    "arn:aws:ec2:r2:444455556666:instance/i:2",
 )  # fmt: skip
 RESOURCE_PATTERNS = (
     *RESOURCES, "arn:aws:s3:::*", "arn:aws:s3:::home/${aws:username}/*", "arn:aws:s3:::home/*", "arn:aws:ec2:*",
     "arn:aws:ec2:*:111122223333:instance/*", "arn:aws:ec2:r?:*:instance/i-?", "arn:aws:s3:::${aws:PrincipalTag/b, 'b'}",
-    "arn:*:s3:::home/${*}", "arn:aws:*:b", "arn:aws:s3:::home/${aws:userid}", "arn:aws:ec2:*:*:*:*",
+    "arn:*:s3:::home/${*}", "arn:aws:*:b", "arn:aws:s3:::home/${aws:userid}", "arn:aws:ec2:*:*:*:*", "arn:aws:ec2:*:instance/*",
 )  # fmt: skip
 PRINCIPALS = ("*", {"AWS": "*"}, {"AWS": OURS}, {"AWS": USER}, {"AWS": [BOB, ROLE]}, {"AWS": SESSION}, {"AWS": THEIRS},
               {"AWS": [f"arn:aws:iam::{OURS}:root", USER]})  # fmt: skip
