@@ -15,6 +15,7 @@ from pathlib import Path
 
 from eucapy import config, lifecycle
 from eucapy.aws.service import Service
+from eucapy.clc import actions
 from eucapy.cli.configuration import sample_of, struct_of
 from eucapy.cli.faststart.programs import DESCRIPTIONS
 from eucapy.cli.programs import DAEMONS
@@ -75,7 +76,10 @@ def compatibility() -> str:
     for title, registry, module, name in SERVICES:
         service = _service(registry, module, name)
         served, every = service.actions(), service.operations()
-        parts.append(f"* [{title}](#{title.lower()}): {len(served)} of {len(every)} operations")
+        declared = actions.services().get(service.name)
+        authorized = len(served) if declared is None else sum(operation in declared for operation in served)
+        counts = f"{len(served)} of {len(every)} operations, {authorized} of them with declared actions"
+        parts.append(f"* [{title}](#{title.lower()}): {counts}")
         sections.append(f"\n## {title}\n\n" + ", ".join(f"`{name}`" for name in served) + "\n")
     return "\n".join([*parts, *sections])
 

@@ -457,3 +457,29 @@ def test_a_change_holds_in_the_object_store_too(world: World) -> None:
     assert s3.list_objects_v2(Bucket="changing")["KeyCount"] == 0
     bob.put(allow("s3:*"), deny("s3:ListBucket"))
     assert refused(s3.list_objects_v2, Bucket="changing")[1] == "AccessDenied"
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters", "action"),
+    [
+        (
+            "put_bucket_notification_configuration",
+            {"NotificationConfiguration": {}},
+            "s3:PutBucketNotification",
+        ),
+        (
+            "put_object_lock_configuration",
+            {"ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled"}},
+            "s3:PutBucketObjectLockConfiguration",
+        ),
+        ("get_bucket_cors", {}, "s3:GetBucketCORS"),
+        ("get_bucket_encryption", {}, "s3:GetEncryptionConfiguration"),
+    ],
+)
+def test_operations_of_another_name_than_their_action_go_by_the_action(
+    world: World, operation: str, parameters: dict[str, Any], action: str
+) -> None:
+    bucket = f"named-{operation.replace('_', '-')}"
+    world.cloud.client("s3").create_bucket(Bucket=bucket)
+    s3 = world.user(allow("s3:*"), deny(action)).client("s3")
+    assert refused(getattr(s3, operation), Bucket=bucket, **parameters)[0] == 403
