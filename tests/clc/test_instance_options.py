@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from eucapy.clc.store import instances
+from eucapy.drivers.network.model import Resolver
 from tests.clc.launching import described, error, image, launch
 from tests.harness.cloud import Cloud
 
@@ -18,6 +19,15 @@ def stopped(cloud: Cloud) -> str:
     cloud.client("ec2").stop_instances(InstanceIds=[instance_id])
     cloud.settle()
     return instance_id
+
+
+def answered(cloud: Cloud) -> set[tuple[str, str]]:
+    """What the resolvers of all VPCs answer, on whatever node: (name, address)."""
+    cloud.settle()
+    nodes = [node for zone in cloud.dev.zones.values() for node in zone.nodes.values()]
+    things = [thing for node in nodes for thing in cloud.run(node.network.observe()).things]
+    lines = [line for thing in things if isinstance(thing, Resolver) for line in thing.hosts.splitlines()]
+    return {(name.partition(".")[0], ip) for ip, *names in map(str.split, lines) for name in names}
 
 
 def test_recovery_is_switched_off_and_on(cloud: Cloud, stopped: str) -> None:
@@ -43,10 +53,12 @@ def test_a_stopped_instance_gets_another_kind_of_host_name(cloud: Cloud, stopped
         "EnableResourceNameDnsAAAARecord": False,
     }
     ec2.start_instances(InstanceIds=[stopped])
-    cloud.settle()
+    address = (stopped, shown["PrivateIpAddress"])
+    assert address in answered(cloud)
     back = {**asked, "PrivateDnsHostnameType": "ip-name"}
     assert error(ec2.modify_private_dns_name_options, **back)[0] == "IncorrectInstanceState"
     ec2.modify_private_dns_name_options(InstanceId=stopped, EnableResourceNameDnsARecord=False)
+    assert address not in answered(cloud)
     assert described(cloud, stopped)["PrivateDnsNameOptions"]["EnableResourceNameDnsARecord"] is False
 
 

@@ -45,6 +45,8 @@ class Interface(Hashable, Protocol):
     @property
     def source_dest_check(self) -> bool: ...
     @property
+    def resource_name(self) -> bool: ...
+    @property
     def public(self) -> tuple[tuple[str, str], ...]: ...
 
 
@@ -85,7 +87,10 @@ def zone_network(interfaces: Iterable[tuple[Interface, str, str]], rows: Rows, z
     for interface, node, placed_zone in interfaces:
         placed = placed_port(interface, node, interface.subnet_id in leads_out)
         (ports if placed_zone == zone else far_ports)[interface.id] = placed
-        names.setdefault(interface.vpc_id, []).append((placed.port.hostname, interface.private_ip))
+        known = names.setdefault(interface.vpc_id, [])
+        known.append((placed.port.hostname, interface.private_ip))
+        if interface.resource_name:
+            known.append((interface.instance_id, interface.private_ip))
     places: dict[str, list[Any]] = {}
     for subnet in rows.subnets:
         places.setdefault(subnet.vpc_id, []).append(subnet)

@@ -25,7 +25,8 @@ from eucapy.database import Row, Tx
 
 class Interface(NamedTuple):
     """An interface of an instance. Its lists are JSON still, since most interfaces were seen before and nobody will look;
-    `public` are the public addresses that stand for private ones."""
+    `resource_name`: the instance's id is a name of its address; `public` are the public addresses that stand for private
+    ones."""
 
     id: str
     instance_id: str
@@ -37,6 +38,7 @@ class Interface(NamedTuple):
     secondary_ips: str
     groups: str
     source_dest_check: bool
+    resource_name: bool = False
     public: tuple[tuple[str, str], ...] = ()
 
 
@@ -51,6 +53,7 @@ _PORT = (
     sa.type_coerce(network_interfaces.c.secondary_ips, sa.Text).label("secondary_ips"),
     sa.type_coerce(network_interfaces.c.groups, sa.Text).label("groups"),
     network_interfaces.c.source_dest_check,
+    sa.and_(instances.c.name_a_record, network_interfaces.c.device_index == 0).label("resource_name"),
 )
 
 _HERE = (
@@ -65,6 +68,7 @@ _PLACED = (
 )
 _INTERFACES = {
     dialect: sa.select(*_PORT)
+    .join_from(network_interfaces, instances, instances.c.id == network_interfaces.c.instance_id)
     .where(network_interfaces.c.instance_id.in_(listed(dialect)))
     .order_by(network_interfaces.c.id)
     for dialect in ("sqlite", "postgresql")

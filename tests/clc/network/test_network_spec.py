@@ -144,6 +144,13 @@ def test_a_vpc_as_every_node_needs_it() -> None:
     }
 
 
+def test_an_instance_may_be_named_by_its_id_too() -> None:
+    world = World()
+    world.port(7)
+    world.interfaces[0] = world.interfaces[0]._replace(resource_name=True)
+    assert world.compiled().vpcs["vpc-1"].names == (("i-a7", "10.0.1.7"), ("ip-10-0-1-7", "10.0.1.7"))
+
+
 def test_dhcp_options_give_domain_and_servers() -> None:
     world = World(options={**options(domain_name=["lab.example"], domain_name_servers=["192.0.2.1", "192.0.2.2"])})
     world.port(7)
