@@ -169,6 +169,8 @@ def _decoded(incoming: Incoming, signer: ChunkSigner | None, payload: str) -> In
         payload = incoming.headers.get("x-amz-content-sha256", payload)
         if payload not in _CHUNKED:
             return incoming
+    if source.length == 0 and payload == sigv4.EMPTY_SHA256:
+        return incoming
     if payload not in _CHUNKED:
         reader: BodyReader = HashedReader(source, payload.lower())
         return _with(incoming, reader, incoming.headers)

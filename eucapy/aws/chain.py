@@ -24,10 +24,10 @@ import msgspec
 
 from eucapy.aws import errors, protocols, validate
 from eucapy.aws.authenticate import Authenticator
-from eucapy.aws.bodies import INFLATED_LIMIT, BodyReader, inflated
+from eucapy.aws.bodies import INFLATED_LIMIT, BodyReader, RawReader, inflated
 from eucapy.aws.credentials import NOBODY, Credential, Identity
 from eucapy.aws.errors import ApiError, BadValue, InternalError
-from eucapy.aws.message import Incoming, Outgoing
+from eucapy.aws.message import Incoming, Outgoing, Reader
 from eucapy.aws.models import Operation
 from eucapy.aws.refusals import Refused, refusal
 from eucapy.aws.route import Claim, Route, Router, Unrouted
@@ -175,7 +175,9 @@ class Chain:
         if operation is None:
             params: dict[str, Any] = {**route.labels}
         else:
-            if isinstance(incoming.stream, BodyReader) and not operation.streams_input:
+            if _is_empty(incoming.stream):
+                pass
+            elif isinstance(incoming.stream, BodyReader) and not operation.streams_input:
                 incoming = _with_body(incoming, await incoming.stream.read_all(route.service.body_limit))
             elif incoming.body and "content-encoding" in incoming.headers:
                 coding = incoming.headers["content-encoding"]
@@ -234,6 +236,11 @@ def _with_body(incoming: Incoming, body: bytes) -> Incoming:
         incoming.method, incoming.path, incoming.query, incoming.headers, body, None, incoming.host, incoming.scheme,
         incoming.remote, incoming.now, incoming.request_id,
     )  # fmt: skip
+
+
+def _is_empty(stream: Reader | None) -> bool:
+    """Whether there is nothing to read and nothing to check: a body that was never sent, under no hash or that of nothing."""
+    return stream.__class__ is RawReader and stream is not None and stream.length == 0
 
 
 def _family(protocol: str) -> str:

@@ -62,10 +62,26 @@ class _Template:
         """The candidates for a request without a query string, by far the most."""
         return [candidate for candidate in self.candidates if not candidate.literals]
 
+    @cached_property
+    def _bare_met(self) -> list[_Candidate]:
+        """Those of them that need no parameter, the most demanding first."""
+        return sorted((c for c in self.bare if not c.query), key=lambda c: -c.demands)
+
+    def _choose_bare(self, headers: Mapping[str, str]) -> _Candidate | None:
+        """`choose` without a query string."""
+        for candidate in self._bare_met:
+            if all(name in headers for name in candidate.headers):
+                return candidate
+        if len(self.bare) < 2:
+            return self._bare_met[0] if self._bare_met else None
+        return min(self.bare, key=lambda c: c.demands)
+
     def choose(self, query: Mapping[str, str], headers: Mapping[str, str]) -> _Candidate | None:
+        if not query:
+            return self._choose_bare(headers)
         best: list[_Candidate] = []
         weight = -1
-        for candidate in self.candidates if query else self.bare:
+        for candidate in self.candidates:
             literals = candidate.literals
             if literals and any(k not in query or (v is not None and query[k] != v) for k, v in literals.items()):
                 continue

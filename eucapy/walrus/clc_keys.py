@@ -74,6 +74,7 @@ class Answer(msgspec.Struct, frozen=True):
     facts: dict[str, str | list[str]] = {}
     mfa_at: float | None = None
     parent: str = ""
+    limits: dict[str, int] = {}
     refused: str = ""
     """Why the session token is none of this key's, in the words of `aws/refusals.py`; then there is nothing else."""
 
@@ -238,6 +239,7 @@ def _credential(access_key_id: str, token: str, answer: Answer) -> Credential:
         powers=_powers(answer.policies),
         facts=answer.facts,
         mfa_at=answer.mfa_at,
+        limits=answer.limits,
     )
     return Credential(
         access_key_id,

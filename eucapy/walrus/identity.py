@@ -22,7 +22,7 @@ class Principal(msgspec.Struct, frozen=True):
     """A user, a role's session or the root user of an account. `allow_all`: its own policies allow everything; otherwise
     `powers` are asked. `lasting_arn` is the role's where `arn` is its session's, `parent` whose session it is, `unique_id`
     what aws:userid says. `facts` are the condition keys that tell of it (lower-case), `mfa_at` when it showed a code, in
-    seconds since the epoch."""
+    seconds since the epoch. `limits`: what its account may have at most (`limits.py`)."""
 
     account: str
     canonical_id: str
@@ -35,6 +35,7 @@ class Principal(msgspec.Struct, frozen=True):
     powers: Powers = Powers()
     facts: Mapping[str, str | list[str]] = {}
     mfa_at: float | None = None
+    limits: Mapping[str, int] = {}
 
     @property
     def is_anonymous(self) -> bool:

@@ -7,12 +7,16 @@ So what brings bytes is refused (507 InsufficientStorage) as soon as less than a
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from eucapy.walrus.errors import InsufficientStorage
 
 LARGEST_PART = 20
 """The reserve is at most this part (1/20) of the file system: small ones are for trying out."""
+PLENTY_BYTES = 4 << 30
+LOOK_S = 0.1
+"""Where so much is free beside the reserve, it is not looked again for so long: no disk takes that much meanwhile."""
 
 
 class Room:
@@ -20,12 +24,18 @@ class Room:
 
     def __init__(self, folder: Path | None = None, reserve_bytes: int = 0) -> None:
         self._folder, self._reserve_bytes = folder, reserve_bytes
+        self._again_s = 0.0
 
     def check(self, size_bytes: int = 0) -> None:
-        """Raises InsufficientStorage where so many new bytes have no place. Costs a microsecond."""
+        """Raises InsufficientStorage where so many new bytes have no place."""
         if self._folder is None:
+            return
+        now = time.monotonic()
+        if now < self._again_s and size_bytes < PLENTY_BYTES // 4:
             return
         found = os.statvfs(self._folder)
         reserve = min(self._reserve_bytes, found.f_blocks * found.f_frsize // LARGEST_PART)
-        if found.f_bavail * found.f_frsize < reserve + size_bytes:
+        free = found.f_bavail * found.f_frsize
+        if free < reserve + size_bytes:
             raise InsufficientStorage()
+        self._again_s = now + LOOK_S if free > reserve + PLENTY_BYTES else 0.0

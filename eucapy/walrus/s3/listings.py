@@ -10,6 +10,7 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -181,7 +182,12 @@ def _rendered(row: Version, encode: Encode, owner: str) -> Rendered:
 
 def iso(milliseconds: int) -> str:
     """S3's form of a time: whole seconds, written with three zeros."""
-    return datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return _second(milliseconds // 1000)
+
+
+@lru_cache(maxsize=4096)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 @s3.action("ListObjectVersions", unchecked=("EncodingType", "MaxKeys"))
