@@ -7,7 +7,7 @@ from typing import Any
 
 from eucapy.clc.context import USER, Call
 from eucapy.clc.iam import users
-from eucapy.clc.iam.passwords import hashed, matches, require_good
+from eucapy.clc.iam.passwords import accepted, matches
 from eucapy.clc.iam.service import AccessDenied, EntityAlreadyExists, NoSuchEntity, iam
 from eucapy.clc.store import iam_passwords
 from eucapy.database import Row
@@ -30,8 +30,8 @@ async def create_login_profile(call: Call, p: Mapping[str, Any]) -> dict[str, An
     if await iam_passwords.profile(call.tx, user.id) is not None:
         raise EntityAlreadyExists(f"Login Profile for user {user.name} already exists.")
     password, must_change = p.get("Password") or "", bool(p.get("PasswordResetRequired"))
-    await require_good(call, user.id, password)
-    await iam_passwords.insert(call.tx, user.id, await hashed(password), must_change, call.now)
+    kept = await accepted(call, user.id, password)
+    await iam_passwords.insert(call.tx, user.id, kept, must_change, call.now)
     return {"LoginProfile": await _view(call, user)}
 
 
@@ -46,8 +46,8 @@ async def update_login_profile(call: Call, p: Mapping[str, Any]) -> dict[str, An
     held = await _require(call, user)
     must_change = bool(p.get("PasswordResetRequired", held.must_change))
     if p.get("Password") is not None:
-        await require_good(call, user.id, p["Password"])
-        await iam_passwords.set_password(call.tx, user.id, await hashed(p["Password"]), must_change, call.now)
+        kept = await accepted(call, user.id, p["Password"])
+        await iam_passwords.set_password(call.tx, user.id, kept, must_change, call.now)
     else:
         await iam_passwords.set_must_change(call.tx, user.id, must_change)
     return {}
@@ -75,8 +75,8 @@ async def change_password(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
         )
     if not await matches(p["OldPassword"], held.hashed):
         raise OldPasswordIncorrect
-    await require_good(call, user.id, p["NewPassword"])
-    await iam_passwords.set_password(call.tx, user.id, await hashed(p["NewPassword"]), False, call.now)
+    kept = await accepted(call, user.id, p["NewPassword"])
+    await iam_passwords.set_password(call.tx, user.id, kept, False, call.now)
     return {}
 
 

@@ -1,8 +1,9 @@
 """Passwords: how they are kept, and what an account asks of them.
 
-Kept is scrypt of the password (32 MiB of memory, three rounds' work), under a salt of its own; checking is in constant time
-and in another thread. A password policy that was never set is AWS's default: eight characters, three kinds of four, not the
-account's name. Source: "Setting an account password policy", IAM guide.
+Kept is scrypt of the password (32 MiB of memory, some 100 ms), under a salt that is the user's own; checking is in constant
+time and in another thread. A user's former passwords share the salt, so that one computation tells whether a new one is among
+them: it is done inside the request's transaction, which others may wait for. A password policy that was never set is AWS's
+default: eight characters, three kinds of four. Source: "Setting an account password policy", IAM guide.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from eucapy.clc.context import Call
 from eucapy.clc.store import iam_passwords
 from eucapy.errors import ApiError
 
-_N, _R, _P = 1 << 15, 8, 3
+_N, _R, _P = 1 << 15, 8, 1
 _SYMBOLS = frozenset(
     ["!", "@", "#", "$", "%", "^", "&", "*", "(", ")", "_", "+", "-", "=", "[", "]", "{", "}", "|", "'"]
 )
@@ -30,9 +31,9 @@ class PasswordPolicyViolation(ApiError):
     pass
 
 
-async def hashed(password: str) -> str:
-    """What may be kept of a password."""
-    salt = os.urandom(16)
+async def hashed(password: str, like: str | None = None) -> str:
+    """What may be kept of a password; under the salt of `like`, when that was kept of the user's password before."""
+    salt = base64.b64decode(like.split("$")[4]) if like is not None else os.urandom(16)
     digest = await asyncio.to_thread(_scrypt, password, salt)
     return f"scrypt${_N}${_R}${_P}${_text(salt)}${_text(digest)}"
 
@@ -52,16 +53,18 @@ def _text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-async def require_good(call: Call, user_id: str, password: str) -> None:
-    """Raises PasswordPolicyViolation when the account's policy does not allow the user this password."""
+async def accepted(call: Call, user_id: str, password: str) -> str:
+    """What is to be kept of a user's new password. Raises PasswordPolicyViolation when the account's policy forbids it."""
     rules = await iam_passwords.rules(call.tx, call.account)
     broken = breaks(password, rules)
     if broken:
         raise PasswordPolicyViolation(broken)
+    held = await iam_passwords.profile(call.tx, user_id)
+    kept = await hashed(password, held.hashed if held is not None else None)
     remembered = int((rules or {}).get("PasswordReusePrevention") or 0)
-    for kept in await iam_passwords.former(call.tx, user_id, remembered) if remembered else ():
-        if await matches(password, kept):
-            raise PasswordPolicyViolation("Password should not be one of the previously used passwords.")
+    if remembered and kept in await iam_passwords.former(call.tx, user_id, remembered):
+        raise PasswordPolicyViolation("Password should not be one of the previously used passwords.")
+    return kept
 
 
 def breaks(password: str, rules: Mapping[str, Any] | None) -> str:

@@ -97,6 +97,7 @@ def test_a_login_profile_lives_and_its_user_changes_the_password(shared: Cloud, 
 async def test_a_password_is_kept_so_that_only_itself_matches() -> None:
     kept = await passwords.hashed(GOOD)
     assert GOOD not in kept and kept != await passwords.hashed(GOOD)
+    assert kept == await passwords.hashed(GOOD, kept) != await passwords.hashed(GOOD + " ", kept)
     assert await passwords.matches(GOOD, kept)
     assert not await passwords.matches(GOOD + " ", kept)
 
