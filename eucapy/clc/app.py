@@ -116,6 +116,7 @@ class CloudController:
             self.operations,
             self.keys,
             self.standings,
+            self.limits,
             lambda: self.fire(KEY_CHANGES),
             self.loops,
             self.loops.wake_all,

@@ -22,6 +22,7 @@ from eucapy.aws.refusals import Refused as Unaccepted
 from eucapy.clc import explaining, request_keys
 from eucapy.clc.authenticate import Keys
 from eucapy.clc.context import Principal
+from eucapy.clc.limits import Limits, told
 from eucapy.clc.operations import Operations, Refused
 from eucapy.clc.standing import Standings, parent_of
 from eucapy.clc.store import hosts
@@ -42,12 +43,13 @@ class OperatorPort:
         operations: Operations,
         keys: Keys,
         standings: Standings,
+        limits: Limits,
         changed: Callable[[], None],
         loops: Loops,
         wake_all: Callable[[], None],
     ) -> None:
         self._database, self._operations, self._keys, self._standings = database, operations, keys, standings
-        self._loops, self._wake_all, self._changed = loops, wake_all, changed
+        self._loops, self._wake_all, self._changed, self._limits = loops, wake_all, changed, limits
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[only_roles(frozenset({"admin", "walrus"})), _admin_paths, _refusals])
@@ -58,7 +60,7 @@ class OperatorPort:
         route.add_get("/admin/components", self._reading("components", self._operations.list_components))
         route.add_post("/admin/accounts", self._create_account)
         route.add_post("/admin/accounts/delete", self._delete_account)
-        route.add_post("/admin/accounts/limits", self._limits)
+        route.add_post("/admin/accounts/limits", self._account_limits)
         route.add_post("/admin/explain", self._explain)
         route.add_post("/admin/users", self._create_user)
         route.add_post("/admin/keys", self._create_key)
@@ -85,7 +87,7 @@ class OperatorPort:
         self._changed()
         return web.json_response(answer)
 
-    async def _limits(self, request: web.Request) -> web.Response:
+    async def _account_limits(self, request: web.Request) -> web.Response:
         """With a document the account policy is put; with an empty one removed; without a name all are listed."""
         body = await _body(request)
         account, name, document = (str(body.get(m) or "") for m in ("account", "name", "document"))
@@ -137,6 +139,7 @@ class OperatorPort:
                 "facts": request_keys.of_principal(principal),
                 "mfa_at": principal.session.mfa_at if principal.session is not None else None,
                 "parent": parent_of(principal),
+                "limits": told(await self._limits.of(principal.account)),
                 "active": credential.active,
                 "kind": principal.kind,
                 "lasting_arn": principal.lasting_arn,

@@ -11,6 +11,7 @@ from eucapy.aws.errors import AccessDenied
 from eucapy.aws.service import Handler
 from eucapy.walrus.context import Call, Walrus
 from eucapy.walrus.identity import ANONYMOUS, Keys, Principal
+from eucapy.walrus.limits import Quotas
 from eucapy.walrus.receiving import check_document
 
 log = logging.getLogger("eucapy.walrus.access")
@@ -36,6 +37,7 @@ class Environment:
         self._walrus = walrus
         self._keys = keys
         self._access_log = access_log
+        self._quotas = Quotas(walrus)
 
     async def credential(self, access_key_id: str, session_token: str | None) -> Credential | None:
         return await self._keys.find(access_key_id, session_token)
@@ -54,6 +56,8 @@ class Environment:
 
     async def invoke(self, request: Request, handler: Handler) -> Any:
         call = self._call(request)
+        if call.principal.limits:
+            await self._quotas.check(call.principal, request)
         if request.http.body and request.operation is not None and request.operation.shape.http_checksum:
             check_document(call)  # CompleteMultipartUpload is none of these: its checksum is the object's
         return await handler.function(call, request.params)

@@ -174,7 +174,7 @@ class DevCloud:
                 self.zones[name] = self._zone(name, fetcher)
                 await self.zones[name].storage.open()
             self.clc = CloudController(self.config, self.database, self, self.clock)
-            keys.keys, keys.standings = self.clc.keys, self.clc.standings
+            keys.keys, keys.standings, keys.limits = self.clc.keys, self.clc.standings, self.clc.limits
             await self.clc.open()
             await self._register()
             stack.push_async_callback(self._stop)

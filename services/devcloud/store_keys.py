@@ -10,6 +10,7 @@ from eucapy.aws.credentials import Credential
 from eucapy.clc import request_keys
 from eucapy.clc.authenticate import Keys
 from eucapy.clc.context import Principal
+from eucapy.clc.limits import Limits, told
 from eucapy.clc.standing import Standings, parent_of
 from eucapy.walrus import identity
 
@@ -20,9 +21,10 @@ class StoreKeys:
     def __init__(self) -> None:
         self.keys: Keys | None = None
         self.standings: Standings | None = None
+        self.limits: Limits | None = None
 
     async def find(self, access_key_id: str, session_token: str | None) -> Credential | None:
-        if self.keys is None or self.standings is None:
+        if self.keys is None or self.standings is None or self.limits is None:
             return None
         credential = await self.keys.find(access_key_id, session_token)
         if credential is None or not isinstance(credential.principal, Principal):
@@ -40,6 +42,7 @@ class StoreKeys:
             parent=parent_of(principal),
             powers=standing.powers,
             facts=request_keys.of_principal(principal),
+            limits=told(await self.limits.of(principal.account)),
             mfa_at=principal.session.mfa_at if principal.session is not None else None,
         )
         return msgspec.structs.replace(credential, principal=seen)

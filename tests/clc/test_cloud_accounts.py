@@ -173,6 +173,29 @@ def test_quotas_of_people_hold(cloud: Cloud) -> None:
     assert iam.create_user(UserName="bob")
 
 
+def test_quotas_of_the_object_store_hold(cloud: Cloud) -> None:
+    s3 = cloud.client("s3", "hoarding")
+    s3.create_bucket(Bucket="hoard")
+    limited(
+        cloud, "hoarding", "s3:*", s3_quota_bucketnumber=2, s3_quota_buckettotalsize=2, s3_quota_bucketobjectnumber=3
+    )
+    s3.create_bucket(Bucket="hoard2")
+    assert code(s3.create_bucket, Bucket="hoard3") == "TooManyBuckets"
+    half = b"x" * (900 << 10)
+    s3.put_object(Bucket="hoard", Key="a", Body=half)
+    s3.put_object(Bucket="hoard2", Key="b", Body=half)
+    assert code(s3.put_object, Bucket="hoard", Key="c", Body=half) == "QuotaExceeded"
+    s3.delete_object(Bucket="hoard2", Key="b")
+    s3.put_object(Bucket="hoard", Key="c", Body=half)
+    s3.delete_object(Bucket="hoard", Key="c")
+    for key in "de":
+        s3.put_object(Bucket="hoard", Key=key, Body=b"small")
+    assert code(s3.put_object, Bucket="hoard", Key="f", Body=b"small") == "QuotaExceeded"
+    assert s3.get_object(Bucket="hoard", Key="e")["Body"].read() == b"small"
+    call(cloud, "DeleteAccountPolicy", AccountName="hoarding", PolicyName="s3-*")
+    assert s3.put_object(Bucket="hoard", Key="f", Body=b"small")
+
+
 def test_what_is_too_much_already_keeps_nobody_from_deleting(cloud: Cloud) -> None:
     ec2 = cloud.client("ec2", "shrinking")
     volumes = [ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"] for _ in range(3)]

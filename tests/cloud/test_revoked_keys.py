@@ -14,6 +14,7 @@ from eucapy.clc.authenticate import Keys
 from eucapy.clc.config import Config
 from eucapy.clc.context import ASSUMED_ROLE
 from eucapy.clc.iam import managed
+from eucapy.clc.limits import Limits
 from eucapy.clc.operations import Operations
 from eucapy.clc.operator import OperatorPort
 from eucapy.clc.seal import Seal
@@ -37,7 +38,14 @@ class CloudSide:
         self.database, self.keys = database, keys
         operations = Operations(Config(), bytes, lambda: 0.0)
         port = OperatorPort(
-            database, operations, keys, Standings(database, managed.document), keys.forget, Loops(), lambda: None
+            database,
+            operations,
+            keys,
+            Standings(database, managed.document),
+            Limits(database),
+            keys.forget,
+            Loops(),
+            lambda: None,
         )
         self.listener = Listener(port.application(), "127.0.0.1", 0)
 

@@ -57,3 +57,23 @@ async def by_bucket(tx: Tx) -> Sequence[Usage]:
         numbers = [int(value) for value in (*values[3:], *pending.get(values[0], (0, 0)))]
         found.append(Usage(values[1], values[2], *numbers))
     return found
+
+
+async def of_account(tx: Tx, account: str) -> dict[str, tuple[int, int]]:
+    """Objects and bytes of each bucket of the account, the versions behind and the parts of open uploads among the bytes."""
+    waiting: Sequence[Sequence[Any]] = await tx.all(
+        sa.select(uploads.c.bucket, _sum(parts.c.size))
+        .select_from(
+            uploads.join(parts, parts.c.upload == uploads.c.id).join(buckets, buckets.c.id == uploads.c.bucket)
+        )
+        .where(buckets.c.account == account)
+        .group_by(uploads.c.bucket)
+    )
+    pending = {row[0]: int(row[1]) for row in waiting}
+    rows: Sequence[Sequence[Any]] = await tx.all(
+        sa.select(buckets.c.id, buckets.c.name, _sum(_live), _sum(versions.c.size))
+        .select_from(buckets.outerjoin(versions, versions.c.bucket == buckets.c.id))
+        .where(buckets.c.account == account)
+        .group_by(buckets.c.id, buckets.c.name)
+    )
+    return {str(row[1]): (int(row[2]), int(row[3]) + pending.get(row[0], 0)) for row in rows}
