@@ -21,6 +21,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from eucapy import ledger
+from eucapy.clc.store import images
+from eucapy.lifecycle.image import DEREGISTERED
 from eucapy.reconcile.loop import Loop
 
 from .cloud import DevCloud
@@ -65,12 +67,14 @@ class Client:
 
 
 async def ensure(cloud: DevCloud, key: tuple[str, str]) -> str:
-    """The starter image's id; it is made when this data folder has never had one. Before the cloud's loops run: `settle`
-    does at once what is asked for. Raises NotSeeded."""
+    """The starter image's id, "" once somebody deregistered it; it is made when this data folder has never had one.
+
+    Before the cloud's loops run: `settle` does at once what is asked for. Raises NotSeeded."""
     kept = ledger.Ledger(cloud.data / "starter.json", Starter)
     held = kept.read()
     if held is not None:
-        return held.image_id
+        row = await cloud.database.read(lambda tx: images.by_id(tx, held.image_id))
+        return held.image_id if row is not None and row.state != DEREGISTERED else ""
     async with aiohttp.ClientSession() as session:
         client = Client(session, cloud.endpoint, cloud.config.region, key)
         image_id = await _make(client, partial(cloud.settle, loops=_loops_of_storage(cloud)))
