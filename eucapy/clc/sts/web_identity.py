@@ -33,6 +33,8 @@ _KINDS = {"expired": ExpiredTokenException, "unreachable": IDPCommunicationError
 async def assume_role_with_web_identity(call: Call, p: Mapping[str, Any]) -> Later:
     arn, token = p["RoleArn"], p["WebIdentityToken"]
     account = trust.account_of(arn)
+    if p.get("ProviderId"):  # an access token of OAuth 2.0, which only the providers that AWS knows by name give
+        raise InvalidIdentityToken(f"No OpenIDConnect provider found in your account for {p['ProviderId']}")
     limits = granting.limits(p)
     try:
         issuer = oidc.unverified_issuer(token)
@@ -78,7 +80,7 @@ def _session(
     )
     assert role is not None
     now = int(call.now)
-    audience = oidc.audiences(claims)[0]
+    audience = _audience(provider, claims)
     session = Session(
         kind=ASSUMED_ROLE,
         account=role.account,
@@ -108,9 +110,13 @@ def _keys(provider: oidc.Provider, claims: Mapping[str, Any]) -> trust.Keys:
             keys[f"{provider.url}:{name}".lower()] = value
     if "aud" in claims:
         keys[f"{provider.url}:oaud".lower()] = keys.get(f"{provider.url}:aud".lower(), "")
-    audiences = oidc.audiences(claims)
-    keys[f"{provider.url}:aud".lower()] = audiences[0] if len(audiences) == 1 else audiences
+    keys[f"{provider.url}:aud".lower()] = _audience(provider, claims)
     return keys
+
+
+def _audience(provider: oidc.Provider, claims: Mapping[str, Any]) -> str:
+    """The client of ours that the token is for; it may name others beside."""
+    return next(each for each in oidc.audiences(claims) if each in provider.client_ids)
 
 
 def _tags(told: Mapping[str, Any]) -> dict[str, Any]:

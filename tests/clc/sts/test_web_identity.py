@@ -75,6 +75,20 @@ def test_a_token_is_exchanged_for_credentials(cloud: Cloud, issuer: Issuer, arn:
     assert who["Arn"].endswith(":assumed-role/web/web-1")
 
 
+def test_a_token_for_several_is_for_the_one_that_is_ours(cloud: Cloud, issuer: Issuer, arn: str) -> None:
+    assert assume(cloud, arn, issuer.token(aud=["stranger", "client-1"]))["Audience"] == "client-1"
+    assert assume(cloud, arn, issuer.token(aud=["stranger"], azp="client-1"))["Audience"] == "client-1"
+    assert refused(cloud, arn, issuer.token(aud=["client-1"], azp="stranger")) == (
+        "InvalidIdentityToken",
+        "Incorrect token audience",
+    )
+
+
+def test_access_tokens_of_oauth_are_not_taken_for_id_tokens(cloud: Cloud, issuer: Issuer, arn: str) -> None:
+    code, _ = error(assume, cloud=cloud, arn=arn, token=issuer.token(), ProviderId="graph.facebook.com")
+    assert code == "InvalidIdentityToken"
+
+
 def test_the_issuers_keys_are_asked_for_once_and_again_for_a_new_one(issuer: Issuer) -> None:
     import asyncio
 
