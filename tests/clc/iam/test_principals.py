@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from eucapy.clc.iam.access_keys import new_access_key
+from eucapy.clc.store import accounts
 from tests.clc.iam.asked import TRUST, allowing, error, trusting
 from tests.harness.cloud import Cloud
 
@@ -258,3 +260,27 @@ def test_trust_follows_a_renamed_user_and_ends_with_a_deleted_one(shared: Cloud,
     keys = iam.create_access_key(UserName="bobby")["AccessKey"]
     bobby = {"access_key_id": keys["AccessKeyId"], "secret_access_key": keys["SecretAccessKey"]}
     assert shared.client("sts", keys=bobby).assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
+
+
+def test_the_root_user_may_do_all_once_it_has_a_key(shared: Cloud, account: str, iam: Any, number: str) -> None:
+    """It is in no list of users, no name finds it, and it signs only with a key that somebody made for it."""
+    clc = shared.dev.clc
+    key_id, secret = new_access_key()
+    shared.run(
+        shared.dev.database.write(
+            lambda tx: accounts.insert_key(tx, number, number, key_id, clc.seal.seal(secret.encode()), 0.0)
+        )
+    )
+    keys = {"access_key_id": key_id, "secret_access_key": secret}
+    root = shared.client("iam", keys=keys)
+    identity = shared.client("sts", keys=keys).get_caller_identity()
+    assert (identity["Arn"], identity["UserId"]) == (f"arn:aws:iam::{number}:root", number)
+    user = root.get_user()["User"]
+    assert (user["Arn"], user["UserId"], "UserName" in user) == (f"arn:aws:iam::{number}:root", number, False)
+    assert names(root.list_users(), "Users", "UserName") == ["admin"]
+    root.create_user(UserName="root")
+    assert error(iam.get_user, UserName="<root>")[0] == "ValidationError"
+    assert root.get_account_summary()["SummaryMap"]["AccountAccessKeysPresent"] == 1
+    assert [held["AccessKeyId"] for held in root.list_access_keys()["AccessKeyMetadata"]] == [key_id]
+    root.delete_access_key(AccessKeyId=key_id)
+    assert error(root.get_user)[0] == "InvalidClientTokenId"
