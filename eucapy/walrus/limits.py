@@ -1,7 +1,8 @@
 """Quotas of an account in the object store: how many buckets, how many objects and how much in each and in all.
 
 What there is is read once and counted on in memory, each write before it begins, so that many at once do not slip through;
-it is read anew after a while, and before anything is refused. Accounts without quotas, nearly all, cost nothing. A write into
+it is read anew after a while, and before anything is refused (then no more often than a tenth of the time,
+unless the account has removed something). Accounts without quotas, nearly all, cost nothing. A write into
 another account's bucket is that account's, and is not counted for the writer. Set by account policies: `clc/limits.py`.
 """
 
@@ -32,6 +33,7 @@ _BRINGING = frozenset(
     }
 )  # fmt: skip
 _NEW_OBJECTS = frozenset({"CopyObject", "CreateMultipartUpload", "PostObject", "PutObject"})
+_REMOVING = ("Delete", "Abort")
 KEPT_S = 5.0
 """How long what was read is counted on; fifty times as long as reading took, where that is more."""
 MIB = 1 << 20
@@ -59,6 +61,8 @@ class Quotas:
     def __init__(self, walrus: Walrus) -> None:
         self._walrus = walrus
         self._held: dict[str, _Held] = {}
+        self._shrunk: set[str] = set()
+        """Accounts that have removed something since what they have was read."""
 
     async def check(self, principal: Principal, request: Request) -> None:
         """Raises TooManyBuckets, QuotaExceeded."""
@@ -70,6 +74,8 @@ class Quotas:
                     raise errors.TooManyBuckets()
         elif request.action in _BRINGING and principal.limits.keys() - {BUCKETS}:
             await self._bring(principal, name, _length(request), int(request.action in _NEW_OBJECTS))
+        elif request.action.startswith(_REMOVING):
+            self._shrunk.add(principal.account)
 
     async def _bring(self, principal: Principal, bucket: str, size: int, new: int) -> None:
         held = await self._usage(principal.account, KEPT_S, 50)
@@ -78,7 +84,7 @@ class Quotas:
         if bucket not in held.bytes:
             return
         if _over(held, principal.limits, bucket, size, new) is not None:
-            held = await self._usage(principal.account, 0, 10)
+            held = await self._usage(principal.account, 0, 0 if principal.account in self._shrunk else 10)
             over = _over(held, principal.limits, bucket, size, new)
             if over is not None:
                 raise QuotaExceeded(key=over, most=principal.limits[over])
@@ -91,6 +97,7 @@ class Quotas:
         if held is not None and time.monotonic() - held.read_s <= max(least_s, times * held.took_s):
             return held
         began = time.monotonic()
+        self._shrunk.discard(account)
         found = await self._walrus.db.read(lambda tx: of_account(tx, account))
         self._held[account] = _Held(found, time.monotonic() - began)
         return self._held[account]
