@@ -168,16 +168,20 @@ def _description(name: str) -> dict[str, Any]:
 
 
 _loaded: dict[str, Model] = {}
+_extended: set[str] = set()
 
 
 def load(name: str, extend: Mapping[str, Any] | None = None, without: Iterable[str] = ()) -> Model:
     """The model of botocore's service `name` ("ec2"), loaded once.
 
-    `extend` adds {"operations": {...}, "shapes": {...}}, `without` removes operations; both take part only in the first
-    load, so they belong in the one place that declares the service. Raises botocore's UnknownServiceError.
+    `extend` adds {"operations": {...}, "shapes": {...}}, `without` removes operations. They belong in the one place that
+    declares the service: `without` takes part only in the first load, `extend` in the first that has any, whoever loaded the
+    plain model before. Raises botocore's UnknownServiceError.
     """
     model = _loaded.get(name)
-    if model is None:
+    if model is None or (extend and name not in _extended):
+        if extend:
+            _extended.add(name)
         description = _description(name)
         if extend:
             for section in ("operations", "shapes"):
