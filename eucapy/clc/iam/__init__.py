@@ -18,6 +18,7 @@ MODULES = (
     "certificates",
     "cloud_accounts",
     "details",
+    "granting",
     "groups",
     "inline",
     "linked_roles",

@@ -164,6 +164,9 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
     ("GetAccountAuthorizationDetails", {}),
     ("GenerateCredentialReport", {}),
     ("GetCredentialReport", {}),
+    ("ListPoliciesGrantingServiceAccess", {
+        "Arn": "arn:aws:iam::<number>:user/x/u", "ServiceNamespaces": ["s3", "ec2"],
+    }),
     ("SimulateCustomPolicy", {"PolicyInputList": [allowing("s3:*")], "ActionNames": ["s3:GetObject"]}),
     ("SimulatePrincipalPolicy", {"PolicySourceArn": "arn:aws:iam::<number>:user/x/u", "ActionNames": ["s3:GetObject"]}),
     ("GetContextKeysForCustomPolicy", {"PolicyInputList": [allowing("s3:*")]}),

@@ -175,6 +175,32 @@ def test_boundaries_are_shown_and_counted(iam: Any) -> None:
     )  # fmt: skip
 
 
+def test_which_policies_speak_of_a_service(iam: Any, number: str) -> None:
+    iam.create_user(UserName="u", Path="/x/")
+    iam.create_group(GroupName="g")
+    iam.add_user_to_group(GroupName="g", UserName="u")
+    iam.attach_user_policy(UserName="u", PolicyArn="arn:aws:iam::aws:policy/PowerUserAccess")  # a NotAction
+    iam.put_user_policy(UserName="u", PolicyName="mine", PolicyDocument=allowing("S3:Get*", "ec2:Run*"))
+    iam.put_group_policy(GroupName="g", PolicyName="ours", PolicyDocument=allowing("iam:GetUser"))
+    arn = f"arn:aws:iam::{number}:user/x/u"
+    answer = iam.list_policies_granting_service_access(Arn=arn, ServiceNamespaces=["s3", "iam", "ec2", "sqs"])
+    found = {
+        each["ServiceNamespace"]: [policy["PolicyName"] for policy in each["Policies"]]
+        for each in answer["PoliciesGrantingServiceAccess"]
+    }
+    assert found == {
+        "ec2": ["PowerUserAccess", "mine"],
+        "iam": ["PowerUserAccess", "ours"],  # it allows iam:ListRoles
+        "s3": ["PowerUserAccess", "mine"],
+        "sqs": ["PowerUserAccess"],
+    }
+    inline = answer["PoliciesGrantingServiceAccess"][1]["Policies"][1]
+    assert (inline["PolicyType"], inline["EntityType"], inline["EntityName"]) == ("INLINE", "GROUP", "g")
+    absent = f"arn:aws:iam::{number}:user/u"
+    refused = error(iam.list_policies_granting_service_access, Arn=absent, ServiceNamespaces=["s3"])
+    assert refused == ("NoSuchEntity", "The user with name u cannot be found.")
+
+
 # --- AWS's own --------------------------------------------------------------------------------------------------------
 
 
