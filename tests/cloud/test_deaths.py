@@ -247,6 +247,40 @@ def test_detach(stage: Stage) -> None:
     at_every_step(stage, lambda: stage.ec2.detach_volume(VolumeId=volume_id), check, prepare)
 
 
+def test_attach_and_detach_an_interface(stage: Stage) -> None:
+    """While the guest runs: it has the card, or nobody knows of it any more."""
+    instance_id = stage.instance("image")
+    (reservation,) = stage.ec2.describe_instances(InstanceIds=[instance_id])["Reservations"]
+    made = stage.ec2.create_network_interface(SubnetId=reservation["Instances"][0]["SubnetId"])["NetworkInterface"]
+    interface_id = made["NetworkInterfaceId"]
+
+    def shown() -> tuple[str, str]:
+        (one,) = stage.ec2.describe_network_interfaces(NetworkInterfaceIds=[interface_id])["NetworkInterfaces"]
+        return one["Status"], one.get("Attachment", {}).get("AttachmentId", "")
+
+    def has_card() -> bool:
+        return made["MacAddress"] in {nic.mac for nic in stage.machine(instance_id).now.nics}
+
+    def attach() -> None:
+        stage.ec2.attach_network_interface(NetworkInterfaceId=interface_id, InstanceId=instance_id, DeviceIndex=1)
+        stage.cloud.settle()
+
+    def detach() -> None:
+        if attachment_id := shown()[1]:
+            stage.ec2.detach_network_interface(AttachmentId=attachment_id)
+        stage.cloud.settle()
+
+    def joined(steps: list[str]) -> None:
+        assert (shown()[0], has_card()) == ("in-use", True)
+
+    def left(steps: list[str]) -> None:
+        assert (shown()[0], has_card()) == ("available", False)
+
+    at_every_step(stage, attach, joined, detach)
+    detach()
+    at_every_step(stage, detach, left, attach)
+
+
 def test_grow(stage: Stage) -> None:
     """A volume that a running guest has: asked for once more under the same wish, when there was no answer."""
     instance_id, volume_id = stage.instance("image"), stage.volume()

@@ -21,7 +21,8 @@ def check(cloud: Cloud) -> None:
 
 
 def _machines(cloud: Cloud, instances: dict[str, Any], volumes: dict[str, Any]) -> None:
-    """A machine runs exactly once for each running instance, with exactly its disks; nothing is left of those that ended."""
+    """A machine runs exactly once for each running instance, with exactly its disks and cards; nothing is left of those that
+    ended."""
     domains: dict[str, Any] = {}
     folders: set[str] = set()
     for zone in cloud.dev.zones.values():
@@ -37,6 +38,8 @@ def _machines(cloud: Cloud, instances: dict[str, Any], volumes: dict[str, Any]) 
         if state == "running":
             assert domain is not None and domain.power == "running", instance_id
             assert {disk.serial for disk in domain.disks} == _serials(one, volumes), instance_id
+            cards = {nic["MacAddress"] for nic in one["NetworkInterfaces"]}
+            assert {nic.mac for nic in domain.nics} == cards, instance_id
         elif state == "stopped":
             assert domain is None or domain.power == "off", instance_id
         else:
@@ -96,11 +99,10 @@ def _proxies(cloud: Cloud) -> None:
 
 
 def _interfaces(ec2: Any, instances: dict[str, Any]) -> None:
-    """An interface belongs to an instance that has a future, and each of those has one."""
+    """An interface belongs to an instance that has a future, and each of those has one first of all."""
     living = {name for name, one in instances.items() if one["State"]["Name"] != "terminated"}
-    owners = [
-        one["Attachment"]["InstanceId"]
-        for one in ec2.describe_network_interfaces()["NetworkInterfaces"]
-        if one.get("Attachment")
+    attached = [
+        one["Attachment"] for one in ec2.describe_network_interfaces()["NetworkInterfaces"] if one.get("Attachment")
     ]
-    assert sorted(owners) == sorted(living)
+    assert {one["InstanceId"] for one in attached} <= living
+    assert sorted(one["InstanceId"] for one in attached if one["DeviceIndex"] == 0) == sorted(living)
