@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from eucapy.clc.specs.node import instance_spec
-from eucapy.wire.node import DiskSpec, EphemeralSpec, ImageRoot, InstanceSpec, NicSpec, ObjectSource, VolumeRoot
+from eucapy.wire.node import (
+    DiskSpec,
+    EphemeralSpec,
+    ImageRoot,
+    InstanceSpec,
+    NicSpec,
+    ObjectSource,
+    RoleCredentials,
+    VolumeRoot,
+)
 
 OBJECT = {"kind": "image", "bucket": "b", "key": "k", "etag": "e", "size_bytes": 9, "format": "raw", "size_gib": 1}
 
@@ -29,6 +38,7 @@ def row(**given: Any) -> Any:
         "boot_mode": "legacy-bios", "zone": "z", "instance_type": "t2.nano", "reservation_id": "r-1", "launch_index": 0,
         "launched_at": 5.0, "key_name": "k", "public_key": "ssh-ed25519 AAAA", "user_data": "aGk=",
         "metadata_enabled": True, "metadata_tokens": "required", "metadata_hops": 2, "metadata_tags": False,
+        "profile_id": "", "profile_arn": "", "profile_at": None, "credentials": None,
     }  # fmt: skip
     return SimpleNamespace(**{**values, **given})
 
@@ -120,3 +130,28 @@ def test_tags_are_told_only_when_the_instance_asks_for_them() -> None:
     tags = [{"Key": "Name", "Value": "web"}]
     assert spec(row(), tags=tags).metadata.tags == ()
     assert spec(row(metadata_tags=True), tags=tags).metadata.tags == (("Name", "web"),)
+
+
+HELD = {
+    "node": "n1", "key": "k", "profile": "AIPA1", "role_id": "AROA1", "role": "builder", "sealed": "…", "issued_at": 7,
+    "expires_at": 9,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, True),
+        ({"node": "n2"}, False),
+        ({"profile_id": "AIPA2"}, False),
+        ({"credentials": None}, False),
+        ({"state": "shutting-down"}, False),
+    ],
+)
+def test_credentials_go_to_the_node_and_the_profile_that_they_were_made_for(given: dict[str, Any], told: bool) -> None:
+    one = {"profile_id": "AIPA1", "profile_arn": "arn:p", "profile_at": 5.5, "credentials": HELD}
+    metadata = spec(row(**{**one, **given})).metadata
+    assert metadata.instance_profile_arn == "arn:p"
+    assert metadata.instance_profile_at == 5
+    expected = RoleCredentials(role="builder", sealed="…", issued_at=7, expires_at=9)
+    assert metadata.credentials == (expected if told else None)
