@@ -71,7 +71,7 @@ async def shown(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def zone_ids(call: Call) -> dict[str, str]:
-    """The zones' ids (`use1-az1`), by name."""
+    """The zones' ids (`use1-az6`), by name."""
     return {zone: zone_id(call.region, index) for index, zone in enumerate(call.config.zones)}
 
 
