@@ -118,11 +118,11 @@ class RawReader(BodyReader):
         self._more, self._begin, self._seen = more, begin, 0
 
     async def _next(self) -> bytes:
-        if self.length == 0:
-            return b""
         if self._begin is not None:
             begin, self._begin = self._begin, None
             await begin()
+        if self.length == 0:
+            return b""
         piece = await self._more()
         self._seen += len(piece)
         if not piece and self.length is not None and self._seen != self.length:

@@ -319,3 +319,17 @@ def test_no_request_is_our_fault(store: Store, method: str, key: str, query: dic
     status, answer, _ = Signer(store.port).request(method, path, text, body if method in ("PUT", "POST") else b"")
     assert status < 500 or status == 501, answer
     assert KEY.encode() not in answer or status in (403, 200)
+
+
+def test_who_waits_for_100_continue_gets_it_for_an_empty_body_too(store: Store, s3: Any, bucket: str) -> None:
+    """The aws CLI does, and takes the next answer on that connection for a late one where the 100 was left out."""
+    path = path_of(bucket, "empty")
+    headers = Signer(store.port).headers("PUT", path) | {"Expect": "100-continue", "Content-Length": "0"}
+    head = f"PUT {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
+    with socket.create_connection(("127.0.0.1", store.port), timeout=10) as connection:
+        connection.sendall(head.encode())
+        answer = b""
+        while b" 200 " not in answer and (piece := connection.recv(4096)):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+    assert s3.head_object(Bucket=bucket, Key="empty")["ContentLength"] == 0
