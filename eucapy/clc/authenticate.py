@@ -17,7 +17,7 @@ from eucapy.aws.refusals import Refused
 from eucapy.clc.context import ASSUMED_ROLE, ROOT, USER, Principal
 from eucapy.clc.seal import Seal
 from eucapy.clc.sessions import BadToken, Session, Sessions, is_temporary
-from eucapy.clc.store import accounts, iam_tags, powers, roles
+from eucapy.clc.store import accounts, iam_tags, roles
 from eucapy.database import Database, Row, Tx
 from eucapy.wire.contract import Cursor
 
@@ -53,13 +53,11 @@ class Keys:
         return credential
 
     async def _lasting(self, access_key_id: str) -> Credential | None:
-        async def look(tx: Tx) -> tuple[Row | None, bool, dict[str, str]]:
+        async def look(tx: Tx) -> tuple[Row | None, dict[str, str]]:
             row = await accounts.key(tx, access_key_id)
-            if row is None:
-                return None, False, {}
-            return row, await powers.administers(tx, row.user_id), await iam_tags.of(tx, row.user_id)
+            return row, await iam_tags.of(tx, row.user_id) if row is not None else {}
 
-        row, administers, tags = await self._database.read(look)
+        row, tags = await self._database.read(look)
         if row is None:
             return None
         return Credential(
@@ -73,7 +71,6 @@ class Keys:
                 user_id=row.user_id,
                 user_name=row.user_name,
                 path=row.path,
-                rights="all" if administers else "none",
                 kind=ROOT if row.root else USER,
                 tags=tags,
             ),
@@ -129,7 +126,6 @@ async def of_session(tx: Tx, session: Session) -> Principal | None:
         user_id=holder.id,
         user_name=holder.name,
         path=holder.path,
-        rights="all" if await powers.administers(tx, holder.id) else "none",
         kind=session.kind,
         tags=_with_session_tags(await iam_tags.of(tx, holder.id), session),
         session=session,

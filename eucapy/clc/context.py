@@ -28,7 +28,6 @@ class Principal:
     `user_id`, `user_name` and `path` are those of whoever the powers come from: the user (for a federated user the one who
     asked for its credentials), the role; the root user has its account's id and no name. `session` is there with temporary
     credentials, a user's own (GetSessionToken) too. `tags` are the user's or the role's with the session's over them.
-    `rights` is `all` or `none` until policies decide.
     """
 
     account: str
@@ -37,7 +36,6 @@ class Principal:
     user_id: str
     user_name: str
     path: str = "/"
-    rights: str = "none"
     kind: str = USER
     tags: Mapping[str, str] = field(default_factory=dict)
     session: Session | None = None
