@@ -167,18 +167,19 @@ def _description(name: str) -> dict[str, Any]:
     return description
 
 
-_loaded: dict[str, Model] = {}
+_loaded: dict[tuple[str, frozenset[str]], Model] = {}
 _extended: set[str] = set()
 
 
 def load(name: str, extend: Mapping[str, Any] | None = None, without: Iterable[str] = ()) -> Model:
     """The model of botocore's service `name` ("ec2"), loaded once.
 
-    `extend` adds {"operations": {...}, "shapes": {...}}, `without` removes operations. They belong in the one place that
-    declares the service: `without` takes part only in the first load, `extend` in the first that has any, whoever loaded the
-    plain model before. Raises botocore's UnknownServiceError.
+    `extend` adds {"operations": {...}, "shapes": {...}}. It belongs in the one place that declares the service: it takes part
+    in the first load that has any, whoever loaded the plain model before. `without` removes operations; the model without
+    them is another one than the whole. Raises botocore's UnknownServiceError.
     """
-    model = _loaded.get(name)
+    gone = frozenset(without)
+    model = _loaded.get((name, gone))
     if model is None or (extend and name not in _extended):
         if extend:
             _extended.add(name)
@@ -186,8 +187,7 @@ def load(name: str, extend: Mapping[str, Any] | None = None, without: Iterable[s
         if extend:
             for section in ("operations", "shapes"):
                 description[section] = {**description[section], **extend.get(section, {})}
-        if without:
-            gone = set(without)
+        if gone:
             description["operations"] = {k: v for k, v in description["operations"].items() if k not in gone}
-        model = _loaded[name] = Model(name, description)
+        model = _loaded[name, gone] = Model(name, description)
     return model

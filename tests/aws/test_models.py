@@ -28,3 +28,9 @@ def test_operations_of_our_own_are_there_whoever_loaded_the_plain_model_before(f
     assert {"Pretend", "GetCallerIdentity"} <= extended.names
     assert models.load("sts") is extended
     assert models.load("sts", OURS) is extended
+
+
+def test_a_model_with_operations_left_out_is_another_one_than_the_whole() -> None:
+    whole, less = models.load("sts"), models.load("sts", without=("GetSessionToken",))
+    assert whole.names - less.names == {"GetSessionToken"}
+    assert models.load("sts") is whole
