@@ -340,7 +340,8 @@ def _ask_to_let_go(domain: Any, alias: str) -> None:
         # By its alias libvirt only asks, and does not wait for the guest's consent.
         domain.detachDeviceAlias(alias, _LIVE)
     except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_DEVICE_MISSING and "unplug" not in str(error):
+        gone = error.get_error_code() == libvirt.VIR_ERR_DEVICE_MISSING or "no device found" in str(error)
+        if not gone and "unplug" not in str(error):
             raise  # else: gone since we looked, or asked before and still thinking about it
 
 
