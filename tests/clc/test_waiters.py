@@ -6,6 +6,7 @@ has said here how they come to an end.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -70,8 +71,25 @@ class Stage:
     def vpc(self) -> str:
         return str(self.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"])
 
+    def policy(self) -> str:
+        statement = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": statement})
+        return str(self.iam.create_policy(PolicyName="waiting", PolicyDocument=document)["Policy"]["Arn"])
+
     def subnet(self) -> str:
         return str(self.ec2.describe_subnets()["Subnets"][0]["SubnetId"])
+
+
+def instance_profile(stage: Stage) -> dict[str, Any]:
+    stage.iam.create_instance_profile(InstanceProfileName="waiting")
+    return {"InstanceProfileName": "waiting"}
+
+
+def role(stage: Stage) -> dict[str, Any]:
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": trust})
+    stage.iam.create_role(RoleName="waiting", AssumeRolePolicyDocument=document)
+    return {"RoleName": "waiting"}
 
 
 def stopped(stage: Stage) -> dict[str, Any]:
@@ -149,6 +167,9 @@ ENDS: dict[tuple[str, str], Callable[[Stage], dict[str, Any]]] = {
     ("ec2", "vpc_available"): lambda stage: {"VpcIds": [stage.vpc()]},
     ("ec2", "vpc_exists"): lambda stage: {"VpcIds": [stage.vpc()]},
     ("ec2", "vpc_peering_connection_deleted"): lambda stage: {"VpcPeeringConnectionIds": ["pcx-0123456789abcdef0"]},
+    ("iam", "instance_profile_exists"): instance_profile,
+    ("iam", "policy_exists"): lambda stage: {"PolicyArn": stage.policy()},
+    ("iam", "role_exists"): role,
     ("iam", "user_exists"): lambda stage: {"UserName": stage.iam.create_user(UserName="waiting")["User"]["UserName"]},
     ("s3", "bucket_exists"): lambda stage: {"Bucket": BUCKET},
     ("s3", "bucket_not_exists"): no_bucket,

@@ -128,7 +128,9 @@ def test_an_administrator_a_bucket_and_a_role_for_the_import(cloud: Cloud, tmp_p
         "--resource-arns", "arn:aws:s3:::importkvm/deploy1.raw", "arn:aws:s3:::other/deploy1.raw",
     )  # fmt: skip
     decided = {
-        (each["EvalActionName"], each["EvalResourceName"]): each["EvalDecision"] for each in answer["EvaluationResults"]
+        (each["EvalActionName"], one["EvalResourceName"]): one["EvalResourceDecision"]
+        for each in answer["EvaluationResults"]
+        for one in each["ResourceSpecificResults"]
     }
     assert decided == {
         ("s3:GetObject", "arn:aws:s3:::importkvm/deploy1.raw"): "allowed",

@@ -27,11 +27,11 @@ from eucapy.cli.installation import Installation, Ports, Record
 from eucapy.run import Child, StillRunning, spawn
 
 FAKES = {
-    "nc": {"hypervisor": "fake", "metadata_port": 0, "qemu_group": ""},
+    "nc": {"hypervisor": "fake", "metadata_port": 0, "qemu_group": "", "proxy_user": ""},
     "eucanetd": {"driver": "fake"},
-    "sc": {"driver": "fake", "export_group": ""},
+    "sc": {"driver": "fake", "export_group": "", "export_user": ""},
 }
-"""Without guests there need be no group of theirs: it is made where libvirt is started."""
+"""Without guests there need be no group of theirs and no user of their storage: the installation makes them."""
 
 
 def free_ports(count: int) -> list[int]:
