@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import tempfile
@@ -100,7 +101,12 @@ class FilesPool:
         return int((self.run_folder / volume_id / "pid").read_text())
 
     def kill_export(self, volume_id: str) -> None:
-        os.kill(self.pid(volume_id), signal.SIGKILL)
+        process = os.pidfd_open(self.pid(volume_id))
+        try:
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+            assert select.select([process], [], [], 10)[0], "a daemon survives SIGKILL"
+        finally:
+            os.close(process)
 
     async def end(self) -> None:
         for volume in (await self.driver.observe()).volumes.values():
