@@ -189,6 +189,7 @@ def test_a_volume_goes_into_a_running_guest_and_out_again(stage: Stage) -> None:
 def test_guests_live_on_while_every_program_is_killed(stage: Stage) -> None:
     address, other = stage.public(stage.web), stage.private(stage.app)
     boot = stage.lab.log_in(address, stage.key, "cat /proc/sys/kernel/random/boot_id")
+    reaches(stage.lab, stage.key, address, other)
     stage.lab.kill_all()
     assert boot == stage.lab.log_in(address, stage.key, "cat /proc/sys/kernel/random/boot_id")
     reaches(stage.lab, stage.key, address, other)
