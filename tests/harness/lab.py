@@ -386,8 +386,3 @@ def _answers(operator: Operator) -> bool:
 def ping(lab: Lab, key: Path, source: str, target: str) -> bool:
     """Whether the guest at the public address `source` gets an echo from `target`."""
     return lab.ssh(source, key, f"ping -c 1 -W 3 {target}").status == 0
-
-
-def reaches(lab: Lab, key: Path, source: str, target: str) -> None:
-    """An echo comes at last. The first may be late: the guests are emulated, and look for each other anew after a while."""
-    wait_until(lambda: ping(lab, key, source, target), 30)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from eucapy.run import run_now
-from tests.harness.lab import ZONE, Lab, ping, reaches
+from tests.harness.lab import ZONE, Lab, ping
 from tests.harness.starter import starter_image
 from tests.harness.waiting import wait_until
 
@@ -98,8 +98,8 @@ def test_status_checks_pass_and_the_console_is_kept(stage: Stage) -> None:
 def test_a_guest_on_the_other_node_answers_over_vxlan(stage: Stage) -> None:
     for instance_id in (stage.web, stage.app):
         stage.lab.log_in(stage.public(instance_id), stage.key)
-    reaches(stage.lab, stage.key, stage.public(stage.web), stage.private(stage.app))
-    reaches(stage.lab, stage.key, stage.public(stage.app), stage.private(stage.web))
+    assert ping(stage.lab, stage.key, stage.public(stage.web), stage.private(stage.app))
+    assert ping(stage.lab, stage.key, stage.public(stage.app), stage.private(stage.web))
 
 
 def test_a_security_group_that_does_not_allow_it_refuses(stage: Stage) -> None:
@@ -117,7 +117,7 @@ def test_a_security_group_that_does_not_allow_it_refuses(stage: Stage) -> None:
             {"IpProtocol": "icmp", "FromPort": -1, "ToPort": -1, "UserIdGroupPairs": [{"GroupId": stage.group}]}
         ],
     )
-    reaches(stage.lab, stage.key, stage.public(stage.web), stage.private(stage.app))
+    wait_until(lambda: ping(stage.lab, stage.key, stage.public(stage.web), stage.private(stage.app)), 30)
     stage.ec2.modify_instance_attribute(InstanceId=stage.app, Groups=[stage.group])
 
 
@@ -189,10 +189,10 @@ def test_a_volume_goes_into_a_running_guest_and_out_again(stage: Stage) -> None:
 def test_guests_live_on_while_every_program_is_killed(stage: Stage) -> None:
     address, other = stage.public(stage.web), stage.private(stage.app)
     boot = stage.lab.log_in(address, stage.key, "cat /proc/sys/kernel/random/boot_id")
-    reaches(stage.lab, stage.key, address, other)
+    wait_until(lambda: ping(stage.lab, stage.key, address, other), 30)
     stage.lab.kill_all()
     assert boot == stage.lab.log_in(address, stage.key, "cat /proc/sys/kernel/random/boot_id")
-    reaches(stage.lab, stage.key, address, other)
+    assert ping(stage.lab, stage.key, address, other)
     stage.lab.run_all()
     stage.lab.wait_for_nodes()
     wait_until(lambda: stage.state(stage.web) == "running", 60)
