@@ -218,6 +218,7 @@ async def how_many_fit(call: Call, plugs: Sequence[Plug]) -> int:
 async def plug(call: Call, instance_id: str, plugs: Sequence[Plug], tags: Mapping[str, str]) -> Row:
     """Make and attach one instance's interfaces; the primary one's row."""
     primary: Row | None = None
+    named = [ip for one in plugs for ip in (one.wish.private_ip, *one.wish.secondary_ips) if ip]
     for one in plugs:
         wish, row = one.wish, one.interface
         made = row is None
@@ -234,6 +235,7 @@ async def plug(call: Call, instance_id: str, plugs: Sequence[Plug], tags: Mappin
                 secondary_ips=wish.secondary_ips,
                 secondary_count=wish.secondary_count,
                 auto_public=public,
+                spared=named,
             )
             await put_tags(call, "network-interface", row.id, tags)
         delete = wish.delete_on_termination if wish.delete_on_termination is not None else made

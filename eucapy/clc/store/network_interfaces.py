@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -193,17 +193,20 @@ async def create(
     source_dest_check: bool = True,
     auto_public: bool = False,
     client_token: str = "",
+    spared: Collection[str] = (),
 ) -> Row:
-    """A free interface in the subnet. `groups` are ids that `security_groups.require` let through.
+    """A free interface in the subnet. `groups` are ids that `security_groups.require` let through; `spared` are addresses
+    that the same request names for other interfaces: none of them is chosen for this one.
 
     Raises InsufficientFreeAddressesInSubnet, InvalidIPAddress.InUse, and InvalidParameterValue for an address that the
     subnet cannot give.
     """
     interface_id = ids.new("eni")
     named = await security_groups.by_ids(tx, account, groups)
-    primary = await _take(tx, subnet, interface_id, private_ip, is_primary=True)
+    # The named ones first: what is chosen must not be one of them.
     more = [await _take(tx, subnet, interface_id, ip) for ip in secondary_ips]
-    more += [await _take(tx, subnet, interface_id, None) for _ in range(secondary_count)]
+    primary = await _take(tx, subnet, interface_id, private_ip, is_primary=True, spared=spared)
+    more += [await _take(tx, subnet, interface_id, None, spared=spared) for _ in range(secondary_count)]
     row = await tx.first(
         _INSERT,
         {
@@ -240,9 +243,11 @@ def tap_name(interface_id: str) -> str:
     return f"vn{interface_id[-11:]}"
 
 
-async def _take(tx: Tx, subnet: Row, interface_id: str, ip: str | None, *, is_primary: bool = False) -> str:
+async def _take(
+    tx: Tx, subnet: Row, interface_id: str, ip: str | None, *, is_primary: bool = False, spared: Collection[str] = ()
+) -> str:
     if ip is None:
-        ip = await private_ips.free(tx, subnet.id, subnet.cidr)
+        ip = await private_ips.free(tx, subnet.id, subnet.cidr, spared)
         if ip is None:
             raise InsufficientFreeAddressesInSubnet
     else:

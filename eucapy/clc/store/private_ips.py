@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
 
 from eucapy.clc.store.base import metadata
-from eucapy.clc.store.free_numbers import Span, pick
+from eucapy.clc.store.free_numbers import Span, holds, pick
 from eucapy.database import Tx
 
 RESERVED = 5
@@ -51,18 +51,28 @@ async def is_taken(tx: Tx, subnet_id: str, number: int) -> bool:
     return await tx.first(_TAKEN, {"subnet_id": subnet_id, "number": number}) is not None
 
 
-async def free(tx: Tx, subnet_id: str, cidr: str) -> str | None:
-    """An address of the subnet that nobody has; None when the subnet is full."""
+async def free(tx: Tx, subnet_id: str, cidr: str, spared: Collection[str] = ()) -> str | None:
+    """An address of the subnet that nobody has, and none of `spared`; None when there is none left."""
+    span = usable(cidr)
+    kept = {number for number in map(_number, spared) if number is not None and holds([span], number)}
 
     async def taken(number: int) -> bool:
-        return await is_taken(tx, subnet_id, number)
+        return number in kept or await is_taken(tx, subnet_id, number)
 
     async def all_taken() -> Iterable[int]:
         rows = await tx.all(sa.select(private_ips.c.number).where(private_ips.c.subnet_id == subnet_id))
-        return [row.number for row in rows]
+        return kept.union(row.number for row in rows)
 
-    number = await pick([usable(cidr)], taken, all_taken)
+    number = await pick([span], taken, all_taken)
     return None if number is None else str(ipaddress.IPv4Address(number))
+
+
+def _number(ip: str) -> int | None:
+    """None for what is no address: it is refused where it is to be taken."""
+    try:
+        return int(ipaddress.IPv4Address(ip))
+    except ValueError:
+        return None
 
 
 async def insert(tx: Tx, *, subnet_id: str, ip: str, interface_id: str, is_primary: bool) -> None:

@@ -89,6 +89,25 @@ def test_a_full_subnet_gives_no_more(ec2: Any, vpc_id: str) -> None:
     )
 
 
+def test_an_address_that_is_chosen_is_none_that_the_request_names(ec2: Any, vpc_id: str) -> None:
+    small = subnet(ec2, vpc_id, "10.0.9.0/28")
+    named = [{"PrivateIpAddress": f"10.0.9.{number}"} for number in range(4, 14)]
+    assert make(ec2, small, PrivateIpAddresses=named)["PrivateIpAddress"] == "10.0.9.14"
+
+
+def test_a_launch_chooses_no_address_that_it_names_for_another_interface(run: Run, ec2: Any, vpc_id: str) -> None:
+    small = subnet(ec2, vpc_id, "10.0.9.0/28")
+    named = [{"PrivateIpAddress": f"10.0.9.{number}", "Primary": number == 4} for number in range(4, 14)]
+    instance = run(
+        NetworkInterfaces=[
+            {"DeviceIndex": 0, "SubnetId": small},
+            {"DeviceIndex": 1, "SubnetId": small, "PrivateIpAddresses": named},
+        ]
+    )
+    (found,) = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"]
+    assert found["PrivateIpAddress"] == "10.0.9.14"
+
+
 def test_secondary_addresses_come_and_go_and_move(ec2: Any, place: str) -> None:
     first = make(ec2, place, PrivateIpAddresses=[{"PrivateIpAddress": "10.0.1.9"}])["NetworkInterfaceId"]
     second = make(ec2, place)["NetworkInterfaceId"]
