@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -57,8 +58,10 @@ async def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     on_line: Callable[[str], None] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Result:
-    """Run a program to its end. `on_line` sees each line of its merged output as it comes (progress).
+    """Run a program to its end. `on_line` sees each line of its merged output as it comes (progress); a carriage return
+    ends a line too. `pass_fds` are descriptors that it inherits.
 
     Raises RunError when it fails (unless `check` is off), cannot be started, or runs longer than `timeout_s` seconds.
     """
@@ -72,6 +75,7 @@ async def run(
             env={**os.environ, **env} if env is not None else None,
             cwd=cwd,
             start_new_session=True,
+            pass_fds=tuple(pass_fds),
         )
     except OSError as error:
         raise RunError(argv, 127, str(error)) from error
@@ -135,10 +139,14 @@ async def _by_lines(process: asyncio.subprocess.Process, data: bytes | None, on_
         assert process.stdin is not None
         process.stdin.write(data)
         process.stdin.close()
-    kept = bytearray()
-    while line := await process.stdout.readline():
-        kept += line
-        on_line(line.decode(errors="replace").rstrip("\n"))
+    kept, rest = bytearray(), b""
+    while piece := await process.stdout.read(64 * 1024):
+        kept += piece
+        *lines, rest = re.split(rb"\r\n|\r|\n", rest + piece)
+        for line in lines:
+            on_line(line.decode(errors="replace"))
+    if rest:
+        on_line(rest.decode(errors="replace"))
     await process.wait()
     return bytes(kept)
 
