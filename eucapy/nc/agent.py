@@ -213,6 +213,17 @@ class NodeController:
         domains = {domain.instance_id: domain for domain in await self._hypervisor.observe()}
         return _Here(domains, observe.proxies_by_instance(self._proxies.observe()))
 
+    async def _look_again(self, instance: InstanceSpec, here: _Here) -> _Here:
+        """What became of one instance since `here`."""
+        name = instance.instance_id
+        domain = await self._hypervisor.observe_one(name)
+        attachments = {
+            *here.proxies.get(name, ()),
+            *(disk.attachment_id for disk in planner.volumes(instance).values()),
+        }
+        proxies = observe.proxies_by_instance(self._proxies.observe(attachments))
+        return _Here({name: domain} if domain is not None else {}, proxies)
+
     async def _work(self, spec: NodeSpec, here: _Here) -> bool:
         for name in self._faults.keys() - spec.instances.keys() - self._workers.keys():
             self._rests(name)
@@ -279,7 +290,8 @@ class NodeController:
                 spec = self._keeper.spec
                 instance = spec.instances.get(name, instance) if spec is not None else instance
                 try:
-                    steps = _but_captures(self._steps(instance, await self._look() if worked else here))
+                    here = await self._look_again(instance, here) if worked else here
+                    steps = _but_captures(self._steps(instance, here))
                 except HypervisorError as error:
                     self._failed(name, error)
                     return worked

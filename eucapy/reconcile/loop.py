@@ -28,18 +28,34 @@ BUSY_FACTOR = 20.0
 """Of an activation's time, for which a loop rests while requests are served."""
 LONGEST_REST_S = 1.0
 LONGEST_BUSY_REST_S = 2.0
+LONGEST_REST_OF_WORK_S = 8.0
+LONGEST_BUSY_REST_OF_WORK_S = 16.0
+"""The same for the part of an activation's time in which its thread worked: many activations of hundreds of milliseconds
+would leave nothing for anybody else. A loop that only waited is not held that long."""
 
 Activation = Callable[[], Awaitable[bool]]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The last activation of a loop: when it ended (seconds since the epoch), how long it took, what went wrong."""
+    """The last activation of a loop: when it ended (seconds since the epoch), how long it took, for how much of that its
+    thread worked (for whomever), what went wrong."""
 
     at: float
     took_s: float
+    worked_s: float
     changed: bool
     error: str = ""
+
+
+def rests(last: Outcome, longest_s: float) -> tuple[float, float]:
+    """For how many seconds a loop rests after an activation, and for how many more while requests are served."""
+    rest_s = max(min(longest_s, last.took_s * REST_FACTOR), min(LONGEST_REST_OF_WORK_S, last.worked_s * REST_FACTOR))
+    busy_s = max(
+        min(LONGEST_BUSY_REST_S, last.took_s * BUSY_FACTOR),
+        min(LONGEST_BUSY_REST_OF_WORK_S, last.worked_s * BUSY_FACTOR),
+    )
+    return rest_s, busy_s - rest_s
 
 
 class Loop:
@@ -85,19 +101,23 @@ class Loop:
         async with self._running:
             self._woken.clear()
             self._again_s = None
-            begun = time.monotonic()
+            begun, worked = time.monotonic(), time.thread_time()
+
+            def outcome(changed: bool, error: str = "") -> Outcome:
+                return Outcome(time.time(), time.monotonic() - begun, time.thread_time() - worked, changed, error)
+
             try:
                 changed = await self._activation()
             except Exception as error:
                 self._failures += 1
                 log.exception("loop failed", extra={"data": {"loop": self.name, "failures": self._failures}})
-                self.last = Outcome(time.time(), time.monotonic() - begun, False, f"{type(error).__name__}: {error}")
+                self.last = outcome(False, f"{type(error).__name__}: {error}")
                 self.again_in(min(self._period_s, self._retry_s * 2.0 ** min(self._failures - 1, 16)))
                 return False
             finally:
                 self.activations += 1
             self._failures = 0
-            self.last = Outcome(time.time(), time.monotonic() - begun, changed)
+            self.last = outcome(changed)
             return changed
 
     def start(self) -> None:
@@ -122,9 +142,9 @@ class Loop:
                     await self._woken.wait()
             await self.activate()
             if self.last is not None:
-                rest_s = min(self._longest_rest_s, self.last.took_s * REST_FACTOR)
+                rest_s, more_s = rests(self.last, self._longest_rest_s)
                 await asyncio.sleep(rest_s)
-                await TRAFFIC.lull(min(LONGEST_BUSY_REST_S, self.last.took_s * BUSY_FACTOR) - rest_s)
+                await TRAFFIC.lull(more_s)
 
 
 class Loops:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -28,6 +29,10 @@ private_ips = sa.Table(
 # On the path of every launch: built once.
 _TAKEN = sa.select(private_ips.c.number).where(
     private_ips.c.subnet_id == sa.bindparam("subnet_id"), private_ips.c.number == sa.bindparam("number")
+)
+_BETWEEN = sa.select(private_ips.c.number).where(
+    private_ips.c.subnet_id == sa.bindparam("subnet_id"),
+    private_ips.c.number.between(sa.bindparam("first"), sa.bindparam("last")),
 )
 _INSERT = sa.insert(private_ips)
 
@@ -59,11 +64,11 @@ async def free(tx: Tx, subnet_id: str, cidr: str, spared: Collection[str] = ()) 
     async def taken(number: int) -> bool:
         return number in kept or await is_taken(tx, subnet_id, number)
 
-    async def all_taken() -> Iterable[int]:
-        rows = await tx.all(sa.select(private_ips.c.number).where(private_ips.c.subnet_id == subnet_id))
-        return kept.union(row.number for row in rows)
+    async def taken_between(first: int, last: int) -> Iterable[int]:
+        rows: Sequence[Any] = await tx.all(_BETWEEN, {"subnet_id": subnet_id, "first": first, "last": last})
+        return kept.union(row[0] for row in rows)
 
-    number = await pick([span], taken, all_taken)
+    number = await pick([span], taken, taken_between)
     return None if number is None else str(ipaddress.IPv4Address(number))
 
 

@@ -48,10 +48,14 @@ async def free(tx: Tx, ranges: Sequence[str]) -> str | None:
     async def taken(number: int) -> bool:
         return await by_ip(tx, str(ipaddress.IPv4Address(number))) is not None
 
-    async def all_taken() -> Iterable[int]:
-        return [int(ipaddress.IPv4Address(row.ip)) for row in await tx.all(sa.select(public_ips.c.ip))]
+    all_taken: set[int] = set()
 
-    number = await pick(public_ranges.spans(ranges), taken, all_taken)
+    async def taken_between(_first: int, _last: int) -> Iterable[int]:
+        if not all_taken:
+            all_taken.update(int(ipaddress.IPv4Address(row.ip)) for row in await tx.all(sa.select(public_ips.c.ip)))
+        return all_taken
+
+    number = await pick(public_ranges.spans(ranges), taken, taken_between)
     return None if number is None else str(ipaddress.IPv4Address(number))
 
 

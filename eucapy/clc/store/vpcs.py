@@ -179,10 +179,10 @@ async def _free_vni(tx: Tx) -> int:
     async def taken(number: int) -> bool:
         return await tx.first(sa.select(vpcs.c.id).where(vpcs.c.vni == number)) is not None
 
-    async def all_taken() -> Iterable[int]:
-        return [row.vni for row in await tx.all(sa.select(vpcs.c.vni))]
+    async def taken_between(first: int, last: int) -> Iterable[int]:
+        return [row.vni for row in await tx.all(sa.select(vpcs.c.vni).where(vpcs.c.vni.between(first, last)))]
 
-    number = await pick([VNIS], taken, all_taken)
+    number = await pick([VNIS], taken, taken_between)
     if number is None:
         raise RuntimeError("every VXLAN network identifier is taken")
     return number

@@ -237,6 +237,10 @@ class HypervisorDriver(ABC):
         """Every domain of ours on this host."""
 
     @abstractmethod
+    async def observe_one(self, instance_id: str) -> DomainStatus | None:
+        """The instance's domain, at a price that does not grow with the others; None when there is none."""
+
+    @abstractmethod
     async def ensure_defined(self, spec: DomainSpec) -> None:
         """Make the domain's definition `spec`, whether it is there or not, runs or not."""
 

@@ -118,6 +118,11 @@ class FakeHypervisor(HypervisorDriver):
         with self._verb("observe"):
             return [_status(domain) for domain in self._domains.values()]
 
+    async def observe_one(self, instance_id: str) -> DomainStatus | None:
+        with self._verb("observe"):
+            domain = self._domains.get(instance_id)
+            return _status(domain) if domain is not None else None
+
     async def ensure_defined(self, spec: DomainSpec) -> None:
         with self._verb("ensure_defined", spec.instance_id):
             domain = self._domains.get(spec.instance_id)

@@ -79,6 +79,9 @@ class LibvirtDriver(HypervisorDriver):
     async def observe(self) -> list[DomainStatus]:
         return await self._connection.call(_observe)
 
+    async def observe_one(self, instance_id: str) -> DomainStatus | None:
+        return await self._connection.call(lambda conn: _observe_one(conn, instance_id))
+
     async def ensure_defined(self, spec: DomainSpec) -> None:
         Path(spec.console_log).parent.mkdir(parents=True, exist_ok=True)
         document = libvirt_xml.domain(spec, kvm=(await self._accelerated()).kvm)
@@ -216,32 +219,43 @@ class LibvirtDriver(HypervisorDriver):
 
 
 def _observe(conn: Any) -> list[DomainStatus]:
-    seen: list[DomainStatus] = []
-    for domain in conn.listAllDomains(0):
-        try:
-            view = libvirt_xml.read_domain(domain.XMLDesc(0))
-            state, reason = domain.state()
-        except libvirt.libvirtError as error:
-            if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-                continue  # gone between the list and the look
-            raise
-        if view is None:
-            continue
-        power, why = _power(state, reason)
-        seen.append(
-            DomainStatus(
-                instance_id=view.instance_id,
-                uuid=view.uuid,
-                power=power,
-                reason=why,
-                disks=view.disks,
-                nics=view.nics,
-                vcpus=view.vcpus,
-                memory_mib=view.memory_mib,
-                labels=view.labels,
-            )
-        )
-    return seen
+    seen = [_status(domain) for domain in conn.listAllDomains(0)]
+    return [status for status in seen if status is not None]
+
+
+def _observe_one(conn: Any, instance_id: str) -> DomainStatus | None:
+    try:
+        domain = conn.lookupByName(instance_id)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise
+    return _status(domain)
+
+
+def _status(domain: Any) -> DomainStatus | None:
+    """None for a domain that is not ours, or went since it was found."""
+    try:
+        view = libvirt_xml.read_domain(domain.XMLDesc(0))
+        state, reason = domain.state()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise
+    if view is None:
+        return None
+    power, why = _power(state, reason)
+    return DomainStatus(
+        instance_id=view.instance_id,
+        uuid=view.uuid,
+        power=power,
+        reason=why,
+        disks=view.disks,
+        nics=view.nics,
+        vcpus=view.vcpus,
+        memory_mib=view.memory_mib,
+        labels=view.labels,
+    )
 
 
 def _power(state: int, reason: int) -> tuple[Power, Reason]:

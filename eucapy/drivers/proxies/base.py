@@ -15,7 +15,7 @@ Real: `storage_daemon.py`. Twin: `fake.py`. One suite for both: `tests/drivers/p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -59,8 +59,8 @@ class ProxyDriver(Protocol):
         """Stop watching. Proxies go on."""
         ...
 
-    def observe(self) -> Mapping[str, ProxySeen]:
-        """Every proxy, by attachment. No I/O: cheap."""
+    def observe(self, only: Collection[str] | None = None) -> Mapping[str, ProxySeen]:
+        """Every proxy (or those of the attachments `only`), by attachment. No I/O: cheap."""
         ...
 
     def socket(self, attachment_id: str) -> Path:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import msgspec
@@ -41,8 +41,10 @@ class FakeProxies:
         self._on_end = lambda: None
         self._proxies.close()
 
-    def observe(self) -> Mapping[str, ProxySeen]:
-        return {name: ProxySeen(held.instance_id, held.address, held.running) for name, held in self._proxies.items()}
+    def observe(self, only: Collection[str] | None = None) -> Mapping[str, ProxySeen]:
+        names = self._proxies.keys() if only is None else [name for name in only if name in self._proxies]
+        held = {name: self._proxies[name] for name in names}
+        return {name: ProxySeen(one.instance_id, one.address, one.running) for name, one in held.items()}
 
     def socket(self, attachment_id: str) -> Path:
         return self._folder / attachment_id / "nbd.sock"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +64,10 @@ class StorageDaemonProxies:
     def close(self) -> None:
         self._daemons.close()
 
-    def observe(self) -> Mapping[str, ProxySeen]:
-        running = self._daemons.running()
-        return {name: ProxySeen(held.instance_id, held.address, name in running) for name, held in self._held.items()}
+    def observe(self, only: Collection[str] | None = None) -> Mapping[str, ProxySeen]:
+        names = self._held.keys() if only is None else [name for name in only if name in self._held]
+        held, running = {name: self._held[name] for name in names}, self._daemons.running()
+        return {name: ProxySeen(one.instance_id, one.address, name in running) for name, one in held.items()}
 
     def socket(self, attachment_id: str) -> Path:
         return self._daemons.socket(attachment_id)

@@ -17,10 +17,10 @@ async def picked(wanted: list[Span], taken: set[int]) -> int | None:
     async def is_taken(number: int) -> bool:
         return number in taken
 
-    async def all_taken() -> Iterable[int]:
-        return taken
+    async def taken_between(first: int, last: int) -> Iterable[int]:
+        return {number for number in taken if first <= number <= last}
 
-    return await pick(wanted, is_taken, all_taken)
+    return await pick(wanted, is_taken, taken_between)
 
 
 async def test_numbers_are_picked_until_none_is_left() -> None:
@@ -32,6 +32,10 @@ async def test_numbers_are_picked_until_none_is_left() -> None:
         taken.add(number)
     assert await picked(wanted, taken) is None
     assert taken == {*range(10, 15), *range(20, 30), 40, 99}
+
+
+async def test_the_last_free_number_of_a_large_span_is_found() -> None:
+    assert await picked([(0, 4000)], set(range(4001)) - {1777}) == 1777
 
 
 async def test_no_spans_hold_no_number() -> None:

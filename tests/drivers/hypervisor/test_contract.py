@@ -55,6 +55,13 @@ async def hears(bench: Bench, events: list[Event], kind: EventKind, instance_id:
     await bench.until(f"{kind} of {instance_id}", holds)
 
 
+async def test_one_domain_is_seen_as_among_all(bench: Bench) -> None:
+    spec = bench.spec("i-1")
+    assert await bench.driver.observe_one(spec.instance_id) is None
+    await bench.driver.ensure_defined(spec)
+    assert [await bench.driver.observe_one(spec.instance_id)] == await bench.driver.observe()
+
+
 async def test_capabilities_describe_the_host(bench: Bench) -> None:
     found = await bench.driver.capabilities()
     assert found.cpus >= 1

@@ -128,6 +128,8 @@ async def test_a_proxy_is_there_after_ensure_and_gone_after_remove(bench: Bench)
     for _ in range(2):
         await bench.driver.ensure("att-1", ONE, bench.address)
     assert bench.driver.observe() == {"att-1": ProxySeen(ONE, bench.address, running=True)}
+    assert bench.driver.observe({"att-1", "att-2"}) == bench.driver.observe()
+    assert bench.driver.observe(()) == {}
     for _ in range(2):
         await bench.driver.remove("att-1")
     assert bench.driver.observe() == {}
