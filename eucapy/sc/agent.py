@@ -31,7 +31,7 @@ from eucapy.reconcile.loop import Loop
 from eucapy.reconcile.traffic import TRAFFIC
 from eucapy.run import RunError
 from eucapy.sc import observe
-from eucapy.sc.executor import Executor
+from eucapy.sc.executor import Executor, Told
 from eucapy.sc.planner import CreateVolume, ImportSnapshot, Plan, Step, TakeSnapshot, plan
 from eucapy.sc.transfer import TransferError
 from eucapy.wire.agent import SpecKeeper, StatusBoard
@@ -82,8 +82,11 @@ class StorageController:
         self._home: Ledger[Home] = Ledger(state / "pool.json", Home)
         self._backoff = Backoff(clock)
         self._failures: dict[str, _Failure] = {}
-        self._progress: dict[str, int] = {}
+        self._progress: dict[str, tuple[int, str]] = {}
+        """How far items are that take long: percents and stage."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._importing: set[str] = set()
+        """Those of the tasks that may be called off."""
         self.loop = Loop("storage", self._activate, period_s=resync_s)
         self._keeper = SpecKeeper(state / "spec.json", StorageSpec, self.loop.wake)
         self._board = StatusBoard(StorageStatus(boot="", revision=0, generation=self._keeper.generation, zone=zone))
@@ -118,6 +121,7 @@ class StorageController:
             self._board.publish(msgspec.structs.replace(self._board.status, fault=fault))
             return False
         elsewhere = self._elsewhere(spec)
+        await self._call_off(spec)
         todo = plan(spec, seen, self._driver.capabilities, elsewhere) if spec is not None else Plan()
         self._forget_past(todo)
         begun = [self._begin(item, steps) for item, steps in todo.steps.items() if self._may_begin(item, steps)]
@@ -125,9 +129,18 @@ class StorageController:
             await asyncio.wait(begun, timeout=PATIENCE_S)
             seen = await self._driver.observe()
         faults = {**todo.faults, **{item: failure.fault for item, failure in self._failures.items()}}
-        self._board.publish(observe.status(self._zone, spec, seen, faults, self._progress, elsewhere))
+        self._board.publish(observe.status(self._zone, spec, seen, faults, self._progress, elsewhere, self._tasks))
         self._plan_retries()
         return bool(begun)
+
+    async def _call_off(self, spec: StorageSpec | None) -> None:
+        """End the imports of snapshots that are no longer wanted; what they had made is found by the next look."""
+        tombs = [name for name, item in spec.snapshots.items() if item.gone] if spec is not None else []
+        ended = [self._tasks[name] for name in tombs if name in self._tasks and name in self._importing]
+        for task in ended:
+            task.cancel()
+        if ended:
+            await asyncio.wait(ended)
 
     def _elsewhere(self, spec: StorageSpec | None) -> frozenset[str]:
         """The nodes of the spec's exports that are on other hosts."""
@@ -158,11 +171,14 @@ class StorageController:
     def _begin(self, item: str, steps: tuple[Step, ...]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._work(item, steps), name=f"storage {item}")
         self._tasks[item] = task
+        if any(isinstance(step, ImportSnapshot) for step in steps):
+            self._importing.add(item)
         task.add_done_callback(lambda _: self._ended(item))
         return task
 
     def _ended(self, item: str) -> None:
         self._tasks.pop(item, None)
+        self._importing.discard(item)
         self._progress.pop(item, None)
         self.loop.wake()
 
@@ -205,11 +221,12 @@ class StorageController:
             extra={"data": {"item": item, "code": fault.code, "reason": fault.message, "again_in_s": round(wait_s, 1)}},
         )
 
-    def _told_progress(self, item: str) -> Callable[[int], None]:
-        def told(percent: int) -> None:
-            if percent // 5 > self._progress.get(item, 0) // 5:
+    def _told_progress(self, item: str) -> Told:
+        def told(percent: int, stage: str = "") -> None:
+            before, at_stage = self._progress.get(item, (0, ""))
+            if percent // 5 > before // 5 or stage != at_stage:
                 self.loop.wake()
-            self._progress[item] = percent
+            self._progress[item] = (percent, stage)
 
         return told
 

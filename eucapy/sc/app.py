@@ -9,6 +9,8 @@ from eucapy.clock import SystemClock
 from eucapy.drivers.block import loader
 from eucapy.drivers.block.base import GIB, BadRequest
 from eucapy.drivers.block.exporter import Remote
+from eucapy.drivers.imaging.fake_conversion import FakeConverter
+from eucapy.drivers.imaging.qemu_conversion import QemuConverter
 from eucapy.folders import NoSuchGroup, NoSuchUser, ensure_folder, group_id, owner
 from eucapy.sc.agent import StorageController
 from eucapy.sc.config import Config
@@ -48,7 +50,8 @@ class StorageControllerApp:
             config.walrus_internal_url, pki.client_context(certificates, "sc") if certificates is not None else None
         )
         transfer = Transfer(store, store, config.largest_image_gib * GIB)
-        executor = Executor(driver, transfer, config.data_folder / "downloads")
+        converter = QemuConverter(config.largest_disk_gib * GIB) if config.driver != "fake" else FakeConverter()
+        executor = Executor(driver, transfer, converter, config.data_folder / "downloads")
         self.agent = StorageController(
             config.zone, config.data_folder, driver, executor, SystemClock(), config.resync_s, is_here=own_address
         )

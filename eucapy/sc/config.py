@@ -45,6 +45,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int, doc("Nothing new is made while less than this is free on the pool's file system, GiB.", ge=0)
     ] = 1
     largest_image_gib: Annotated[int, doc("Images larger than this are refused, GiB.", ge=1)] = 256
+    largest_disk_gib: Annotated[
+        int, doc("Disks that an imported image holds may be this large, GiB; they take space as they are full.", ge=1)
+    ] = 8192
     resync_s: Annotated[float, doc("Seconds after which the loop looks at everything if nothing woke it.", gt=0)] = 30.0
     log_level: Annotated[str, doc("debug, info, warning or error.")] = "info"
 

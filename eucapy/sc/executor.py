@@ -1,13 +1,20 @@
-"""Does one step of a plan. No choices are left here: a step is one verb of the driver, after a download where an image is
-imported."""
+"""Does one step of a plan. No choices are left here: a step is one verb of the driver; a disk image that is imported is
+downloaded and converted before.
+
+A disk image of a user's goes through the converter (`drivers/imaging/conversion.py`), which takes it for hostile; what comes
+out, and what our own nodes captured, is given to the block driver.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
 from pathlib import Path
-from typing import assert_never
+from typing import Protocol, assert_never
 
-from eucapy.drivers.block.base import BlockDriver
+from eucapy.drivers.block.base import BlockDriver, BlockError, NoSpace, UnusableImage
+from eucapy.drivers.imaging import base as imaging
+from eucapy.drivers.imaging.conversion import Converter, Disk
+from eucapy.drivers.imaging.headers import Unusable
 from eucapy.sc.planner import (
     CreateVolume,
     Export,
@@ -22,22 +29,36 @@ from eucapy.sc.planner import (
 from eucapy.sc.transfer import Transfer
 from eucapy.wire.node import NodeSource, ObjectSource
 
+DOWNLOADING, CONVERTING, STORING = "downloading", "converting", "storing"
+_DOWNLOADED, _CONVERTED = 50, 90
+"""Percents of an import at which its stages end."""
+
+
+class Told(Protocol):
+    """Hears how a step goes: percents, and the stage where it has several."""
+
+    def __call__(self, percent: int, stage: str = "") -> None: ...
+
 
 class Executor:
-    """Steps, done with a driver. `folder` holds what is being downloaded, and nothing else."""
+    """Steps, done with a driver. `folder` holds what is being downloaded and converted, and nothing else."""
 
-    def __init__(self, driver: BlockDriver, transfer: Transfer, folder: Path) -> None:
+    def __init__(self, driver: BlockDriver, transfer: Transfer, converter: Converter, folder: Path) -> None:
         self._driver = driver
         self._transfer = transfer
+        self._converter = converter
         self._folder = folder
 
     def open(self) -> None:
         """Remove what an earlier life was downloading."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for leftover in self._folder.iterdir():
-            leftover.unlink()
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink()
 
-    async def apply(self, step: Step, progress: Callable[[int], None]) -> None:
+    async def apply(self, step: Step, progress: Told) -> None:
         """Returns when the step's effect is durable. Raises BlockError, TransferError, RunError, OSError."""
         driver = self._driver
         match step:
@@ -60,15 +81,34 @@ class Executor:
             case _:
                 assert_never(step)
 
-    async def _import(self, step: ImportSnapshot, progress: Callable[[int], None]) -> None:
-        image = self._folder / step.snapshot_id
+    async def _import(self, step: ImportSnapshot, told: Told) -> None:
+        work = self._folder / step.snapshot_id
+        work.mkdir(mode=0o700, exist_ok=True)
         try:
-            await self._transfer.fetch(step.source, image, progress)
-            await self._driver.import_snapshot(step.snapshot_id, image, _format(step.source), step.size_gib)
+            disk = await self._disk(step.source, work, told)
+            told(_CONVERTED, STORING)
+            await self._driver.import_snapshot(step.snapshot_id, disk.path, disk.format, step.size_gib)
         finally:
-            image.unlink(missing_ok=True)
+            shutil.rmtree(work)
 
+    async def _disk(self, source: ObjectSource | NodeSource, work: Path, told: Told) -> Disk:
+        """What is to become the snapshot, as a disk that the block driver may trust."""
+        if isinstance(source, NodeSource):
+            await self._transfer.fetch(source, work / "disk", lambda percent: told(percent))
+            return Disk(work / "disk", "qcow2", 0)
+        await self._transfer.fetch(
+            source, work / "file", lambda percent: told(percent * _DOWNLOADED // 100, DOWNLOADING)
+        )
+        told(_DOWNLOADED, CONVERTING)
 
-def _format(source: ObjectSource | NodeSource) -> str:
-    """A node makes its captures itself, and always in the same format."""
-    return source.format if isinstance(source, ObjectSource) else "qcow2"
+        def converted(percent: int) -> None:
+            told(_DOWNLOADED + percent * (_CONVERTED - _DOWNLOADED) // 100, CONVERTING)
+
+        try:
+            return await self._converter.standalone(work / "file", source.format, work / "disk", converted)
+        except Unusable as error:
+            raise UnusableImage(str(error)) from error
+        except imaging.NoSpace as error:
+            raise NoSpace(str(error)) from error
+        except imaging.ImagingError as error:
+            raise BlockError(str(error)) from error

@@ -25,11 +25,13 @@ def status(
     spec: StorageSpec | None,
     seen: PoolSeen,
     faults: Mapping[str, Fault],
-    progress: Mapping[str, int],
+    progress: Mapping[str, tuple[int, str]],
     elsewhere: Container[str] = frozenset(),
+    busy: Container[str] = frozenset(),
 ) -> StorageStatus:
-    """`faults` by item; `progress` in percent by snapshot that is being made; `elsewhere`: nodes on other hosts. Boot and
-    revision are the board's."""
+    """`faults` by item; `progress` in percent, with the stage, by snapshot that is being made; `elsewhere`: nodes on other
+    hosts; `busy`: items that are being worked on: what may still come into being is not gone. Boot and revision are the
+    board's."""
     volumes = spec.volumes if spec is not None else {}
     snapshots = spec.snapshots if spec is not None else {}
     named = {*volumes, *snapshots}
@@ -39,23 +41,26 @@ def status(
         generation=spec.generation if spec is not None else 0,
         zone=zone,
         volumes={
-            item.volume_id: _volume(item, seen, faults.get(item.volume_id), elsewhere) for item in volumes.values()
+            item.volume_id: _volume(item, seen, faults.get(item.volume_id), elsewhere, item.volume_id in busy)
+            for item in volumes.values()
         },
         snapshots={
-            item.snapshot_id: _snapshot(item, seen, faults.get(item.snapshot_id), progress.get(item.snapshot_id, 0))
-            for item in snapshots.values()
+            name: _snapshot(item, seen, faults.get(name), *progress.get(name, (0, "")), name in busy)
+            for name, item in snapshots.items()
         },
         strangers=tuple(sorted({*seen.volumes, *seen.snapshots} - named)),
         capacity=Capacity(total_gib=seen.total_gib, free_gib=seen.free_gib),
     )
 
 
-def _volume(item: VolumeSpec, seen: PoolSeen, fault: Fault | None, elsewhere: Container[str]) -> VolumeStatus:
+def _volume(
+    item: VolumeSpec, seen: PoolSeen, fault: Fault | None, elsewhere: Container[str], busy: bool
+) -> VolumeStatus:
     there = seen.volumes.get(item.volume_id)
     if there is None:
         return VolumeStatus(
             volume_id=item.volume_id,
-            presence=_absent(item.gone, fault),
+            presence=_absent(item.gone, fault, busy),
             fault=None if item.gone else fault,
         )
     exports = {name: ExportStatus(attachment_id=name) for name in there.exports}
@@ -74,13 +79,16 @@ def _volume(item: VolumeSpec, seen: PoolSeen, fault: Fault | None, elsewhere: Co
     )
 
 
-def _snapshot(item: SnapshotSpec, seen: PoolSeen, fault: Fault | None, percent: int) -> SnapshotStatus:
+def _snapshot(
+    item: SnapshotSpec, seen: PoolSeen, fault: Fault | None, percent: int, stage: str, busy: bool
+) -> SnapshotStatus:
     there = seen.snapshots.get(item.snapshot_id)
     if there is None:
         return SnapshotStatus(
             snapshot_id=item.snapshot_id,
-            presence=_absent(item.gone, fault),
+            presence=_absent(item.gone, fault, busy),
             progress=0 if item.gone else percent,
+            stage="" if item.gone else stage,
             fault=None if item.gone else fault,
         )
     return SnapshotStatus(
@@ -92,7 +100,7 @@ def _snapshot(item: SnapshotSpec, seen: PoolSeen, fault: Fault | None, percent: 
     )
 
 
-def _absent(gone: bool, fault: Fault | None) -> Presence:
+def _absent(gone: bool, fault: Fault | None, busy: bool) -> Presence:
     if gone:
-        return Presence.GONE
+        return Presence.CREATING if busy else Presence.GONE
     return Presence.FAILED if fault is not None and fault.final else Presence.CREATING

@@ -35,7 +35,7 @@ class Transfer:
         """Write the object, or a node's capture, to `target`; `progress` in percent, at most 99 until it is there.
 
         Raises TransferError, and OSError when the local disk refuses."""
-        size_bytes = source.size_bytes
+        size_bytes = source.fetched_bytes if isinstance(source, ObjectSource) else source.size_bytes
         if size_bytes > self._largest_bytes:
             message = f"the image has {size_bytes} bytes; at most {self._largest_bytes} are allowed"
             raise TransferError("ImageTooLarge", message, final=True)

@@ -19,7 +19,17 @@ class ObjectSource(Message, frozen=True, kw_only=True, tag="object"):
     etag: str
     size_bytes: int
     format: str
-    """`raw` or `qcow2`: what the bytes are, as found at registration."""
+    """`raw` or `qcow2`: what the bytes are, as found at registration. For storage also `vmdk`, `vhd`, `vhdx`: as its owner
+    says."""
+    start: int = 0
+    """Where the disk begins in the object, in bytes: it may be a member of an archive."""
+    length_bytes: int = 0
+    """Of the disk in the object; 0: all that follows `start`."""
+
+    @property
+    def fetched_bytes(self) -> int:
+        """How much of the object is wanted."""
+        return self.length_bytes or self.size_bytes - self.start
 
 
 class NodeSource(Message, frozen=True, kw_only=True, tag="node"):

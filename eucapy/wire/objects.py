@@ -57,7 +57,8 @@ class WalrusFetcher:
     async def fetch(self, source: ObjectSource, into: Path, progress: Callable[[int], None]) -> None:
         url = f"{self._url}/internal/objects/{quote(source.bucket, safe='')}/{quote(source.key, safe='/')}"
         what = f"{source.bucket}/{source.key}"
-        await self._get(url, what, source.size_bytes, source.etag, into, progress)
+        span = (source.start, source.fetched_bytes) if source.fetched_bytes < source.size_bytes else None
+        await self._get(url, what, source.fetched_bytes, source.etag, into, progress, span)
 
     async def fetch_capture(self, source: NodeSource, into: Path, progress: Callable[[int], None]) -> None:
         """`fetch` for a capture on a node. Raises Changed and Unreachable."""
@@ -66,17 +67,26 @@ class WalrusFetcher:
         await self._get(url, what, source.size_bytes, None, into, progress)
 
     async def _get(
-        self, url: str, what: str, size_bytes: int, etag: str | None, into: Path, progress: Callable[[int], None]
+        self,
+        url: str,
+        what: str,
+        size_bytes: int,
+        etag: str | None,
+        into: Path,
+        progress: Callable[[int], None],
+        span: tuple[int, int] | None = None,
     ) -> None:
+        """`span`: the part that is wanted, start and length."""
+        headers = {} if span is None else {"Range": f"bytes={span[0]}-{span[0] + span[1] - 1}"}
         connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True)
         try:
             async with (
                 aiohttp.ClientSession(connector=connector, timeout=self._limit, auto_decompress=False) as session,
-                session.get(url) as answer,
+                session.get(url, headers=headers) as answer,
             ):
-                if answer.status == 404:
+                if answer.status in (404, 416):
                     raise Changed(f"{what} is no longer there")
-                if answer.status != 200:
+                if answer.status != (200 if span is None else 206):
                     raise Unreachable(f"GET {url}: HTTP {answer.status}")
                 if etag is not None and answer.headers.get("ETag", "").strip('"') != etag.strip('"'):
                     raise Changed(f"{what} was replaced since the image was registered")

@@ -31,8 +31,8 @@ class VolumeSpec(Message, frozen=True, kw_only=True):
 
 
 class SnapshotSpec(Message, frozen=True, kw_only=True):
-    """A snapshot, taken of `volume_id` once, or made from an object of the store or from what a node captured. `gone` is
-    the tombstone."""
+    """A snapshot, taken of `volume_id` once, or made from an object of the store (a disk image in whatever format) or from
+    what a node captured. `gone` is the tombstone."""
 
     snapshot_id: str
     volume_id: str = ""
@@ -79,11 +79,13 @@ class VolumeStatus(Message, frozen=True, kw_only=True):
 
 
 class SnapshotStatus(Message, frozen=True, kw_only=True):
-    """One snapshot; `progress` in percent."""
+    """One snapshot; `progress` in percent, `stage` what is being done: `downloading`, `converting`, `storing`; empty where
+    there are no stages."""
 
     snapshot_id: str
     presence: Presence
     progress: int = 0
+    stage: str = ""
     size_gib: int = 0
     fault: Fault | None = None
 

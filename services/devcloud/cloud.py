@@ -28,6 +28,7 @@ from eucapy.database import Tx, open_database
 from eucapy.drivers.block.fake import FakeDriver as FakeBlock
 from eucapy.drivers.hypervisor.fake import FakeHypervisor
 from eucapy.drivers.imaging.fake import FakeImaging
+from eucapy.drivers.imaging.fake_conversion import FakeConverter
 from eucapy.drivers.network.fake import FakeNetwork
 from eucapy.drivers.proxies.fake import FakeProxies
 from eucapy.eucanetd.agent import NetworkController
@@ -229,7 +230,10 @@ class DevCloud:
         folder = self.data / name
         block = self._pool or FakeBlock(folder / "sc" / "pool", POOL_GIB)
         executor = Executor(
-            block, Transfer(fetcher, Captures(self.node), LARGEST_IMAGE_GIB * GIB), folder / "sc" / "downloads"
+            block,
+            Transfer(fetcher, Captures(self.node), LARGEST_IMAGE_GIB * GIB),
+            FakeConverter(),
+            folder / "sc" / "downloads",
         )
         (folder / "sc").mkdir(parents=True, exist_ok=True)
         storage = StorageController(

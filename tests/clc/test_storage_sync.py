@@ -14,6 +14,7 @@ from eucapy.clc.store import attachments, migrating, snapshots, volumes
 from eucapy.clock import ManualClock
 from eucapy.database import Database, Row, Tx, open_database
 from eucapy.drivers.block.fake import FakeDriver
+from eucapy.drivers.imaging.fake_conversion import FakeConverter
 from eucapy.sc.agent import StorageController
 from eucapy.sc.executor import Executor
 from eucapy.sc.transfer import Transfer
@@ -61,7 +62,7 @@ class World:
     def begin_controller(self) -> None:
         """A new life of the storage controller."""
         self.driver = FakeDriver(self.folder / "pool")
-        executor = Executor(self.driver, Transfer(None, None, 1 << 30), self.folder / "downloads")  # type: ignore[arg-type]
+        executor = Executor(self.driver, Transfer(None, None, 1 << 30), FakeConverter(), self.folder / "downloads")  # type: ignore[arg-type]
         self.controller = StorageController(ZONE, self.folder, self.driver, executor, self.clock)
         self.line: Line | None = Line(self.controller)
 

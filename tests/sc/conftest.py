@@ -10,6 +10,7 @@ import pytest
 from eucapy.clock import ManualClock
 from eucapy.drivers.block.base import GIB
 from eucapy.drivers.block.fake import FakeDriver
+from eucapy.drivers.imaging.fake_conversion import FakeConverter
 from eucapy.reconcile.loop import Loops
 from eucapy.sc.agent import StorageController
 from eucapy.sc.executor import Executor
@@ -53,7 +54,8 @@ class Zone:
 
     def _begin(self) -> None:
         self.driver = FakeDriver(self.folder / "pool")
-        executor = Executor(self.driver, Transfer(self.store, self.store, GIB), self.folder / "state" / "downloads")
+        transfer = Transfer(self.store, self.store, GIB)
+        executor = Executor(self.driver, transfer, FakeConverter(), self.folder / "state" / "downloads")
         self.agent = StorageController("one", self.folder / "state", self.driver, executor, self.clock)
         self.loops = Loops()
         self.loops.add(self.agent.loop)

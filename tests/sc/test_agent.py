@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -184,6 +186,30 @@ async def test_a_download_leaves_no_file_behind(zone: Zone) -> None:
     (downloads / "snap-left").write_bytes(b"x")
     await zone.kill()
     assert list(downloads.iterdir()) == []
+
+
+async def test_an_import_that_is_no_longer_wanted_ends_at_once_and_leaves_nothing(
+    zone: Zone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never, begun = asyncio.Event(), asyncio.Event()
+
+    async def fetch(source: ObjectSource, into: Path, progress: Callable[[int], None]) -> None:
+        into.write_bytes(b"half")
+        progress(2048)
+        begun.set()
+        await never.wait()
+
+    monkeypatch.setattr(zone.store, "fetch", fetch)
+    await zone.want(SnapshotSpec(snapshot_id=S1, source=IMAGE))
+    await zone.agent.loop.activate()
+    await begun.wait()
+    await zone.agent.loop.activate()
+    seen = (await zone.agent.get_status(Cursor(), 0.0)).snapshots[S1]
+    assert (seen.presence, seen.stage, seen.progress) == (Presence.CREATING, "downloading", 25)
+    await zone.want(SnapshotSpec(snapshot_id=S1, gone=True))
+    status = await zone.settle()
+    assert (status.snapshots[S1].presence, status.strangers) == (Presence.GONE, ())
+    assert list((zone.folder / "state" / "downloads").iterdir()) == []
 
 
 async def test_an_export_whose_server_died_comes_back(zone: Zone) -> None:

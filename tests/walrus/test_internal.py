@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from eucapy import pki
@@ -91,6 +92,10 @@ def test_the_nodes_own_client_fetches_and_notices_a_change(cloudy: Store, certif
     cloudy.run(fetcher.fetch(source, tmp_path / "image", heard.append))
     assert (tmp_path / "image").read_bytes() == data
     assert heard[-1] == len(data)
+    part = msgspec.structs.replace(source, start=1_000_001, length_bytes=70_000)
+    cloudy.run(fetcher.fetch(part, tmp_path / "part", heard.append))
+    assert (tmp_path / "part").read_bytes() == data[1_000_001:1_070_001]
     cloudy.s3.put_object(Bucket="images", Key="image", Body=data[::-1])
-    with pytest.raises(Changed):
-        cloudy.run(fetcher.fetch(source, tmp_path / "image", heard.append))
+    for wanted in (source, part):
+        with pytest.raises(Changed):
+            cloudy.run(fetcher.fetch(wanted, tmp_path / "image", heard.append))
