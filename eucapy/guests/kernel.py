@@ -70,6 +70,9 @@ class Kernel:
         return [self.modules / path for path in ordered]
 
 
+_MODULES_AT_ONCE = 1000
+
+
 def module_bytes(path: Path) -> bytes:
     """The module's ELF image, unpacked when the distribution ships it compressed (.ko.xz)."""
     data = path.read_bytes()
@@ -99,9 +102,7 @@ async def fetch(cache: BuildCache, progress: Progress) -> Kernel:
             await run("dpkg-deb", "-x", str(archive), str(folder), timeout_s=300)
             archive.unlink()
         merge_usr(folder)
-        if any((folder / "lib" / "modules").rglob("*.ko.zst")):
-            zstd = str(requirements.locate("zstd"))
-            await run(zstd, "-q", "-d", "--rm", "-r", str(folder / "lib" / "modules"), timeout_s=300)
+        await unpack_modules(folder / "lib" / "modules")
         depmod = str(requirements.locate("depmod"))
         await run(depmod, "-b", str(folder), _release(folder, packages[0]), timeout_s=300)
 
@@ -138,6 +139,14 @@ def merge_usr(root: Path) -> None:
     if newer.is_dir() and not wanted.exists():
         wanted.parent.mkdir(parents=True, exist_ok=True)
         newer.rename(wanted)
+
+
+async def unpack_modules(folder: Path) -> None:
+    """Ubuntu's modules are packed in a way that not every program here reads: unpack them in place."""
+    packed = sorted(str(path) for path in folder.rglob("*.ko.zst"))
+    for start in range(0, len(packed), _MODULES_AT_ONCE):
+        some = packed[start : start + _MODULES_AT_ONCE]
+        await run(str(requirements.locate("zstd")), "-q", "-d", "--rm", "--", *some, timeout_s=300)
 
 
 def _release(root: Path, package: str) -> str:

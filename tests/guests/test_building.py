@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import lzma
 import os
+import shutil
 import stat
 import struct
 from pathlib import Path
@@ -15,7 +16,7 @@ from eucapy.guests import menu, requirements
 from eucapy.guests.build_cache import BuildCache, content_key, copy_sparse
 from eucapy.guests.disk_image import kernel_arguments, master_boot_record
 from eucapy.guests.initramfs import Entry, cpio
-from eucapy.guests.kernel import Kernel, depends_on, merge_usr, module_bytes
+from eucapy.guests.kernel import Kernel, depends_on, merge_usr, module_bytes, unpack_modules
 from eucapy.guests.programs import program_files
 from eucapy.run import run
 
@@ -41,6 +42,18 @@ def test_modules_are_loaded_after_what_they_need(tmp_path: Path) -> None:
     for first, then in [("ring.ko", "virtio.ko"), ("virtio.ko", "net.ko"), ("failover.ko", "net.ko")]:
         assert order.index(first) < order.index(then)
     assert order.index("virtio.ko") < order.index("virtio-rng.ko.xz")
+
+
+async def test_modules_packed_with_zstd_are_unpacked_beside_files_that_are_not(tmp_path: Path) -> None:
+    if shutil.which("zstd") is None:
+        pytest.skip("needs zstd")
+    (tmp_path / "kernel").mkdir()
+    for name in ("modules.order", "kernel/virtio.ko", "kernel/net.ko"):
+        (tmp_path / name).write_text(name)
+    await run("zstd", "-q", "--rm", str(tmp_path / "kernel" / "virtio.ko"))
+    await unpack_modules(tmp_path)
+    found = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {name: name for name in ("modules.order", "kernel/virtio.ko", "kernel/net.ko")}
 
 
 def test_the_meta_packages_kernel_and_its_modules_are_found() -> None:
