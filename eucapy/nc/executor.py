@@ -102,6 +102,7 @@ class Executor:
             asked_at=0.0,
             ended="",
             disk_gib={disk.attachment_id: disk.size_gib for disk in spec.disks},
+            attachments={serial: disk.attachment_id for serial, disk in planner.volumes(spec).items()},
             started_at=self._clock.time() if fresh or not record.started_at else record.started_at,
         )
         base = self._cache.path(record.base) if record.base else None
@@ -142,7 +143,10 @@ class Executor:
 
     @_apply.register
     async def _(self, step: planner.Attach, spec: InstanceSpec) -> None:
-        self._asked.get(spec.instance_id, {}).pop(disk_serial(step.disk.volume_id), None)
+        serial = disk_serial(step.disk.volume_id)
+        self._asked.get(spec.instance_id, {}).pop(serial, None)
+        known = self._records.get(spec.instance_id).attachments
+        self._note(spec, attachments={**known, serial: step.disk.attachment_id})
         await self._hypervisor.attach_disk(spec.instance_id, disks.volume_disk(step.disk, self._proxies.socket))
         self._note_size(spec, step.disk)
 

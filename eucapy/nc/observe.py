@@ -69,8 +69,7 @@ def _there(path: Path) -> bool:
 def instance_status(spec: InstanceSpec, view: Seen, fault: Fault | None, phase: str) -> InstanceStatus:
     """One instance, for the status that goes up."""
     power, end = _power(spec, view)
-    plugged = {disk.serial for disk in view.domain.disks} if view.domain is not None else set()
-    inside = sorted(disk.attachment_id for serial, disk in volumes(spec).items() if serial in plugged)
+    inside = _inside(spec, view)
     cards = _cards(view)
     known_gib = view.record.disk_gib
     return InstanceStatus(
@@ -90,6 +89,14 @@ def instance_status(spec: InstanceSpec, view: Seen, fault: Fault | None, phase: 
         phase=phase,
         fault=fault,
     )
+
+
+def _inside(spec: InstanceSpec, view: Seen) -> list[str]:
+    """The attachments whose volumes the domain has: also those that the spec wants out and the guest still holds. Their
+    storage must not go before they have."""
+    named = {**view.record.attachments, **{serial: disk.attachment_id for serial, disk in volumes(spec).items()}}
+    plugged = {disk.serial for disk in view.domain.disks} if view.domain is not None else set()
+    return sorted(named[serial] for serial in plugged if serial in named)
 
 
 def _captures(spec: InstanceSpec, view: Seen) -> dict[str, CaptureStatus]:

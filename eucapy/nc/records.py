@@ -39,6 +39,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """There were copies of the root disk; whether there still are is seen."""
     disk_gib: dict[str, int] = {}
     """By attachment: how large the running guest knows the disk to be, at least."""
+    attachments: dict[str, str] = {}
+    """By serial number: the attachment that a volume came by. The spec forgets one that shall go before the guest does."""
     base: str = ""
     """File name of the cached image that the root disk stands on."""
 

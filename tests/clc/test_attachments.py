@@ -10,6 +10,7 @@ import pytest
 
 from eucapy.drivers.block.base import BadRequest
 from tests.clc.ebs import ROOT, ZONE, image, instance
+from tests.clc.launching import node_of
 from tests.clc.test_volumes import error, volume
 from tests.harness.cloud import Cloud
 from tests.harness.postgres import NewDatabase
@@ -50,6 +51,26 @@ def test_a_volume_is_attached_to_a_running_guest_and_detached_again(cloud: Cloud
     assert ec2.detach_volume(VolumeId=volume_id)["State"] == "detaching"
     cloud.settle()
     ec2.get_waiter("volume_available").wait(VolumeIds=[volume_id])
+    assert (state(cloud, volume_id), exported(cloud, volume_id)) == (("available", []), False)
+
+
+def test_a_volume_is_in_use_until_the_guest_has_let_go_of_it_whatever_dies_meanwhile(cloud: Cloud) -> None:
+    ec2, volume_id = cloud.client("ec2"), volume(cloud)
+    instance_id = instance(cloud, image(cloud))
+    ec2.attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device=DEVICE)
+    cloud.settle()
+    node = node_of(cloud, instance_id).name
+    cloud.node(node).hypervisor.make_deaf(instance_id)
+    ec2.detach_volume(VolumeId=volume_id)
+    cloud.settle()
+    held = ("in-use", [(instance_id, DEVICE, "detaching")])
+    assert (state(cloud, volume_id), exported(cloud, volume_id)) == (held, True)
+    assert error(ec2.delete_volume, VolumeId=volume_id)[0] == "VolumeInUse"
+    cloud.reboot()
+    cloud.settle()
+    assert (state(cloud, volume_id), exported(cloud, volume_id)) == (held, True)
+    cloud.node(node).hypervisor.make_deaf(instance_id, deaf=False)
+    cloud.advance(60)
     assert (state(cloud, volume_id), exported(cloud, volume_id)) == (("available", []), False)
 
 
