@@ -64,7 +64,7 @@ class CloudController:
         self.limits = Limits(database)
         sessions = Sessions(self.seal)
         self.issuers = Issuers(clock)
-        self.loops, self._watches = loops.build(config, database, agents, clock, sessions)
+        self.loops, self._watches = loops.build(config, database, agents, clock, sessions, self.seal)
         key_use = KeyUse(database, config.region)
         self.loops.add(Loop("key_use", key_use, WRITTEN_S))
         self.operations = Operations(config, self.seal.seal, clock.time)

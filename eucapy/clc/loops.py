@@ -2,7 +2,7 @@
 
 placement     a node for every instance that needs one         cluster_sync   each zone's spec to its cc
 observe       what the zones report becomes rows               storage_sync   each zone's spec to its sc, and back
-role_credentials   of instances with an instance profile
+role_credentials   of instances with an instance profile      imports        disks and machines from elsewhere
 deadlines     states that last too long, things to forget      images         what lies behind new images
 """
 
@@ -19,12 +19,15 @@ from eucapy.clc.reconcilers.captures import Captures
 from eucapy.clc.reconcilers.cluster_sync import ClusterSync
 from eucapy.clc.reconcilers.deadlines import Deadlines
 from eucapy.clc.reconcilers.images import Images
+from eucapy.clc.reconcilers.imports import Imports
 from eucapy.clc.reconcilers.observe import Observe
 from eucapy.clc.reconcilers.placement import Placement
 from eucapy.clc.reconcilers.role_credentials import RoleCredentialsLoop
 from eucapy.clc.reconcilers.storage_sync import StorageSync
 from eucapy.clc.reconcilers.watch import Watch
+from eucapy.clc.seal import Seal
 from eucapy.clc.sessions import Sessions
+from eucapy.clc.user_objects import UserObjects
 from eucapy.clock import Clock
 from eucapy.database import Database
 from eucapy.reconcile.loop import Loop, Loops
@@ -35,7 +38,7 @@ CREDENTIALS_S = 60.0
 
 
 def build(
-    config: Config, database: Database, agents: Agents, clock: Clock, sessions: Sessions
+    config: Config, database: Database, agents: Agents, clock: Clock, sessions: Sessions, seal: Seal
 ) -> tuple[Loops, list[Watch]]:
     """The loops, and the watches that wake them when an agent has news."""
     loops = Loops()
@@ -50,6 +53,8 @@ def build(
     loops.add(Loop("deadlines", Deadlines(database, config, clock, loops.wake), SWEEP_S))
     loops.add(Loop("images", Images(database, WalrusObjects(config.walrus_internal_url, tls)), NET_S))
     loops.add(Loop("captures", Captures(database, clock, loops.wake), NET_S))
+    user_objects = UserObjects(config.walrus_url, config.region, sessions, clock)
+    loops.add(Loop("imports", Imports(database, user_objects, seal, zones, clock, loops.wake), NET_S))
     credentials = RoleCredentialsLoop(database, sessions, config.region, clock, loops.wake)
     loops.add(Loop("role_credentials", credentials, CREDENTIALS_S))
     watches = []

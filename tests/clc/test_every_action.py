@@ -19,6 +19,7 @@ from botocore import xform_name
 from eucapy import ids
 from eucapy.clc.ec2 import load
 from tests.clc.asking import answer
+from tests.clc.importing import access, role
 from tests.clc.launching import image, launch
 from tests.harness.cloud import Cloud
 
@@ -30,6 +31,8 @@ PUBLIC_KEY = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJr8P5DFq7Vxu6pEKk1Jj5Kn9SOmc
 
 Parameters = dict[str, Any]
 _PLACE = re.compile("<([a-z0-9-]+)>")
+DISK_CONTAINER = {"Format": "RAW", "UserBucket": {"S3Bucket": "images-eucalyptus", "S3Key": "starter.raw"}}
+
 
 PARAMETERS: dict[str, Parameters] = {
     "AllocateAddress": {},
@@ -46,6 +49,7 @@ PARAMETERS: dict[str, Parameters] = {
     "AuthorizeSecurityGroupIngress": {"GroupId": "<sg>", "IpPermissions": PERMISSION},
     "CreateDhcpOptions": {"DhcpConfigurations": [{"Key": "domain-name", "Values": ["example.com"]}]},
     "CreateImage": {"InstanceId": "<i>", "Name": "a copy"},
+    "CancelImportTask": {"ImportTaskId": "<import-snap>"},
     "CreateInternetGateway": {},
     "CreateKeyPair": {"KeyName": "another", "KeyType": "ed25519"},
     "CreateLaunchTemplate": {"LaunchTemplateName": "another", "LaunchTemplateData": {"InstanceType": "t3.micro"}},
@@ -87,6 +91,8 @@ PARAMETERS: dict[str, Parameters] = {
     "DescribeLaunchTemplateVersions": {"LaunchTemplateId": "<lt>"},
     "DescribeLaunchTemplates": {"LaunchTemplateIds": ["<lt>"]},
     "DescribeNetworkInterfaceAttribute": {"NetworkInterfaceId": "<eni>", "Attribute": "description"},
+    "DescribeImportImageTasks": {"ImportTaskIds": ["<import-ami>"]},
+    "DescribeImportSnapshotTasks": {"ImportTaskIds": ["<import-snap>"]},
     "DescribeNetworkInterfaces": {"NetworkInterfaceIds": ["<eni>"]},
     "DescribeRouteTables": {"RouteTableIds": ["<rtb>"]},
     "DescribeSecurityGroupReferences": {"GroupId": ["<sg>"]},
@@ -125,7 +131,9 @@ PARAMETERS: dict[str, Parameters] = {
     },
     "ModifyInstanceCpuOptions": {"InstanceId": "<i2>", "CoreCount": 1, "ThreadsPerCore": 1},
     "ModifyInstanceMaintenanceOptions": {"InstanceId": "<i>", "AutoRecovery": "disabled"},
+    "ImportImage": {"DiskContainers": [DISK_CONTAINER]},
     "ModifyInstanceMetadataDefaults": {"HttpTokens": "required"},
+    "ImportSnapshot": {"DiskContainer": DISK_CONTAINER},
     "ModifyInstanceMetadataOptions": {"InstanceId": "<i>", "HttpTokens": "required"},
     "ModifyLaunchTemplate": {"LaunchTemplateId": "<lt>", "DefaultVersion": "1"},
     "ModifyNetworkInterfaceAttribute": {"NetworkInterfaceId": "<eni>", "Description": {"Value": "mine"}},
@@ -284,6 +292,10 @@ def _filled(value: Any, own: Mapping[str, str]) -> Any:
 def named(action: str) -> list[tuple[str, str]]:
     """(name, prefix) of each id that the action is called with."""
     names = dict.fromkeys(_PLACE.findall(json.dumps(PARAMETERS.get(action, {}), default=str)))
+    role(cloud, policy=access("images-eucalyptus"))
+    # The world does not move any more: these stay as they are.
+    own["import-snap"] = ec2.import_snapshot(DiskContainer=DISK_CONTAINER)["ImportTaskId"]
+    own["import-ami"] = ec2.import_image(DiskContainers=[DISK_CONTAINER])["ImportTaskId"]
     return [(name, name.rstrip("0123456789")) for name in names if name != "secondary"]
 
 

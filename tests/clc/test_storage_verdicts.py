@@ -72,7 +72,7 @@ def test_a_volume_that_failed_says_why() -> None:
 )
 def test_a_snapshot_moves_by_the_storages_word(state: str, presence: Presence, event: str) -> None:
     seen = SnapshotStatus(snapshot_id="snap-1", presence=presence)
-    assert judge_snapshot(Row(state=state, progress=0), seen, 1.0).event == event
+    assert judge_snapshot(Row(state=state, progress=0, size_gib=1), seen, 1.0).event == event
 
 
 def test_progress_only_grows() -> None:
@@ -142,7 +142,7 @@ def test_no_verdict_is_an_event_that_the_lifecycle_does_not_know(
     event = judge_attachment(attachment, volume(volume_state), instance, guest).event
     assert not event or ATTACHMENT.target(attachment_state, event)
     seen = SnapshotStatus(snapshot_id="snap-1", presence=presence)
-    event = judge_snapshot(Row(state=snapshot_state, progress=0), seen, 1.0).event
+    event = judge_snapshot(Row(state=snapshot_state, progress=0, size_gib=1), seen, 1.0).event
     assert not event or SNAPSHOT.target(snapshot_state, event)
 
 

@@ -143,6 +143,11 @@ DECLARED: dict[str, Declaration] = {
     "ModifyVolume": _changed(of("volume", "VolumeId")),
     "ModifyVolumeAttribute": _changed(of("volume", "VolumeId")),
     "DescribeVolumeAttribute": VOLUME,
+    "ImportSnapshot": _made("ImportSnapshot", new("import-snapshot-task"), new("snapshot")),
+    "ImportImage": _made(
+        "ImportImage", new("import-image-task"), new("image"), maybe("snapshot", "DiskContainers.SnapshotId")
+    ),
+    "CancelImportTask": needs(*TARGETS.some(said.import_task, "import-image-task", "import-snapshot-task")),
     "AttachVolume": needs(of("instance", "InstanceId"), of("volume", "VolumeId")),
     "DetachVolume": needs(of("volume", "VolumeId"), maybe("instance", "InstanceId")),
     # --- keys, tags, templates
@@ -271,6 +276,7 @@ DESCRIBES = tuple(
         "NetworkInterfaces", "PlacementGroups", "PrefixLists", "Regions", "ReservedInstances",
         "ReservedInstancesOfferings", "RouteTables", "SecurityGroupRules", "SecurityGroups", "Snapshots",
         "SpotFleetRequests", "SpotInstanceRequests", "SpotPriceHistory", "StaleSecurityGroups", "Subnets", "Tags",
+        "ImportImageTasks", "ImportSnapshotTasks",
         "TransitGatewayVpcAttachments", "TransitGateways", "VolumeStatus", "Volumes", "VolumesModifications",
         "VpcEndpoints", "VpcPeeringConnections", "Vpcs", "VpnConnections", "VpnGateways",
     )

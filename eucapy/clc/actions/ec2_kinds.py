@@ -26,6 +26,8 @@ TARGETS = Targets(
             "ec2:MetadataHttpPutResponseHopLimit", "ec2:MetadataHttpTokens", "ec2:NewInstanceProfile",
             "ec2:PlacementGroup", "ec2:RootDeviceType", "ec2:Tenancy",
         ),
+        _kind("import-image-task", ""),
+        _kind("import-snapshot-task", ""),
         _kind("internet-gateway", "ec2:InternetGatewayID"),
         _kind("key-pair", "ec2:KeyPairName", "ec2:KeyPairType"),
         _kind("launch-template", ""),

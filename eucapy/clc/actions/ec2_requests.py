@@ -53,6 +53,14 @@ def tagged(p: Params, scope: Scope) -> Iterable[Touched]:
             yield Touched(KINDS[kind.resource_type], str(each))
 
 
+def import_task(p: Params, scope: Scope) -> Iterable[Touched]:
+    """The task of CancelImportTask, of the type that its id says."""
+    for each in values(p, "ImportTaskId"):
+        kind = ids.kind_of(str(each))
+        if kind is not None and kind.resource_type in ("import-image-task", "import-snapshot-task"):
+            yield Touched(KINDS[kind.resource_type], str(each))
+
+
 def said_tags(p: Params, scope: Scope) -> Facts:
     return tag_facts(p.get("Tags") or ())
 

@@ -19,6 +19,8 @@ MODULES = (
     "id_format",
     "image_attributes",
     "images",
+    "import_image",
+    "import_snapshot",
     "instance_attributes",
     "instance_options",
     "instance_profiles",

@@ -175,12 +175,15 @@ class StorageSync:
             verdict = judge_snapshot(row, seen, now)
             if verdict.event == "gone":
                 await snapshots.finish(tx, row, now)
+                tx.on_commit(lambda: self._wake("imports"))
             elif verdict.event:
                 await snapshots.move(tx, row, verdict.event, now, **verdict.columns)
                 log.info("snapshot", extra={"data": {"snapshot": row.id, "event": verdict.event}})
                 tx.on_commit(lambda: self._wake("captures"))
+                tx.on_commit(lambda: self._wake("imports"))
             elif verdict.columns:
                 await snapshots.set_values(tx, row.id, **verdict.columns)
+                tx.on_commit(lambda: self._wake("imports"))
             else:
                 continue
             changed = True

@@ -61,10 +61,13 @@ def judge_volume(volume: Any, seen: VolumeStatus, attached: bool) -> Verdict:
 
 
 def judge_snapshot(snapshot: Any, seen: SnapshotStatus, now: float) -> Verdict:
-    """`snapshot` is a row with state and progress. Without an event, `columns` may still hold progress."""
+    """`snapshot` is a row with state, progress and size_gib. Without an event, `columns` may still hold progress."""
     if snapshot.state == snapshot_life.PENDING:
         if seen.presence is Presence.READY:
-            return Verdict("taken", {"progress": 100, "completed_at": now, "fault": ""})
+            columns: dict[str, Any] = {"progress": 100, "completed_at": now, "fault": ""}
+            if not snapshot.size_gib:  # of an import: its size was not known before
+                columns["size_gib"] = seen.size_gib
+            return Verdict("taken", columns)
         if seen.presence is Presence.FAILED:
             return Verdict("failed", {"fault": seen.fault.message if seen.fault is not None else ""})
         if seen.progress > snapshot.progress:

@@ -15,7 +15,7 @@ from eucapy.lifecycle import instance as instance_life
 from eucapy.lifecycle import snapshot as snapshot_life
 from eucapy.lifecycle import volume as volume_life
 from eucapy.wire import codec
-from eucapy.wire.node import NodeSource
+from eucapy.wire.node import NodeSource, ObjectSource
 from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, VolumeSpec
 
 
@@ -70,9 +70,12 @@ def _volume(row: Any, export: ExportSpec | None, awaited: Collection[str]) -> Vo
 
 
 def _snapshot(row: Any, needed: Collection[str], urls: Mapping[str, str]) -> SnapshotSpec:
-    source = None
+    source: NodeSource | ObjectSource | None = None
     if row.source is not None:
-        source = NodeSource(snapshot_id=row.id, url=urls.get(row.source["node"], ""), **row.source)
+        if "bucket" in row.source:
+            source = ObjectSource(**row.source)
+        else:
+            source = NodeSource(snapshot_id=row.id, url=urls.get(row.source["node"], ""), **row.source)
     return SnapshotSpec(
         source=source,
         snapshot_id=row.id,

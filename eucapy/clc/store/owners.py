@@ -35,6 +35,8 @@ TABLES = {
     "acl": "network_acls",
     "dopt": "dhcp_options",
     "lt": "launch_templates",
+    "import-snap": "import_tasks",
+    "import-ami": "import_tasks",
 }
 _ID_COLUMN = {"r": "reservation_id"}
 

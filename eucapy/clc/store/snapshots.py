@@ -271,3 +271,11 @@ async def unshare(tx: Tx, snapshot_id: str, accounts: Iterable[str] | None = Non
     if accounts is not None:
         statement = statement.where(permissions.c.account.in_(list(accounts)))
     await tx.run(statement)
+async def by_ids(tx: Tx, snapshot_ids: Sequence[str]) -> dict[str, Row]:
+    """Whoever's they are and in whatever state, by id."""
+    found: dict[str, Row] = {}
+    for chunk in chunks(list(snapshot_ids), 500):
+        found.update({row.id: row for row in await tx.all(sa.select(table).where(table.c.id.in_(chunk)))})
+    return found
+
+
