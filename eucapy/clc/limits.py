@@ -147,6 +147,8 @@ _MAKERS: Mapping[str, tuple[str, ...]] = {
     "ec2:CreateVolume": ("ec2:quota-volumenumber", "ec2:quota-volumetotalsize"),
     "ec2:ModifyVolume": ("ec2:quota-volumetotalsize",),
     "ec2:CreateSnapshot": ("ec2:quota-snapshotnumber", "ec2:quota-snapshottotalsize"),
+    "ec2:CreateSnapshots": ("ec2:quota-snapshotnumber", "ec2:quota-snapshottotalsize"),
+    "ec2:CopySnapshot": ("ec2:quota-snapshotnumber", "ec2:quota-snapshottotalsize"),
     "ec2:CreateImage": ("ec2:quota-imagenumber", "ec2:quota-snapshotnumber", "ec2:quota-snapshottotalsize"),
     "ec2:RegisterImage": ("ec2:quota-imagenumber",),
     "ec2:AllocateAddress": ("ec2:quota-addressnumber",),

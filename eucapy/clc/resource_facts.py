@@ -17,6 +17,7 @@ from eucapy.clc.actions.ec2_kinds import KINDS
 from eucapy.clc.store import (
     accounts,
     addresses,
+    attachments,
     iam_certificates,
     iam_groups,
     iam_names,
@@ -206,6 +207,11 @@ def _of_device(device: Row, scope: Scope) -> dict[str, str]:
     }
 
 
+async def _volumes_of_instance(tx: Tx, scope: Scope, touched: Touched) -> list[Touched]:
+    held = (await attachments.of_instances(tx, [touched.id])).get(touched.id, [])
+    return [Touched(touched.kind, str(row.volume_id)) for row in held if row.account == scope.account]
+
+
 async def _key_id(tx: Tx, scope: Scope, touched: Touched) -> list[Touched] | None:
     row = await key_pairs.by_id(tx, scope.account, touched.id)
     return _same(touched, str(row.name)) if row is not None else None
@@ -243,6 +249,7 @@ _RESOLVERS: dict[str, _Resolver] = {
     "default subnets": _default_subnets,
     "to be in subnet": _to_be_in_subnet,
     "of image": _of_image,
+    "volumes of instance": _volumes_of_instance,
     "key id": _key_id,
     "template name": _template_name,
     "profile": _profile,

@@ -32,7 +32,7 @@ from eucapy.reconcile.traffic import TRAFFIC
 from eucapy.run import RunError
 from eucapy.sc import observe
 from eucapy.sc.executor import Executor, Told
-from eucapy.sc.planner import CreateVolume, ImportSnapshot, Plan, Step, TakeSnapshot, plan
+from eucapy.sc.planner import CopySnapshot, CreateVolume, ImportSnapshot, Plan, Step, TakeSnapshot, plan
 from eucapy.sc.transfer import TransferError
 from eucapy.wire.agent import SpecKeeper, StatusBoard
 from eucapy.wire.contract import Ack, Cursor, Fault
@@ -210,7 +210,8 @@ class StorageController:
         """What is there already waits for room as long as it takes; nobody waits for ever for what shall be made."""
         held = self._failures.get(item)
         tries = held.tries + 1 if held is not None and held.steps == steps else 1
-        final = isinstance(step, CreateVolume | TakeSnapshot | ImportSnapshot) and tries >= MOST_TRIES_WITHOUT_ROOM
+        makes = isinstance(step, CreateVolume | TakeSnapshot | CopySnapshot | ImportSnapshot)
+        final = makes and tries >= MOST_TRIES_WITHOUT_ROOM
         self._failed(item, steps, Fault(code=NoSpace.code, message=reason, final=final), tries)
 
     def _failed(self, item: str, steps: tuple[Step, ...], fault: Fault, tries: int = 0) -> None:

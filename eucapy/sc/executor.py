@@ -16,6 +16,7 @@ from eucapy.drivers.imaging import base as imaging
 from eucapy.drivers.imaging.conversion import Converter, Disk
 from eucapy.drivers.imaging.headers import Unusable
 from eucapy.sc.planner import (
+    CopySnapshot,
     CreateVolume,
     Export,
     GrowVolume,
@@ -74,6 +75,8 @@ class Executor:
                 await driver.remove_export(volume_id, attachment_id)
             case TakeSnapshot(snapshot_id, volume_id):
                 await driver.ensure_snapshot(snapshot_id, volume_id)
+            case CopySnapshot(snapshot_id, source_id):
+                await driver.copy_snapshot(snapshot_id, source_id)
             case RemoveSnapshot(snapshot_id):
                 await driver.remove_snapshot(snapshot_id)
             case ImportSnapshot():

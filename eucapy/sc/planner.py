@@ -5,8 +5,9 @@ in order. An item waits, without a step, for what it needs of another:
 
     volume from a snapshot      waits until the snapshot is there; impossible when it will never be
     snapshot of a volume        waits until the volume is there; impossible when it will never be
+    copy of a snapshot          waits until that is there; impossible when it will never be
     tombstone of a volume       its exports end first; snapshots that are still to be taken of it go before
-    tombstone of a snapshot     volumes that are still to be made of it go before
+    tombstone of a snapshot     volumes and copies that are still to be made of it go before
 
 What no spec names is left alone: absence never destroys. An export that the spec of its volume does not name, or names for
 another node, is ended, because the volume's spec is the whole truth about the volume.
@@ -63,6 +64,12 @@ class TakeSnapshot:
 
 
 @dataclass(frozen=True)
+class CopySnapshot:
+    snapshot_id: str
+    source_id: str
+
+
+@dataclass(frozen=True)
 class ImportSnapshot:
     snapshot_id: str
     source: ObjectSource | NodeSource
@@ -74,7 +81,17 @@ class RemoveSnapshot:
     snapshot_id: str
 
 
-Step = CreateVolume | GrowVolume | RemoveVolume | Export | Unexport | TakeSnapshot | ImportSnapshot | RemoveSnapshot
+Step = (
+    CreateVolume
+    | GrowVolume
+    | RemoveVolume
+    | Export
+    | Unexport
+    | TakeSnapshot
+    | CopySnapshot
+    | ImportSnapshot
+    | RemoveSnapshot
+)
 
 
 @dataclass(frozen=True)
@@ -102,21 +119,39 @@ def _plan_snapshot(result: Plan, snapshot: SnapshotSpec, spec: StorageSpec, seen
     snapshot_id = snapshot.snapshot_id
     there = snapshot_id in seen.snapshots
     if snapshot.gone:
-        awaited = any(
-            volume.snapshot_id == snapshot_id and not volume.gone and volume.volume_id not in seen.volumes
-            for volume in spec.volumes.values()
-        )
-        if there and not awaited:
+        if there and not _is_awaited(snapshot_id, spec, seen):
             result.steps[snapshot_id] = (RemoveSnapshot(snapshot_id),)
     elif there:
         return
     elif snapshot.source is not None:
         result.steps[snapshot_id] = (ImportSnapshot(snapshot_id, snapshot.source, snapshot.size_gib),)
+    elif snapshot.copy_of:
+        _plan_copy(result, snapshot, spec, seen)
     elif snapshot.volume_id in seen.volumes:
         result.steps[snapshot_id] = (TakeSnapshot(snapshot_id, snapshot.volume_id),)
     elif not _will_be_made(spec.volumes.get(snapshot.volume_id)):
         result.faults[snapshot_id] = Fault(
             code="VolumeNotFound", message=f"there is no volume {snapshot.volume_id}", final=True
+        )
+
+
+def _is_awaited(snapshot_id: str, spec: StorageSpec, seen: PoolSeen) -> bool:
+    """Whether a volume or a copy is still to be made of the snapshot."""
+    return any(
+        volume.snapshot_id == snapshot_id and not volume.gone and volume.volume_id not in seen.volumes
+        for volume in spec.volumes.values()
+    ) or any(
+        copy.copy_of == snapshot_id and not copy.gone and copy.snapshot_id not in seen.snapshots
+        for copy in spec.snapshots.values()
+    )
+
+
+def _plan_copy(result: Plan, copy: SnapshotSpec, spec: StorageSpec, seen: PoolSeen) -> None:
+    if copy.copy_of in seen.snapshots:
+        result.steps[copy.snapshot_id] = (CopySnapshot(copy.snapshot_id, copy.copy_of),)
+    elif not _will_be_made(spec.snapshots.get(copy.copy_of)):
+        result.faults[copy.snapshot_id] = Fault(
+            code="SnapshotNotFound", message=f"there is no snapshot {copy.copy_of}", final=True
         )
 
 
@@ -136,6 +171,7 @@ def _plan_volume(
         awaited = any(
             snapshot.volume_id == volume_id
             and snapshot.source is None
+            and not snapshot.copy_of
             and not snapshot.gone
             and snapshot.snapshot_id not in seen.snapshots
             for snapshot in spec.snapshots.values()

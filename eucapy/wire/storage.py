@@ -31,11 +31,12 @@ class VolumeSpec(Message, frozen=True, kw_only=True):
 
 
 class SnapshotSpec(Message, frozen=True, kw_only=True):
-    """A snapshot, taken of `volume_id` once, or made from an object of the store (a disk image in whatever format) or from
-    what a node captured. `gone` is the tombstone."""
+    """A snapshot, taken of `volume_id` once, or a copy of another one of the same storage (`copy_of`), or made from an
+    object of the store (a disk image in whatever format) or from what a node captured. `gone` is the tombstone."""
 
     snapshot_id: str
     volume_id: str = ""
+    copy_of: str = ""
     size_gib: int = 0
     source: ObjectSource | NodeSource | None = None
     gone: bool = False

@@ -65,6 +65,8 @@ PARAMETERS: dict[str, Parameters] = {
     "CreateVpc": {"CidrBlock": "10.6.0.0/16"},
     "DeleteDhcpOptions": {"DhcpOptionsId": "<dopt>"},
     "DeleteInternetGateway": {"InternetGatewayId": "<igw>"},
+    "CreateSnapshots": {"InstanceSpecification": {"InstanceId": "<i>"}},
+    "CopySnapshot": {"SourceRegion": "us-east-1", "SourceSnapshotId": "<snap>"},
     "DeleteKeyPair": {"KeyName": "mine"},
     "DeleteLaunchTemplate": {"LaunchTemplateId": "<lt>"},
     "DeleteNetworkInterface": {"NetworkInterfaceId": "<eni>"},

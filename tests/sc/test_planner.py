@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from eucapy.drivers.block.base import Capabilities, ExportSeen, PoolSeen, SnapshotSeen, VolumeSeen
 from eucapy.sc.planner import (
+    CopySnapshot,
     CreateVolume,
     Export,
     GrowVolume,
@@ -96,6 +97,25 @@ def test_a_snapshot_of_a_stranger_is_taken() -> None:
     assert steps(spec, pool(VolumeSeen("v", 1))) == [TakeSnapshot("s", "v")]
 
 
+def test_a_copy_waits_for_its_source_and_the_source_s_end_for_the_copy() -> None:
+    source = SnapshotSpec(snapshot_id="s", volume_id="v")
+    copy = SnapshotSpec(snapshot_id="c", copy_of="s")
+    gone = SnapshotSpec(snapshot_id="s", volume_id="v", gone=True)
+    volume = VolumeSpec(volume_id="v", size_gib=1)
+    assert steps(storage(volume, source, copy), pool(VolumeSeen("v", 1))) == [TakeSnapshot("s", "v")]
+    assert steps(storage(source, copy), pool(SnapshotSeen("s", 1))) == [CopySnapshot("c", "s")]
+    assert steps(storage(gone, copy), pool(SnapshotSeen("s", 1))) == [CopySnapshot("c", "s")]
+    assert steps(storage(gone, copy), pool(SnapshotSeen("s", 1), SnapshotSeen("c", 1))) == [RemoveSnapshot("s")]
+
+
+def test_a_copy_of_what_will_never_be_fails_for_good() -> None:
+    copy = SnapshotSpec(snapshot_id="c", copy_of="s")
+    for spec in (storage(copy), storage(copy, SnapshotSpec(snapshot_id="s", volume_id="v", gone=True))):
+        result = plan(spec, pool(), GROWS)
+        assert result.steps == {}
+        assert (result.faults["c"].code, result.faults["c"].final) == ("SnapshotNotFound", True)
+
+
 def test_an_export_whose_server_died_is_made_again() -> None:
     spec = storage(VolumeSpec(volume_id="v", size_gib=2, exports=(export("a"),)))
     assert steps(spec, pool(VolumeSeen("v", 2, exports={"a": ExportSeen("")}))) == [Export("v", "a")]
@@ -171,6 +191,7 @@ def specs(draw: st.DrawFn) -> StorageSpec:
         SnapshotSpec(
             snapshot_id=snapshot_id,
             volume_id=draw(st.sampled_from(VOLUMES)),
+            copy_of=draw(st.sampled_from(("", "", *SNAPSHOTS))),
             source=draw(st.sampled_from((None, IMAGE))),
             gone=draw(st.booleans()),
         )
@@ -220,6 +241,9 @@ def apply(seen: PoolSeen, todo: list[Step]) -> PoolSeen:
             case TakeSnapshot(snapshot_id, volume_id):
                 assert snapshot_id not in snapshots
                 snapshots[snapshot_id] = SnapshotSeen(snapshot_id, volumes[volume_id].size_gib, volume_id)
+            case CopySnapshot(snapshot_id, source):
+                assert snapshot_id not in snapshots
+                snapshots[snapshot_id] = SnapshotSeen(snapshot_id, snapshots[source].size_gib)
             case ImportSnapshot(snapshot_id):
                 assert snapshot_id not in snapshots
                 snapshots[snapshot_id] = SnapshotSeen(snapshot_id, 1)
@@ -265,4 +289,6 @@ def _still_allowed(step: Step, seen: PoolSeen) -> bool:
             return not source or source in seen.snapshots
         case TakeSnapshot(_, volume_id):
             return volume_id in seen.volumes
+        case CopySnapshot(_, source):
+            return source in seen.snapshots
     return True

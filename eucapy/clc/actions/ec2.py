@@ -132,6 +132,12 @@ DECLARED: dict[str, Declaration] = {
     "EnableImageDeprecation": IMAGE,
     "DisableImageDeprecation": IMAGE,
     "CreateSnapshot": _made("CreateSnapshot", new("snapshot", said.snapshot), of("volume", "VolumeId")),
+    "CreateSnapshots": _made(
+        "CreateSnapshots",
+        new("snapshot"),
+        of("instance", "InstanceSpecification.InstanceId"),
+        maybe("volume", **{"InstanceSpecification.InstanceId": "volumes of instance"}),
+    ),
     "CopySnapshot": _made("CopySnapshot", new("snapshot"), maybe("snapshot", "SourceSnapshotId")),
     "DeleteSnapshot": SNAPSHOT,
     "ModifySnapshotAttribute": _changed(of("snapshot", "SnapshotId")),

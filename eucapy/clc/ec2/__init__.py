@@ -42,6 +42,8 @@ MODULES = (
     "security_groups",
     "snapshot_attributes",
     "snapshots",
+    "snapshot_copies",
+    "snapshot_sets",
     "subnets",
     "tags",
     "volume_modifications",

@@ -21,12 +21,10 @@ from eucapy.clc.ec2.images import ALIAS, OPERATOR, described, device_columns, fr
 from eucapy.clc.ec2.launch_devices import Device, NewEphemeral, NewVolume
 from eucapy.clc.ec2.service import ec2
 from eucapy.clc.store import attachments, image_captures, images, instances, snapshots, volumes
+from eucapy.clc.store.snapshots import NO_VOLUME
 from eucapy.database import Row
 from eucapy.lifecycle import attachment as attachment_life
 from eucapy.lifecycle import instance as life
-
-NO_VOLUME = "vol-ffffffff"
-"""What EC2 shows for a snapshot that was taken of no volume."""
 
 
 class Disk(NamedTuple):

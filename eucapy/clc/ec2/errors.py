@@ -398,6 +398,11 @@ class VolumeAttachmentLimitExceeded(ApiError):
     )
 
 
+class SnapshotCopyUnsupportedInterRegion(ApiError):
+    code = "SnapshotCopyUnsupported.InterRegion"
+    message = "Inter-region snapshot copy is not supported for this region."
+
+
 class InvalidSnapshotInUse(ApiError):
     code = "InvalidSnapshot.InUse"
     message = "The snapshot {snapshot} is currently in use by {image}"

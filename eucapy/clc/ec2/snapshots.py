@@ -1,7 +1,7 @@
 """Snapshots: CreateSnapshot, DeleteSnapshot, DescribeSnapshots.
 
 A handler writes a row and wakes `storage_sync`. States: `eucapy/lifecycle/snapshot.py`; sharing:
-`snapshot_attributes.py`.
+`snapshot_attributes.py`; copying: `snapshot_copies.py`; of all volumes of an instance: `snapshot_sets.py`.
 """
 
 from __future__ import annotations
@@ -31,16 +31,27 @@ async def create_snapshot(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     volume = await require_volume(call, p["VolumeId"])
     if volume.state not in (volume_life.AVAILABLE, volume_life.IN_USE):
         raise IncorrectState(f"The volume '{volume.id}' is '{volume.state}'")
-    description = p.get("Description") or ""
-    if len(description) > LONGEST_DESCRIPTION:
-        raise InvalidParameterValue(
-            f"Value ({description}) for parameter description is invalid. Up to 255 characters are allowed."
-        )
+    description = described(p)
     tags = tagging.from_specifications(p, "snapshot")
     row = await snapshots.create(
         call.tx, account=call.account, volume=volume, description=description, now=call.now, tags=tags
     )
     call.wake("storage_sync")
+    return taken(row, tags)
+
+
+def described(p: Mapping[str, Any]) -> str:
+    """The description of a snapshot to be made. Raises InvalidParameterValue."""
+    description = p.get("Description") or ""
+    if len(description) > LONGEST_DESCRIPTION:
+        raise InvalidParameterValue(
+            f"Value ({description}) for parameter description is invalid. Up to 255 characters are allowed."
+        )
+    return str(description)
+
+
+def taken(row: Row, tags: Mapping[str, str]) -> dict[str, Any]:
+    """A snapshot that was just asked for, as CreateSnapshot and CreateSnapshots answer it."""
     return {
         "SnapshotId": row.id,
         "VolumeId": row.volume_id,
@@ -104,6 +115,9 @@ def view(row: Row, tags: Sequence[dict[str, str]]) -> dict[str, Any]:
         "StorageTier": "standard",
         "Tags": list(tags) or None,
     }
+    if row.copied_from:
+        out["TransferType"] = snapshots.TIME_BASED if row.copy_minutes else snapshots.STANDARD
+        out["CompletionDurationMinutes"] = row.copy_minutes or None
     return {name: value for name, value in out.items() if value is not None}
 
 

@@ -32,8 +32,8 @@ def storage_spec(
     urls: Mapping[str, str] | None = None,
 ) -> StorageSpec:
     """Generation 0. `instances` by id (state, node), those that have attachments; `addresses` and `urls` of nodes by
-    name; `needed` are snapshots that volumes are being made of, in whatever zone, `awaited` volumes that snapshots wait to
-    be taken of: these stay until that is done."""
+    name; `needed` are snapshots that volumes, in whatever zone, or copies are being made of, `awaited` volumes that
+    snapshots wait to be taken of: these stay until that is done."""
     exports = {
         attachment.volume_id: _export(attachment, instances[attachment.instance_id], addresses)
         for attachment in attachments
@@ -79,7 +79,8 @@ def _snapshot(row: Any, needed: Collection[str], urls: Mapping[str, str]) -> Sna
     return SnapshotSpec(
         source=source,
         snapshot_id=row.id,
-        volume_id=row.volume_id,
+        volume_id="" if row.copied_from else row.volume_id,
+        copy_of=row.copied_from,
         size_gib=row.size_gib,
         gone=row.state == snapshot_life.DELETING and row.id not in needed,
     )

@@ -2,7 +2,7 @@
 
 A snapshot lies in the storage of the zone that its volume was in. One that is made for an image of an instance names it in
 `capture`, and `awaits` the instance before the storage is told of it. `source`: a node's copy of a root disk that it is
-made of.
+made of. `copied_from`: the snapshot that it is a copy of, to be made within `copy_minutes` (0: no matter when).
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from eucapy.clc.store.tags import chunks, tag_filters
 from eucapy.database import Row, Tx
 from eucapy.lifecycle import snapshot as life
 from eucapy.lifecycle import volume as volume_life
+
+NO_VOLUME = "vol-ffffffff"
+"""What EC2 shows as the volume of a snapshot that was taken of none."""
 
 table = sa.Table(
     "snapshots",
@@ -41,6 +44,8 @@ table = sa.Table(
     sa.Column("capture", sa.String(32), nullable=False, server_default="", index=True),
     sa.Column("awaits", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("source", Json),
+    sa.Column("copied_from", sa.String(32), nullable=False, server_default="", index=True),
+    sa.Column("copy_minutes", sa.Integer, nullable=False, server_default="0"),
     sa.Column("public", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index(None, "zone", "state"),
 )
@@ -61,6 +66,17 @@ def _progress(values: Sequence[str]) -> filters.Condition:
     return filters.matches(shown, values)
 
 
+def _transfer_type(values: Sequence[str]) -> filters.Condition:
+    """How a copy is made; what is no copy has none."""
+    is_copy, timed = table.c.copied_from != "", table.c.copy_minutes > 0
+    return sa.or_(
+        sa.and_(filters.constant(TIME_BASED)(values), is_copy, timed),
+        sa.and_(filters.constant(STANDARD)(values), is_copy, sa.not_(timed)),
+    )
+
+
+TIME_BASED, STANDARD = "time-based", "standard"
+
 FILTERS: dict[str, filters.Filter] = {
     "description": filters.text(table.c.description),
     "encrypted": filters.constant("false"),
@@ -71,7 +87,7 @@ FILTERS: dict[str, filters.Filter] = {
     "start-time": filters.timestamp(table.c.created_at),
     "status": filters.text(table.c.state),
     "storage-tier": filters.constant("standard"),
-    "transfer-type": filters.never,
+    "transfer-type": _transfer_type,
     "volume-id": filters.text(table.c.volume_id),
     "volume-size": filters.number(table.c.size_gib),
     **tag_filters(table.c.id),
@@ -125,6 +141,42 @@ async def create(
     await tag_rows.put(tx, account, "snapshot", snapshot_id, tags or {})
     row = await tx.first(sa.select(table).where(table.c.id == snapshot_id))
     assert row is not None
+    return row
+
+
+async def copy(
+    tx: Tx,
+    source: Row,
+    *,
+    account: str,
+    description: str,
+    now: float,
+    client_token: str = "",
+    copy_minutes: int = 0,
+    tags: Mapping[str, str] | None = None,
+) -> Row:
+    """A new snapshot with the content of another, in the same storage, `pending`. The caller has checked that the account
+    may, and wakes `storage_sync`."""
+    snapshot_id = ids.new("snap")
+    row = await tx.first(
+        sa.insert(table).returning(table),
+        {
+            "id": snapshot_id,
+            "account": account,
+            "created_at": now,
+            "zone": source.zone,
+            "volume_id": NO_VOLUME,
+            "size_gib": source.size_gib,
+            "description": description,
+            "client_token": client_token,
+            "copied_from": source.id,
+            "copy_minutes": copy_minutes,
+            "state": life.SNAPSHOT.start,
+            "state_at": now,
+        },
+    )
+    assert row is not None
+    await tag_rows.put(tx, account, "snapshot", snapshot_id, tags or {})
     return row
 
 
@@ -185,17 +237,25 @@ async def existing(tx: Tx, account: str, snapshot_ids: Sequence[str]) -> set[str
 
 
 _WANTED = (
-    sa.select(table.c.id, table.c.volume_id, table.c.size_gib, table.c.state, table.c.source)
+    sa.select(table.c.id, table.c.volume_id, table.c.size_gib, table.c.state, table.c.source, table.c.copied_from)
     .where(table.c.zone == sa.bindparam("in_zone"))
     .where(sa.or_(table.c.awaits.is_(False), table.c.state == life.DELETING))
     .order_by(table.c.id)
 )
-_NEEDED = (
+_NEEDED_BY_VOLUMES = (
     sa.select(volumes.table.c.snapshot_id)
     .join_from(table, volumes.table, volumes.table.c.snapshot_id == table.c.id)
     .where(table.c.zone == sa.bindparam("in_zone"), table.c.state == life.DELETING)
     .where(volumes.table.c.state == volume_life.CREATING)
 )
+_copies = table.alias("copies")
+_NEEDED_BY_COPIES = (
+    sa.select(_copies.c.copied_from.label("snapshot_id"))
+    .join_from(table, _copies, _copies.c.copied_from == table.c.id)
+    .where(table.c.zone == sa.bindparam("in_zone"), table.c.state == life.DELETING)
+    .where(_copies.c.state == life.PENDING)
+)
+_NEEDED = sa.union(_NEEDED_BY_VOLUMES, _NEEDED_BY_COPIES)
 _AWAITED = (
     sa.select(table.c.volume_id)
     .where(table.c.zone == sa.bindparam("in_zone"), table.c.awaits.is_(True))
@@ -214,7 +274,7 @@ async def wanted(tx: Tx, zone: str) -> list[Row]:
 
 
 async def needed(tx: Tx, zone: str) -> set[str]:
-    """Those of the zone that are to be deleted, and that a volume in any zone is being made of."""
+    """Those of the zone that are to be deleted, and that a volume in any zone, or a copy, is being made of."""
     return {row.snapshot_id for row in await tx.all(_NEEDED, {"in_zone": zone})}
 
 

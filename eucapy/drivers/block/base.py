@@ -5,7 +5,7 @@ or the database. Every verb is idempotent: called again, with the same arguments
 state. A verb returns when its effect is durable.
 
     volume      absent ──ensure_volume──► there ──ensure_export──► exported ──remove_export──► there ──remove_volume──► absent
-    snapshot    absent ──ensure_snapshot | import_snapshot──► there ──remove_snapshot──► absent
+    snapshot    absent ──ensure_snapshot | copy_snapshot | import_snapshot──► there ──remove_snapshot──► absent
 
 * A snapshot is the volume at one moment between the call and its return, crash-consistent, whether or not the volume is
   exported and written meanwhile. It never changes afterwards.
@@ -113,7 +113,7 @@ class VolumeSeen:
 
 @dataclass(frozen=True)
 class SnapshotSeen:
-    """A snapshot that exists. `volume_id` is "" for an imported one."""
+    """A snapshot that exists. `volume_id` is "" for one that was copied or imported."""
 
     snapshot_id: str
     size_gib: int
@@ -165,6 +165,11 @@ class BlockDriver(Protocol):
 
     async def ensure_snapshot(self, snapshot_id: str, volume_id: str) -> None:
         """Raises NoSuchVolume. A snapshot that exists is left as it is."""
+        ...
+
+    async def copy_snapshot(self, snapshot_id: str, source_id: str) -> None:
+        """A snapshot with the content of another, which may be removed afterwards. One that exists is left as it is. Raises
+        NoSuchSnapshot."""
         ...
 
     async def import_snapshot(self, snapshot_id: str, image: Path, image_format: str, size_gib: int) -> None:

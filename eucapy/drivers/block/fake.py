@@ -185,6 +185,17 @@ class FakeDriver:
         self._snapshots.save(snapshot_id)
         self._after()
 
+    async def copy_snapshot(self, snapshot_id: str, source_id: str) -> None:
+        base.check_id(snapshot_id)
+        self._before()
+        if snapshot_id not in self._snapshots:
+            source = self._snapshots.get(source_id)
+            if source is None:
+                raise NoSuchSnapshot(f"there is no snapshot {source_id}")
+            self._snapshots[snapshot_id] = FakeSnapshot(size_gib=source.size_gib, blocks=dict(source.blocks))
+        self._snapshots.save(snapshot_id)
+        self._after()
+
     async def import_snapshot(self, snapshot_id: str, image: Path, image_format: str, size_gib: int) -> None:
         base.check_id(snapshot_id)
         self._before()

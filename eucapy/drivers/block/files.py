@@ -252,6 +252,18 @@ class FilesDriver:
         done = msgspec.structs.replace(record, head=record.next_head, taking="", next_head="")
         return self._volumes.put(record.volume_id, done)
 
+    async def copy_snapshot(self, snapshot_id: str, source_id: str) -> None:
+        """Another name for a frozen layer, which stays as long as one of its snapshots does."""
+        base.check_id(snapshot_id)
+        async with self._locks[snapshot_id]:
+            if self._snapshot(snapshot_id) is not None:
+                return
+            source = self._snapshot(source_id)
+            if source is None:
+                raise NoSuchSnapshot(f"there is no snapshot {source_id}")
+            copy = SnapshotRecord(snapshot_id=snapshot_id, size_gib=source.size_gib, layer=source.layer)
+            self._snapshots.put(snapshot_id, copy)
+
     async def import_snapshot(self, snapshot_id: str, image: Path, image_format: str, size_gib: int) -> None:
         base.check_id(snapshot_id)
         async with self._locks[snapshot_id]:

@@ -43,7 +43,7 @@ class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class SnapshotRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A snapshot: a frozen layer."""
+    """A snapshot: a frozen layer, which it may share with its copies."""
 
     snapshot_id: str
     size_gib: int

@@ -14,6 +14,7 @@ from eucapy.drivers.block.base import (
     InUse,
     NoSuchSnapshot,
     NoSuchVolume,
+    SnapshotSeen,
     UnusableImage,
     VolumeSeen,
 )
@@ -129,6 +130,23 @@ async def test_what_was_made_of_a_snapshot_outlives_it_and_its_volume(pool: Pool
     assert [await pool.read(V2, 0), await pool.read(V2, 1)] == ["a", "b"]
 
 
+async def test_a_copy_of_a_snapshot_outlives_it_and_everything_else(pool: Pool) -> None:
+    await with_content(pool, V1, {0: "a"})
+    await pool.driver.ensure_snapshot(S1, V1)
+    for _ in range(2):
+        await pool.driver.copy_snapshot(S2, S1)
+    await pool.write(V1, 0, "b")
+    await pool.driver.remove_snapshot(S1)
+    await pool.driver.remove_export(V1, "att-1")
+    await pool.driver.remove_volume(V1)
+    await pool.restart()
+    await pool.driver.copy_snapshot(S2, S1)
+    assert (await pool.driver.observe()).snapshots == {S2: SnapshotSeen(S2, 1)}
+    await pool.driver.ensure_volume(V2, 1, S2)
+    await pool.driver.ensure_export(V2, "att-2")
+    assert await pool.read(V2, 0) == "a"
+
+
 async def test_a_volume_is_never_smaller_than_its_snapshot_and_may_be_larger(pool: Pool) -> None:
     await pool.driver.ensure_volume(V1, 2)
     await pool.driver.ensure_snapshot(S1, V1)
@@ -198,6 +216,8 @@ async def test_what_is_missing_is_named(pool: Pool) -> None:
         await pool.driver.ensure_volume(V1, 1, S1)
     with pytest.raises(NoSuchVolume):
         await pool.driver.ensure_snapshot(S1, V1)
+    with pytest.raises(NoSuchSnapshot):
+        await pool.driver.copy_snapshot(S2, S1)
     with pytest.raises(NoSuchVolume):
         await pool.driver.ensure_export(V1, "att-1")
     with pytest.raises(NoSuchVolume):
