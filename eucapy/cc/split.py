@@ -1,7 +1,8 @@
 """The split: a zone's spec as one `NodeSpec` and one `NetworkSpec` a node. Pure.
 
-A node is told what it needs and nothing else: its own ports, the VPCs that these lie in, where the other addresses of
-these VPCs are, and the security groups that its ports use. Of a group that a rule merely refers to it gets the members.
+A node is told what it needs and nothing else: its own ports, the VPCs that these lie in or whose NAT gateway it is, where the
+other addresses of these VPCs are, and the security groups that its ports use. Of a group that a rule merely refers to it gets
+the members.
 """
 
 from __future__ import annotations
@@ -68,7 +69,10 @@ def _network(
 ) -> NetworkSpec:
     vpcs = {}
     far: set[str] = set()
-    for vpc_id in sorted({placed.port.vpc_id for placed in mine}):
+    translating = {
+        vpc_id for vpc_id, vpc in spec.vpcs.items() if any(gateway.node == node for gateway in vpc.nat_gateways)
+    }
+    for vpc_id in sorted({placed.port.vpc_id for placed in mine} | translating):
         remotes = []
         for placed in by_vpc[vpc_id]:
             if placed.node != node and placed.node in addresses:
@@ -76,7 +80,16 @@ def _network(
                 remotes += [RemoteSpec(ip=ip, node=placed.node) for ip in placed.port.private_ips]
         if vpc_id in spec.vpcs:
             remotes.sort(key=lambda remote: (remote.ip, remote.node))
-            vpcs[vpc_id] = msgspec.structs.replace(spec.vpcs[vpc_id], remotes=tuple(remotes))
+            gateways = spec.vpcs[vpc_id].nat_gateways
+            far |= {gateway.node for gateway in gateways if gateway.node != node and gateway.node in addresses}
+            vpcs[vpc_id] = msgspec.structs.replace(
+                spec.vpcs[vpc_id],
+                remotes=tuple(remotes),
+                nat_gateways=tuple(
+                    msgspec.structs.replace(gateway, node="") if gateway.node == node else gateway
+                    for gateway in gateways
+                ),
+            )
     return NetworkSpec(
         generation=spec.generation,
         node=node,

@@ -117,7 +117,7 @@ def desire(intent: Intent, observed: Observed, layout: Layout) -> Desired:
         ports = by_vpc.get(vpc_id, [])
         if namespace in observed.broken:
             desired.faults[vpc_id] = Fault(code="NamespaceUnreadable", message=observed.broken[namespace])
-            public |= _sound_addresses(ports)
+            public |= _sound_addresses(vpc, ports)
             continue
         taps = observed.waiting_taps | observed.taps(namespace)
         try:
@@ -125,7 +125,7 @@ def desire(intent: Intent, observed: Observed, layout: Layout) -> Desired:
             public |= set(public_addresses(vpc, [port for port in ports if port.tap in taps]))
         except ValueError as error:
             desired.faults[vpc_id] = Fault(code="InvalidSpec", message=str(error), final=True)
-            public |= _sound_addresses(ports)
+            public |= _sound_addresses(vpc, ports)
     for vpc_id in by_vpc.keys() - laid.vpcs.keys():
         desired.faults[vpc_id] = Fault(
             code="UnknownVpc", message=f"the spec has ports in {vpc_id} and does not describe it"
@@ -139,9 +139,10 @@ def desire(intent: Intent, observed: Observed, layout: Layout) -> Desired:
     return desired
 
 
-def _sound_addresses(ports: Iterable[PortSpec]) -> set[str]:
+def _sound_addresses(vpc: VpcSpec, ports: Iterable[PortSpec]) -> set[str]:
     """Public addresses of a VPC that cannot be worked on: what it has had goes on working, the guard lets it."""
-    return _sound(text.ip, (public for port in ports for _, public in port.public))
+    gateways = [gateway.public_ip for gateway in vpc.nat_gateways if not gateway.node]
+    return _sound(text.ip, [*gateways, *(public for port in ports for _, public in port.public)])
 
 
 def _sound(check: Callable[[str], str], values: Iterable[str]) -> set[str]:

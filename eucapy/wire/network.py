@@ -15,6 +15,27 @@ class SubnetSpec(Message, frozen=True, kw_only=True):
     subnet_id: str
     cidr: str
     gateway: str
+    acl: str = ""
+    """The ACL of the VPC that guards it; empty: everything passes."""
+
+
+class AclEntrySpec(Message, frozen=True, kw_only=True):
+    """One entry of an ACL: protocol and ports as in `RuleSpec`; `cidr` is the other end."""
+
+    allow: bool
+    protocol: str
+    from_port: int = -1
+    to_port: int = -1
+    cidr: str
+
+
+class AclSpec(Message, frozen=True, kw_only=True):
+    """A network ACL: what may enter and what may leave a subnet, packet by packet. The first entry that matches decides;
+    what none matches is refused."""
+
+    acl_id: str
+    ingress: tuple[AclEntrySpec, ...] = ()
+    egress: tuple[AclEntrySpec, ...] = ()
 
 
 class RemoteSpec(Message, frozen=True, kw_only=True):
@@ -24,6 +45,17 @@ class RemoteSpec(Message, frozen=True, kw_only=True):
     node: str
 
 
+class NatGatewaySpec(Message, frozen=True, kw_only=True):
+    """A NAT gateway: what the subnets send to outside leaves one node, under the gateway's public address."""
+
+    gateway_id: str
+    public_ip: str
+    node: str = ""
+    """The node that translates; empty: this one."""
+    subnets: tuple[str, ...] = ()
+    """Those whose default route leads here."""
+
+
 class VpcSpec(Message, frozen=True, kw_only=True):
     """One VPC as this node needs it. `vni` is its VXLAN network identifier, the same on every node."""
 
@@ -31,6 +63,9 @@ class VpcSpec(Message, frozen=True, kw_only=True):
     vni: int
     cidrs: tuple[str, ...]
     subnets: tuple[SubnetSpec, ...]
+    acls: tuple[AclSpec, ...] = ()
+    """Those that subnets name."""
+    nat_gateways: tuple[NatGatewaySpec, ...] = ()
     dns_domain: str = "ec2.internal"
     dns_servers: tuple[str, ...] = ()
     """Empty: the VPC's own resolver."""

@@ -26,13 +26,15 @@ from tests.harness.cloud import Cloud
 ZONE = "us-east-1a"
 EC2 = load()
 PERMISSION = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "10.9.0.0/16"}]}]
+NUMBERED = {"NetworkAclId": "<acl>", "RuleNumber": 100, "Egress": False}
+ENTRY = {**NUMBERED, "Protocol": "-1", "RuleAction": "allow", "CidrBlock": "10.0.0.0/8"}
 ALL_OUT = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
 PUBLIC_KEY = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJr8P5DFq7Vxu6pEKk1Jj5Kn9SOmcCBvWbTVFWkrU1pE me"
 
-Parameters = dict[str, Any]
-_PLACE = re.compile("<([a-z0-9-]+)>")
 DISK_CONTAINER = {"Format": "RAW", "UserBucket": {"S3Bucket": "images-eucalyptus", "S3Key": "starter.raw"}}
 
+Parameters = dict[str, Any]
+_PLACE = re.compile("<([a-z0-9-]+)>")
 
 PARAMETERS: dict[str, Parameters] = {
     "AllocateAddress": {},
@@ -47,13 +49,15 @@ PARAMETERS: dict[str, Parameters] = {
     "AttachVolume": {"VolumeId": "<vol>", "InstanceId": "<i>", "Device": "/dev/sdf"},
     "AuthorizeSecurityGroupEgress": {"GroupId": "<sg>", "IpPermissions": PERMISSION},
     "AuthorizeSecurityGroupIngress": {"GroupId": "<sg>", "IpPermissions": PERMISSION},
+    "CancelImportTask": {"ImportTaskId": "<import-snap>"},
     "CreateDhcpOptions": {"DhcpConfigurations": [{"Key": "domain-name", "Values": ["example.com"]}]},
     "CreateImage": {"InstanceId": "<i>", "Name": "a copy"},
-    "CancelImportTask": {"ImportTaskId": "<import-snap>"},
     "CreateInternetGateway": {},
     "CreateKeyPair": {"KeyName": "another", "KeyType": "ed25519"},
     "CreateLaunchTemplate": {"LaunchTemplateName": "another", "LaunchTemplateData": {"InstanceType": "t3.micro"}},
     "CreateLaunchTemplateVersion": {"LaunchTemplateId": "<lt>", "LaunchTemplateData": {"InstanceType": "t3.small"}},
+    "CreateNetworkAcl": {"VpcId": "<vpc>"},
+    "CreateNetworkAclEntry": {**ENTRY, "RuleNumber": 99},
     "CreateNetworkInterface": {"SubnetId": "<subnet>"},
     "CreateRoute": {"RouteTableId": "<rtb2>", "DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "<igw3>"},
     "CreateRouteTable": {"VpcId": "<vpc>"},
@@ -61,14 +65,16 @@ PARAMETERS: dict[str, Parameters] = {
     "CreateSnapshot": {"VolumeId": "<vol>"},
     "CreateSubnet": {"VpcId": "<vpc>", "CidrBlock": "10.5.9.0/24"},
     "CreateTags": {"Resources": ["<i>"], "Tags": [{"Key": "a", "Value": "b"}]},
+    "CreateSnapshots": {"InstanceSpecification": {"InstanceId": "<i>"}},
+    "CopySnapshot": {"SourceRegion": "us-east-1", "SourceSnapshotId": "<snap>"},
     "CreateVolume": {"AvailabilityZone": ZONE, "SnapshotId": "<snap>"},
     "CreateVpc": {"CidrBlock": "10.6.0.0/16"},
     "DeleteDhcpOptions": {"DhcpOptionsId": "<dopt>"},
     "DeleteInternetGateway": {"InternetGatewayId": "<igw>"},
-    "CreateSnapshots": {"InstanceSpecification": {"InstanceId": "<i>"}},
-    "CopySnapshot": {"SourceRegion": "us-east-1", "SourceSnapshotId": "<snap>"},
     "DeleteKeyPair": {"KeyName": "mine"},
     "DeleteLaunchTemplate": {"LaunchTemplateId": "<lt>"},
+    "DeleteNetworkAcl": {"NetworkAclId": "<acl>"},
+    "DeleteNetworkAclEntry": NUMBERED,
     "DeleteNetworkInterface": {"NetworkInterfaceId": "<eni>"},
     "DeleteRoute": {"RouteTableId": "<rtb>", "DestinationCidrBlock": "0.0.0.0/0"},
     "DeleteRouteTable": {"RouteTableId": "<rtb2>"},
@@ -85,6 +91,8 @@ PARAMETERS: dict[str, Parameters] = {
     "DescribeIamInstanceProfileAssociations": {"AssociationIds": ["<iip-assoc>"]},
     "DescribeImageAttribute": {"ImageId": "<ami>", "Attribute": "launchPermission"},
     "DescribeImages": {"ImageIds": ["<ami>"]},
+    "DescribeImportImageTasks": {"ImportTaskIds": ["<import-ami>"]},
+    "DescribeImportSnapshotTasks": {"ImportTaskIds": ["<import-snap>"]},
     "DescribeInstanceAttribute": {"InstanceId": "<i>", "Attribute": "userData"},
     "DescribeInstanceCreditSpecifications": {"InstanceIds": ["<i>"]},
     "DescribeInstanceStatus": {"InstanceIds": ["<i>"]},
@@ -92,9 +100,8 @@ PARAMETERS: dict[str, Parameters] = {
     "DescribeInternetGateways": {"InternetGatewayIds": ["<igw>"]},
     "DescribeLaunchTemplateVersions": {"LaunchTemplateId": "<lt>"},
     "DescribeLaunchTemplates": {"LaunchTemplateIds": ["<lt>"]},
+    "DescribeNetworkAcls": {"NetworkAclIds": ["<acl>"]},
     "DescribeNetworkInterfaceAttribute": {"NetworkInterfaceId": "<eni>", "Attribute": "description"},
-    "DescribeImportImageTasks": {"ImportTaskIds": ["<import-ami>"]},
-    "DescribeImportSnapshotTasks": {"ImportTaskIds": ["<import-snap>"]},
     "DescribeNetworkInterfaces": {"NetworkInterfaceIds": ["<eni>"]},
     "DescribeRouteTables": {"RouteTableIds": ["<rtb>"]},
     "DescribeSecurityGroupReferences": {"GroupId": ["<sg>"]},
@@ -124,7 +131,9 @@ PARAMETERS: dict[str, Parameters] = {
     "GetLaunchTemplateData": {"InstanceId": "<i>"},
     "GetPasswordData": {"InstanceId": "<i>"},
     "GetSecurityGroupsForVpc": {"VpcId": "<vpc>"},
+    "ImportImage": {"DiskContainers": [DISK_CONTAINER]},
     "ImportKeyPair": {"KeyName": "another", "PublicKeyMaterial": PUBLIC_KEY},
+    "ImportSnapshot": {"DiskContainer": DISK_CONTAINER},
     "ModifyImageAttribute": {"ImageId": "<ami>", "LaunchPermission": {"Add": [{"Group": "all"}]}},
     "ModifyInstanceAttribute": {"InstanceId": "<i>", "DisableApiTermination": {"Value": True}},
     "ModifyInstanceCapacityReservationAttributes": {
@@ -133,9 +142,7 @@ PARAMETERS: dict[str, Parameters] = {
     },
     "ModifyInstanceCpuOptions": {"InstanceId": "<i2>", "CoreCount": 1, "ThreadsPerCore": 1},
     "ModifyInstanceMaintenanceOptions": {"InstanceId": "<i>", "AutoRecovery": "disabled"},
-    "ImportImage": {"DiskContainers": [DISK_CONTAINER]},
     "ModifyInstanceMetadataDefaults": {"HttpTokens": "required"},
-    "ImportSnapshot": {"DiskContainer": DISK_CONTAINER},
     "ModifyInstanceMetadataOptions": {"InstanceId": "<i>", "HttpTokens": "required"},
     "ModifyLaunchTemplate": {"LaunchTemplateId": "<lt>", "DefaultVersion": "1"},
     "ModifyNetworkInterfaceAttribute": {"NetworkInterfaceId": "<eni>", "Description": {"Value": "mine"}},
@@ -162,6 +169,8 @@ PARAMETERS: dict[str, Parameters] = {
         "AssociationId": "<iip-assoc>",
         "IamInstanceProfile": {"Name": "mine"},
     },
+    "ReplaceNetworkAclAssociation": {"AssociationId": "<aclassoc>", "NetworkAclId": "<acl>"},
+    "ReplaceNetworkAclEntry": ENTRY,
     "ReplaceRoute": {
         "RouteTableId": "<rtb>",
         "DestinationCidrBlock": "0.0.0.0/0",
@@ -257,6 +266,11 @@ def _populate(cloud: Cloud) -> dict[str, str]:
         own[name] = ec2.create_route_table(VpcId=own["vpc"])["RouteTable"]["RouteTableId"]
     associated = ec2.associate_route_table(RouteTableId=own["rtb"], SubnetId=own["subnet2"])
     own["rtbassoc"] = associated["AssociationId"]
+    own["acl"] = ec2.create_network_acl(VpcId=own["vpc"])["NetworkAcl"]["NetworkAclId"]
+    ec2.create_network_acl_entry(**_filled(ENTRY, own))
+    of_vpc = [{"Name": "vpc-id", "Values": [own["vpc"]]}, {"Name": "default", "Values": ["true"]}]
+    (default,) = ec2.describe_network_acls(Filters=of_vpc)["NetworkAcls"]
+    own["aclassoc"] = default["Associations"][0]["NetworkAclAssociationId"]
     options = ec2.create_dhcp_options(DhcpConfigurations=[{"Key": "domain-name", "Values": ["example.com"]}])
     own["dopt"] = options["DhcpOptions"]["DhcpOptionsId"]
     own["sg"] = ec2.create_security_group(GroupName="mine", Description="d", VpcId=own["vpc"])["GroupId"]
@@ -278,6 +292,10 @@ def _populate(cloud: Cloud) -> dict[str, str]:
     other = ec2.allocate_address()["AllocationId"]
     own["eipassoc"] = ec2.associate_address(AllocationId=other, NetworkInterfaceId=third)["AssociationId"]
     cloud.settle()
+    role(cloud, policy=access("images-eucalyptus"))
+    # The world does not move any more: these stay as they are.
+    own["import-snap"] = ec2.import_snapshot(DiskContainer=DISK_CONTAINER)["ImportTaskId"]
+    own["import-ami"] = ec2.import_image(DiskContainers=[DISK_CONTAINER])["ImportTaskId"]
     return own
 
 
@@ -294,10 +312,6 @@ def _filled(value: Any, own: Mapping[str, str]) -> Any:
 def named(action: str) -> list[tuple[str, str]]:
     """(name, prefix) of each id that the action is called with."""
     names = dict.fromkeys(_PLACE.findall(json.dumps(PARAMETERS.get(action, {}), default=str)))
-    role(cloud, policy=access("images-eucalyptus"))
-    # The world does not move any more: these stay as they are.
-    own["import-snap"] = ec2.import_snapshot(DiskContainer=DISK_CONTAINER)["ImportTaskId"]
-    own["import-ami"] = ec2.import_image(DiskContainers=[DISK_CONTAINER])["ImportTaskId"]
     return [(name, name.rstrip("0123456789")) for name in names if name != "secondary"]
 
 

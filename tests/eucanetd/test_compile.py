@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from eucapy.drivers.network.model import NODE, Link, LinkKind, PublicAddress, Resolver, Route, Ruleset, Thing
@@ -12,7 +13,7 @@ from eucapy.eucanetd.compile.layout import Layout, vtep_mac
 from eucapy.eucanetd.compile.node import compile_node
 from eucapy.eucanetd.compile.permissions import accepts
 from eucapy.eucanetd.compile.vpc import compile_vpc
-from eucapy.wire.network import PortSpec, RemoteSpec, RuleSpec, VpcSpec
+from eucapy.wire.network import AclEntrySpec, AclSpec, PortSpec, RemoteSpec, RuleSpec, VpcSpec
 from tests.eucanetd.specs import OPEN, group, port, tcp, vpc
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -69,6 +70,26 @@ def test_the_rules_of_a_vpc_without_ports_are_the_golden_ones() -> None:
     rules = one(compiled(VPC, []), Ruleset)
     assert isinstance(rules, Ruleset)
     is_golden("vpc-empty.nft", rules.text)
+
+
+def test_the_rules_of_a_guarded_subnet_are_the_golden_ones() -> None:
+    closed = (
+        AclEntrySpec(allow=False, protocol="6", from_port=22, to_port=22, cidr="192.0.2.0/24"),
+        AclEntrySpec(allow=True, protocol="1", from_port=8, to_port=-1, cidr="0.0.0.0/0"),
+    )
+    away = (AclEntrySpec(allow=True, protocol="-1", cidr="10.0.0.0/16"),)
+    acl = AclSpec(acl_id="acl-a", ingress=closed, egress=away)
+    guarded = msgspec.structs.replace(VPC.subnets[0], acl="acl-a")
+    rules = one(compiled(msgspec.structs.replace(VPC, subnets=(guarded,), acls=(acl,)), PORTS), Ruleset)
+    assert isinstance(rules, Ruleset)
+    _, chains = rules.text.split("  counter refused_acl")
+    is_golden("acls.nft", chains.split("  chain sources")[0])
+
+
+def test_a_subnet_whose_acl_nobody_describes_is_refused() -> None:
+    guarded = msgspec.structs.replace(VPC.subnets[0], acl="acl-a")
+    with pytest.raises(ValueError):
+        compiled(msgspec.structs.replace(VPC, subnets=(guarded,)), PORTS)
 
 
 def test_the_rules_of_the_node_are_the_golden_ones() -> None:

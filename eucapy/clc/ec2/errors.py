@@ -332,6 +332,20 @@ class InvalidInstanceProfile(ApiError):
     code = "InvalidParameterValue"
 
 
+class InvalidPlacementGroupDuplicate(ApiError):
+    code = "InvalidPlacementGroup.Duplicate"
+    message = "The Placement Group '{name}' already exists."
+
+
+class InvalidPlacementGroupInUse(ApiError):
+    code = "InvalidPlacementGroup.InUse"
+    message = "The placement group '{name}' is in use and may not be deleted."
+
+
+class PlacementGroupLimitExceeded(ApiError):
+    message = "The maximum number of placement groups has been reached."
+
+
 class InvalidPlacementGroupUnknown(ApiError):
     code = "InvalidPlacementGroup.Unknown"
     message = "The Placement Group '{name}' is unknown."
@@ -452,6 +466,23 @@ class UnsupportedHibernationConfiguration(ApiError):
 
 class UnsupportedTenancy(ApiError):
     message = "The tenancy value {tenancy} is not supported."
+
+
+class NetworkAclLimitExceeded(ApiError):
+    message = "The maximum number of network ACLs has been reached."
+
+
+class NetworkAclEntryLimitExceeded(ApiError):
+    message = "The maximum number of network acl entries has been reached."
+
+
+class NetworkAclEntryAlreadyExists(ApiError):
+    message = "The network acl entry identified by {number} already exists."
+
+
+class InvalidNetworkAclEntryNotFound(ApiError):
+    code = "InvalidNetworkAclEntry.NotFound"
+    message = "no {direction} entry with number {number}"
 
 
 class DhcpOptionsLimitExceeded(ApiError):

@@ -75,16 +75,17 @@ async def delete_vpc(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     row = await required(call, p["VpcId"])
     tables = await route_tables.of_vpc(call.tx, row.id)
     groups = await security_groups.of_vpcs(call.tx, [row.id])
+    acls = await network_acls.of_vpc(call.tx, row.id)
     if (
         await subnets.of_vpc(call.tx, row.id)
         or await internet_gateways.of_vpc(call.tx, row.id) is not None
         or len(tables) > 1
         or len(groups) > 1
+        or len(acls) > 1
     ):
         raise DependencyViolation(f"The vpc '{row.id}' has dependencies and cannot be deleted.")
-    acl = await network_acls.of_vpc(call.tx, row.id)
     await vpcs.remove(call.tx, row.id)
-    for resource in [row, *tables, *groups, *([acl] if acl is not None else [])]:
+    for resource in [row, *tables, *groups, *acls]:
         await tag_rows.remove(call.tx, resource.id)
     return {}
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from eucapy.clc import host_names
+from eucapy.clc.specs.network_acls import guarding_acls
 from eucapy.wire.cluster import PlacedPort
 from eucapy.wire.network import GroupSpec, PortSpec, RuleSpec, SubnetSpec, VpcSpec
 
@@ -67,6 +68,10 @@ class Rows(Protocol):
     def rules(self) -> Mapping[str, Sequence[Any]]: ...
     @property
     def public_subnets(self) -> set[str]: ...
+    @property
+    def guards(self) -> Mapping[str, str]: ...
+    @property
+    def acl_entries(self) -> Mapping[str, Sequence[Any]]: ...
 
 
 class ZoneNetwork(NamedTuple):
@@ -125,14 +130,22 @@ def _vpc(row: Any, own: Sequence[Any], names: Sequence[tuple[str, str]], rows: R
     options = rows.options.get(row.dhcp_options_id)
     values: Mapping[str, Sequence[str]] = options.configurations if options is not None else {}
     servers = values.get("domain-name-servers", [OWN_RESOLVER])
+    acls = guarding_acls({rows.guards[subnet.id] for subnet in own if subnet.id in rows.guards}, rows.acl_entries)
     domain = values.get("domain-name")
     return VpcSpec(
         vpc_id=row.id,
         vni=row.vni,
         cidrs=(row.cidr, *(further.cidr for further in rows.cidrs.get(row.id, ()))),
         subnets=tuple(
-            SubnetSpec(subnet_id=subnet.id, cidr=subnet.cidr, gateway=gateway(subnet.cidr)) for subnet in own
+            SubnetSpec(
+                subnet_id=subnet.id,
+                cidr=subnet.cidr,
+                gateway=gateway(subnet.cidr),
+                acl=acl if (acl := rows.guards.get(subnet.id, "")) in acls else "",
+            )
+            for subnet in own
         ),
+        acls=tuple(acls.values()),
         dns_domain=domain[0] if domain else host_names.domain(region),
         dns_servers=() if OWN_RESOLVER in servers else tuple(servers),
         dns=row.dns_support,

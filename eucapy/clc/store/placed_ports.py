@@ -13,7 +13,16 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from eucapy.clc.store import route_tables, security_group_rules, security_groups, subnets, vpc_cidrs, vpcs
+from eucapy.clc.store import (
+    network_acl_entries,
+    network_acls,
+    route_tables,
+    security_group_rules,
+    security_groups,
+    subnets,
+    vpc_cidrs,
+    vpcs,
+)
 from eucapy.clc.store.base import as_list, listed
 from eucapy.clc.store.dhcp_options import dhcp_options
 from eucapy.clc.store.instances import table as instances
@@ -85,7 +94,7 @@ _PUBLIC = {
 @dataclass(frozen=True)
 class Around:
     """What interfaces lie in: `cidrs` are further blocks by VPC, `options` DHCP options by id, `rules` the groups' rules by
-    group, `public_subnets` those that lead to the internet."""
+    group, `public_subnets` those that lead to the internet, `guards` the ACL of each subnet, `acl_entries` what ACLs say."""
 
     vpcs: Sequence[Row]
     cidrs: Mapping[str, Sequence[Row]]
@@ -94,6 +103,8 @@ class Around:
     groups: Sequence[Row]
     rules: Mapping[str, Sequence[Row]]
     public_subnets: set[str]
+    guards: Mapping[str, str]
+    acl_entries: Mapping[str, Sequence[Row]]
 
 
 async def placed(tx: Tx, zone: str) -> Sequence[Any]:
@@ -123,6 +134,7 @@ async def around(tx: Tx, vpc_ids: Iterable[str]) -> Around:
     found = await vpcs.by_ids(tx, wanted)
     options = await tx.all(sa.select(dhcp_options).where(dhcp_options.c.id.in_([row.dhcp_options_id for row in found])))
     groups = await security_groups.of_vpcs(tx, wanted)
+    guards = await network_acls.guards(tx, wanted)
     return Around(
         vpcs=found,
         cidrs=await vpc_cidrs.of_vpcs(tx, wanted),
@@ -131,4 +143,6 @@ async def around(tx: Tx, vpc_ids: Iterable[str]) -> Around:
         groups=groups,
         rules=await security_group_rules.of_groups(tx, [row.id for row in groups]),
         public_subnets=await route_tables.public_subnets(tx, wanted),
+        guards=guards,
+        acl_entries=await network_acl_entries.of_acls(tx, sorted(set(guards.values()))),
     )

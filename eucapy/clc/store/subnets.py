@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from eucapy import ids
-from eucapy.clc.store import filters
+from eucapy.clc.store import filters, network_acls
 from eucapy.clc.store.base import account_column, created_column, metadata
 from eucapy.clc.store.private_ips import RESERVED, private_ips
 from eucapy.clc.store.tags import tag_filters
@@ -93,6 +93,7 @@ async def insert(
             created_at=now,
         )
     )
+    await network_acls.associate_default(tx, vpc_id, subnet_id)
     row = await by_id(tx, account, subnet_id)
     assert row is not None
     return row
@@ -134,4 +135,5 @@ async def update(tx: Tx, subnet_id: str, **columns: Any) -> None:
 
 
 async def remove(tx: Tx, subnet_id: str) -> None:
+    await network_acls.disassociate(tx, subnet_id)
     await tx.run(sa.delete(subnets).where(subnets.c.id == subnet_id))

@@ -120,7 +120,7 @@ async def insert(
         )
     )
     await route_tables.insert(tx, account=account, vpc_id=vpc_id, vpc_cidr=cidr, now=now, main=True)
-    await network_acls.insert(tx, account=account, vpc_id=vpc_id, now=now)
+    await network_acls.insert(tx, account=account, vpc_id=vpc_id, now=now, is_default=True)
     await security_groups.insert_default(tx, account=account, vpc_id=vpc_id, now=now)
     row = await by_id(tx, account, vpc_id)
     assert row is not None
@@ -225,7 +225,8 @@ async def remove(tx: Tx, vpc_id: str) -> None:
     """The VPC and what it was born with; nothing else may be in it any more."""
     for table in await route_tables.of_vpc(tx, vpc_id):
         await route_tables.remove(tx, table.id)
-    await network_acls.remove_of(tx, vpc_id)
+    for acl in await network_acls.of_vpc(tx, vpc_id):
+        await network_acls.remove(tx, acl.id)
     for group in await security_groups.of_vpcs(tx, [vpc_id]):
         await security_groups.remove(tx, group.id)
     await vpc_cidrs.remove_of(tx, vpc_id)

@@ -146,17 +146,33 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A route. Without a `link` it is `unreachable`; with `via` the next hop is taken to be on the link."""
+    """A route. Without a `link` it is `unreachable`, or in another table than the main one "look further" (`throw`); with
+    `via` the next hop is taken to be on the link."""
 
     namespace: str
     to: str
     """CIDR; 0.0.0.0/0 is the default route."""
     link: str = ""
     via: str = ""
+    table: int = 0
+    """0: the main one."""
 
     @property
     def key(self) -> Hashable:
-        return ("route", self.namespace, self.to)
+        return ("route", self.namespace, self.table, self.to)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRule:
+    """What comes from the block `source` is routed by a table of its own first, and by the main one for the rest."""
+
+    namespace: str
+    source: str
+    table: int
+
+    @property
+    def key(self) -> Hashable:
+        return ("source-rule", self.namespace, self.source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +220,18 @@ class Resolver:
 
 
 Thing: TypeAlias = (
-    Namespace | Setting | Ruleset | Link | Neighbour | Forwarding | Address | Route | PublicAddress | Passage | Resolver
+    Namespace
+    | Setting
+    | Ruleset
+    | Link
+    | Neighbour
+    | Forwarding
+    | Address
+    | Route
+    | SourceRule
+    | PublicAddress
+    | Passage
+    | Resolver
 )
 
 ORDER: tuple[type, ...] = (
@@ -216,6 +243,7 @@ ORDER: tuple[type, ...] = (
     Forwarding,
     Address,
     Route,
+    SourceRule,
     PublicAddress,
     Passage,
     Resolver,

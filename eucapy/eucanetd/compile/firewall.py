@@ -4,9 +4,10 @@ addresses.
     prerouting  raw     sources     a tap's packets carry its own MAC and one of its own addresses
     prerouting  dstnat  arrivals    public → private, for what comes from the node
     input       filter  local       DHCP, DNS, metadata, echo to the gateway; nothing else of ours can be reached
+    forward     -10     acls        stateless; between subnets (`acls.py`)
     forward     filter  egress      stateful; the source tap's groups
     forward     +10     ingress     stateful; the target tap's groups
-    postrouting srcnat  departures  private → public, for what leaves to it
+    postrouting srcnat  departures  private → public, for what leaves to it; a subnet → its NAT gateway, if that is here
 
 Egress and ingress are two base chains, so that each has its own say: an accept ends only its own chain. A connection that
 was accepted goes on when a rule is removed, as in EC2. What is addressed to a public address always leaves to the node and
@@ -16,10 +17,12 @@ A port that has no tap yet stands in the rules already: there is no moment in wh
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 
 from eucapy.drivers.network.model import Ruleset, digest
 from eucapy.eucanetd.compile import layout, permissions, text
+from eucapy.eucanetd.compile.acls import acls
 from eucapy.eucanetd.compile.layout import Layout
 from eucapy.wire.network import GroupSpec, PortSpec, VpcSpec
 
@@ -34,6 +37,7 @@ def ruleset(
     ports = sorted(ports, key=lambda port: port.interface_id)
     used = {group_id: groups[group_id] for port in ports for group_id in port.groups if group_id in groups}
     published = _published(ports) if vpc.internet else []
+    translated = _translated(vpc) if vpc.internet else []
     body = "".join(
         [
             _arp(ports),
@@ -42,17 +46,52 @@ def ruleset(
             _sets(vpc, ports, used, groups, published, resolvers),
             _group_chains(used, _numbers(used)),
             _port_chains(ports, used),
-            _base_chains(plan),
+            _nat_sets(translated),
+            acls(vpc, ports),
+            _base_chains(plan, nat=bool(translated)),
             "}\n",
         ]
     )
-    return Ruleset(
-        namespace=plan.namespace(vpc.vpc_id), digest=digest(body), text=body, published=tuple(sorted(published))
-    )
+    pairs = {*published, *_behind(vpc, ports, translated)}
+    return Ruleset(namespace=plan.namespace(vpc.vpc_id), digest=digest(body), text=body, published=tuple(sorted(pairs)))
 
 
 def _published(ports: Sequence[PortSpec]) -> list[tuple[str, str]]:
     return [(text.ip(private), text.ip(public)) for port in ports for private, public in port.public]
+
+
+def _translated(vpc: VpcSpec) -> list[tuple[str, str]]:
+    """(block, public address) of the subnets behind the NAT gateways that this node is."""
+    blocks = {subnet.subnet_id: text.cidr(subnet.cidr) for subnet in vpc.subnets}
+    return sorted(
+        (blocks[subnet_id], text.ip(gateway.public_ip))
+        for gateway in vpc.nat_gateways
+        if not gateway.node
+        for subnet_id in gateway.subnets
+        if subnet_id in blocks
+    )
+
+
+def _behind(
+    vpc: VpcSpec, ports: Sequence[PortSpec], translated: Sequence[tuple[str, str]]
+) -> Iterable[tuple[str, str]]:
+    """(private, public) of every address that a NAT gateway here speaks for: connections of others are forgotten."""
+    if translated:
+        every = {text.ip(ip) for port in ports for ip in port.private_ips} | {text.ip(one.ip) for one in vpc.remotes}
+        for block, public in translated:
+            network = ipaddress.IPv4Network(block)
+            yield from ((ip, public) for ip in every if ipaddress.IPv4Address(ip) in network)
+
+
+def _nat_sets(translated: Sequence[tuple[str, str]]) -> str:
+    if not translated:
+        return ""
+    blocks = text.elements(block for block, _ in translated)
+    pairs = text.elements(f"{block} : {public}" for block, public in translated)
+    return (
+        f"  set natted {{\n    type ipv4_addr\n    flags interval\n{blocks}  }}\n"
+        f"  map to_gateway {{\n    type ipv4_addr : ipv4_addr\n    flags interval\n{pairs}  }}\n"
+    )
 
 
 def _numbers(used: Mapping[str, GroupSpec]) -> dict[str, int]:
@@ -145,7 +184,7 @@ def _port_chains(ports: Sequence[PortSpec], used: Mapping[str, GroupSpec]) -> st
     return "".join(chains + maps)
 
 
-def _base_chains(plan: Layout) -> str:
+def _base_chains(plan: Layout, nat: bool) -> str:
     ours = f'{{ "{layout.VXLAN}", "{layout.UP}" }}'
     return "".join(
         [
@@ -189,7 +228,8 @@ def _base_chains(plan: Layout) -> str:
                 [
                     "type filter hook forward priority filter; policy drop;",
                     f"ip daddr {{ 127.0.0.0/8, 169.254.0.0/16, {text.cidr(plan.transit)} }} drop",
-                    f'oifname "{layout.UP}" ip saddr != @published drop',
+                    *((f'iifname "{layout.UP}" ip daddr @natted ct state established,related accept',) if nat else ()),
+                    f'oifname "{layout.UP}" ip saddr != @published {"ip saddr != @natted " if nat else ""}drop',
                     f'iifname "{layout.UP}" ip daddr != @published drop',
                     "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu",
                     "ct state established,related accept",
@@ -214,6 +254,7 @@ def _base_chains(plan: Layout) -> str:
                 [
                     "type nat hook postrouting priority srcnat; policy accept;",
                     f'oifname "{layout.UP}" snat ip to ip saddr map @to_public',
+                    *((f'oifname "{layout.UP}" snat ip to ip saddr map @to_gateway',) if nat else ()),
                 ],
             ),
         ]

@@ -24,7 +24,7 @@ def accepts(rules: tuple[RuleSpec, ...], other_end: str, numbers: Mapping[str, i
     blocks: dict[str, list[ipaddress.IPv4Network]] = {}
     groups: dict[str, set[int]] = {}
     for rule in rules:
-        match = _match(rule)
+        match = matches(rule.protocol, rule.from_port, rule.to_port)
         if match is None:
             continue
         if rule.group:
@@ -54,17 +54,17 @@ def _block_match(other_end: str, blocks: list[str]) -> str:
     return f"ip {other_end} {blocks[0]}" if len(blocks) == 1 else f"ip {other_end} {{ {', '.join(blocks)} }}"
 
 
-def _match(rule: RuleSpec) -> str | None:
-    """The protocol part; "" matches everything, None nothing."""
-    protocol = _NAMES.get(rule.protocol, rule.protocol)
+def matches(protocol: str, first: int, last: int) -> str | None:
+    """The protocol part of a rule; "" matches everything, None nothing. Raises ValueError for what is no protocol or range."""
+    protocol = _NAMES.get(protocol, protocol)
     if protocol in _IPV6_ONLY:
         return None
     if protocol == "-1":
         return ""
     if protocol in ("tcp", "udp"):
-        return _ports(protocol, rule.from_port, rule.to_port)
+        return _ports(protocol, first, last)
     if protocol == "icmp":
-        return _icmp(rule.from_port, rule.to_port)
+        return _icmp(first, last)
     number = int(protocol)
     if not 0 <= number <= 255:
         raise ValueError(f"{protocol!r} is not a protocol number")

@@ -6,6 +6,7 @@ ready.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping, Sequence, Set
 
 from eucapy.drivers.network.model import (
@@ -18,11 +19,14 @@ from eucapy.drivers.network.model import (
     Neighbour,
     PublicAddress,
     Route,
+    SourceRule,
     Thing,
 )
 from eucapy.eucanetd.compile import firewall, layout, resolver, text
 from eucapy.eucanetd.compile.layout import Layout
-from eucapy.wire.network import GroupSpec, PortSpec, VpcSpec
+from eucapy.wire.network import GroupSpec, NatGatewaySpec, PortSpec, VpcSpec
+
+LINK_LOCAL = "169.254.0.0/16"
 
 
 def compile_vpc(
@@ -43,7 +47,7 @@ def compile_vpc(
         firewall.ruleset(vpc, ports, groups, plan, resolvers),
         resolver.resolver(vpc, ports, plan),
         *(Address(namespace=namespace, link=layout.LOOPBACK, ip=ip) for ip in (layout.METADATA, *resolvers)),
-        *(Route(namespace=namespace, to=text.cidr(block)) for block in (*vpc.cidrs, "169.254.0.0/16")),
+        *(Route(namespace=namespace, to=text.cidr(block)) for block in (*vpc.cidrs, LINK_LOCAL)),
     }
     for port in plugged:
         things |= set(_port(vpc, port, plan))
@@ -51,6 +55,7 @@ def compile_vpc(
     if plan.underlay:
         local = {ip for port in plugged for ip in port.private_ips}
         things |= set(_overlay(vpc, nodes, local, plan))
+        things |= set(_ways_to_gateways(vpc, nodes, plan))
     return frozenset(things)
 
 
@@ -91,10 +96,12 @@ def _uplink(vpc: VpcSpec, plugged: Sequence[PortSpec], plan: Layout) -> Iterator
 
 
 def public_addresses(vpc: VpcSpec, plugged: Sequence[PortSpec]) -> list[str]:
-    """Public addresses that are alive here: of ports that are plugged, in a VPC that has an internet gateway."""
+    """Public addresses that are alive here, in a VPC that has an internet gateway: of ports that are plugged, and of the NAT
+    gateways that this node is."""
     if not vpc.internet:
         return []
-    return sorted({text.ip(public) for port in plugged for _, public in port.public})
+    ports = {text.ip(public) for port in plugged for _, public in port.public}
+    return sorted(ports | {text.ip(gateway.public_ip) for gateway in vpc.nat_gateways if not gateway.node})
 
 
 def _overlay(vpc: VpcSpec, nodes: Mapping[str, str], local: Set[str], plan: Layout) -> Iterator[Thing]:
@@ -117,7 +124,28 @@ def _overlay(vpc: VpcSpec, nodes: Mapping[str, str], local: Set[str], plan: Layo
             continue
         reached.add(text.ip(node))
         yield Route(namespace=namespace, to=f"{text.ip(remote.ip)}/32", link=layout.VXLAN, via=text.ip(node))
+    reached |= {text.ip(nodes[gateway.node]) for gateway in _far_gateways(vpc, nodes)}
     for node in sorted(reached):
         mac = layout.vtep_mac(node)
         yield Neighbour(namespace=namespace, link=layout.VXLAN, ip=node, mac=mac)
         yield Forwarding(namespace=namespace, link=layout.VXLAN, mac=mac, node=node)
+
+
+def _ways_to_gateways(vpc: VpcSpec, nodes: Mapping[str, str], plan: Layout) -> Iterator[Route | SourceRule]:
+    """What subnets send to a NAT gateway on another node goes there by VXLAN, by a routing table for each such node, whose
+    number is the node's address; what stays in the VPC goes by the main table as ever."""
+    namespace = plan.namespace(vpc.vpc_id)
+    blocks = {subnet.subnet_id: text.cidr(subnet.cidr) for subnet in vpc.subnets}
+    for gateway in _far_gateways(vpc, nodes):
+        node = text.ip(nodes[gateway.node])
+        table = int(ipaddress.IPv4Address(node))
+        for block in (*vpc.cidrs, LINK_LOCAL):
+            yield Route(namespace=namespace, to=text.cidr(block), table=table)
+        yield Route(namespace=namespace, to="0.0.0.0/0", link=layout.VXLAN, via=node, table=table)
+        for subnet_id in gateway.subnets:
+            if subnet_id in blocks:
+                yield SourceRule(namespace=namespace, source=blocks[subnet_id], table=table)
+
+
+def _far_gateways(vpc: VpcSpec, nodes: Mapping[str, str]) -> list[NatGatewaySpec]:
+    return [gateway for gateway in vpc.nat_gateways if gateway.node in nodes and vpc.internet]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from eucapy.clc.specs.network import ZoneNetwork, gateway, zone_network
 from eucapy.clc.store.placed_ports import Interface
-from eucapy.wire.network import GroupSpec, PortSpec, RuleSpec, SubnetSpec, VpcSpec
+from eucapy.wire.network import AclEntrySpec, AclSpec, GroupSpec, PortSpec, RuleSpec, SubnetSpec, VpcSpec
 
 A, B = "us-east-1a", "us-east-1b"
 
@@ -44,6 +44,8 @@ class World:
     )
     rules: dict[str, Sequence[Any]] = field(default_factory=dict)
     public_subnets: set[str] = field(default_factory=lambda: {"subnet-a", "subnet-b"})
+    guards: dict[str, str] = field(default_factory=dict)
+    acl_entries: dict[str, Sequence[Any]] = field(default_factory=dict)
 
     def port(self, number: int, zone: str = A, node: str = "n1", groups: Sequence[str] = ("sg-web",)) -> str:
         letter = zone[-1]
@@ -245,3 +247,42 @@ def test_every_port_is_near_or_far_and_the_order_of_rows_means_nothing(placed: l
 def test_the_gateway_is_the_first_address(address: ipaddress.IPv4Address, length: int) -> None:
     network = ipaddress.IPv4Network((int(address), length), strict=False)
     assert ipaddress.IPv4Address(gateway(str(network))) == network[1]
+
+
+def entry(number: int, *, egress: bool = False, **given: Any) -> Any:
+    base = {
+        "action": "allow", "protocol": "-1", "cidr": "0.0.0.0/0", "from_port": None, "to_port": None,
+        "icmp_type": None, "icmp_code": None,
+    }  # fmt: skip
+    return SimpleNamespace(**{**base, "number": number, "is_egress": egress, **given})
+
+
+def test_an_acl_is_told_where_it_holds_something_back() -> None:
+    last = {"action": "deny", "number": 32767}
+    world = World(guards={"subnet-a": "acl-a", "subnet-b": "acl-open"})
+    world.acl_entries = {
+        "acl-open": [
+            entry(100, egress=True), entry(**last, egress=True), entry(100), entry(**last),
+        ],
+        "acl-a": [
+            entry(100, egress=True),
+            entry(**last, egress=True),
+            entry(7, protocol="6", from_port=22, to_port=80, cidr="10.0.0.0/8"),
+            entry(8, protocol="6", from_port=22, to_port=80, cidr=""),
+            entry(9, protocol="1", icmp_type=8, icmp_code=-1, action="deny"),
+            entry(**last),
+        ],
+    }  # fmt: skip
+    world.port(7)
+    vpc = world.compiled().vpcs["vpc-1"]
+    assert [(each.subnet_id, each.acl) for each in vpc.subnets] == [("subnet-a", "acl-a"), ("subnet-b", "")]
+    assert vpc.acls == (
+        AclSpec(
+            acl_id="acl-a",
+            ingress=(
+                AclEntrySpec(allow=True, protocol="6", from_port=22, to_port=80, cidr="10.0.0.0/8"),
+                AclEntrySpec(allow=False, protocol="1", from_port=8, to_port=-1, cidr="0.0.0.0/0"),
+            ),
+            egress=(AclEntrySpec(allow=True, protocol="-1", cidr="0.0.0.0/0"),),
+        ),
+    )

@@ -35,6 +35,7 @@ from eucapy.drivers.network.model import (
     Route,
     Ruleset,
     Setting,
+    SourceRule,
     Step,
     Thing,
 )
@@ -67,6 +68,7 @@ class LinuxNetwork:
             Forwarding: routes.put_forwarding,
             Address: routes.put_address,
             Route: routes.put_route,
+            SourceRule: routes.put_source_rule,
             PublicAddress: publics.put,
             Passage: passages.put,
             Resolver: lambda thing, places: self._resolvers.put(thing),
@@ -80,6 +82,7 @@ class LinuxNetwork:
             Forwarding: routes.drop_forwarding,
             Address: routes.drop_address,
             Route: routes.drop_route,
+            SourceRule: routes.drop_source_rule,
             PublicAddress: publics.drop,
             Passage: passages.drop,
             Resolver: lambda thing, places: self._resolvers.drop(thing),
@@ -185,6 +188,8 @@ def _contents(place: Place, messages: list[Any]) -> set[Thing]:
     found |= set(rulesets.observe(place))
     found |= set(routes.observe_addresses(place, names))
     found |= set(routes.observe_routes(place, names))
+    if place.namespace != NODE:
+        found |= set(routes.observe_source_rules(place))
     found |= set(routes.observe_neighbours(place, names))
     found |= set(routes.observe_forwarding(place, vxlans))
     return found

@@ -1,4 +1,4 @@
-"""Addresses, routes, permanent neighbours, VXLAN forwarding entries.
+"""Addresses, routes, rules about who is routed by which table, permanent neighbours, VXLAN forwarding entries.
 
 In a namespace of ours everything that is not the kernel's own counts; in the node's namespace only routes of our
 protocol number, and what lies on our links.
@@ -13,11 +13,15 @@ from typing import Any
 from pyroute2 import NetlinkError
 
 from eucapy.drivers.network.linux.places import OURS, Place, Places, gone
-from eucapy.drivers.network.model import NODE, Address, Forwarding, Neighbour, Route, Thing
+from eucapy.drivers.network.model import NODE, Address, Forwarding, Neighbour, Route, SourceRule, Thing
 
 RTPROT_KERNEL = 2
 RT_TABLE_MAIN = 254
+RT_TABLE_LOCAL = 255
 RTN_UNREACHABLE = 7
+RTN_THROW = 9
+SOURCES = 1000
+"""The priority of our rules: before the main table, behind the local one."""
 NUD_PERMANENT = 0x80
 NTF_PROXY = 0x08
 NTF_SELF = 0x02
@@ -50,9 +54,10 @@ def drop_address(thing: Address, places: Places) -> None:
 def observe_routes(place: Place, names: dict[int, str]) -> Iterator[Route]:
     for message in place.ip.route("dump", family=AF_INET):
         ours = message["proto"] == OURS if place.namespace == NODE else message["proto"] != RTPROT_KERNEL
-        if not ours or message.get_attr("RTA_TABLE") != RT_TABLE_MAIN:
+        table = message.get_attr("RTA_TABLE")
+        if not ours or table == RT_TABLE_LOCAL or (place.namespace == NODE and table != RT_TABLE_MAIN):
             continue
-        link = "" if message["type"] == RTN_UNREACHABLE else names.get(message.get_attr("RTA_OIF"), "?")
+        link = "" if message["type"] in (RTN_UNREACHABLE, RTN_THROW) else names.get(message.get_attr("RTA_OIF"), "?")
         if place.namespace == NODE and link == "?":
             continue  # another cloud's
         yield Route(
@@ -60,6 +65,7 @@ def observe_routes(place: Place, names: dict[int, str]) -> Iterator[Route]:
             to=f"{message.get_attr('RTA_DST') or ANY}/{message['dst_len']}",
             link=link,
             via=message.get_attr("RTA_GATEWAY") or "",
+            table=0 if table == RT_TABLE_MAIN else table,
         )
 
 
@@ -76,9 +82,9 @@ def others(node: Place, ours: set[Thing]) -> set[str]:
 
 def put_route(thing: Route, places: Places) -> None:
     place = places[thing.namespace]
-    request: dict[str, Any] = {"dst": thing.to, "proto": OURS}
+    request: dict[str, Any] = {"dst": thing.to, "proto": OURS, "table": thing.table or RT_TABLE_MAIN}
     if not thing.link:
-        request["type"] = "unreachable"
+        request["type"] = "throw" if thing.table else "unreachable"
     else:
         request["oif"] = place.index(thing.link)
         if thing.via:
@@ -89,10 +95,38 @@ def put_route(thing: Route, places: Places) -> None:
 
 
 def drop_route(thing: Route, places: Places) -> None:
-    request: dict[str, Any] = {"dst": thing.to}
+    request: dict[str, Any] = {"dst": thing.to, "table": thing.table or RT_TABLE_MAIN}
     if not thing.link:
-        request["type"] = "unreachable"
+        request["type"] = "throw" if thing.table else "unreachable"
     _unless_gone(places[thing.namespace].ip.route, "del", **request)
+
+
+def observe_source_rules(place: Place) -> Iterator[SourceRule]:
+    """In a namespace of ours; the node's rules are none of our business."""
+    for message in place.ip.rule("dump", family=AF_INET):
+        if message.get_attr("FRA_PRIORITY") == SOURCES:
+            source = f"{message.get_attr('FRA_SRC') or ANY}/{message['src_len']}"
+            yield SourceRule(namespace=place.namespace, source=source, table=message.get_attr("FRA_TABLE"))
+
+
+def put_source_rule(thing: SourceRule, places: Places) -> None:
+    """The new one stands before the old one goes: there is no moment without."""
+    place = places[thing.namespace]
+    held = [rule for rule in observe_source_rules(place) if rule.source == thing.source]
+    if thing not in held:
+        place.ip.rule("add", **_source_rule(thing))
+    for rule in held:
+        if rule != thing:
+            drop_source_rule(rule, places)
+
+
+def drop_source_rule(thing: SourceRule, places: Places) -> None:
+    _unless_gone(places[thing.namespace].ip.rule, "del", **_source_rule(thing))
+
+
+def _source_rule(thing: SourceRule) -> dict[str, Any]:
+    block, _, length = thing.source.partition("/")
+    return {"family": AF_INET, "priority": SOURCES, "src": block, "src_len": int(length), "table": thing.table}
 
 
 def observe_neighbours(place: Place, names: dict[int, str]) -> Iterator[Neighbour]:

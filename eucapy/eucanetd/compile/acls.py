@@ -1,0 +1,103 @@
+"""Network ACLs in a VPC's rule set: judged packet by packet, without memory, as a packet leaves one subnet for another.
+
+    forward  -10   acls ── from a tap of a guarded subnet ──► acl_from_<subnet>: to its own subnet? passes
+                    │                                           │ jump acl_out_<acl>: allow returns, deny ends
+                    │                                           ▼
+                    └── from elsewhere (other taps, ─────────► acl_enter ── by target ──► acl_in_<acl>
+                        VXLAN, the world)
+
+Where a packet comes from is known by its tap, and over VXLAN by its source, which the other node has vouched for. A node
+judges both ends of what its own guests send, and once more what comes in by VXLAN: a guest that may send any source
+cannot claim to be in the subnet that it sends to. What a guest asks of the VPC itself (DHCP, DNS, metadata, the gateway's
+echo) is not forwarded and so not judged, as in EC2. A VPC whose subnets are all open has none of this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from eucapy.eucanetd.compile import layout, permissions, text
+from eucapy.wire.network import AclEntrySpec, PortSpec, SubnetSpec, VpcSpec
+
+_REFUSED = "goto acl_refused"
+
+
+def acls(vpc: VpcSpec, ports: Sequence[PortSpec]) -> str:
+    """The part of the table; nothing where no subnet is guarded. Raises ValueError for values that make no rules."""
+    known = {acl.acl_id: acl for acl in vpc.acls}
+    guarded = sorted((subnet for subnet in vpc.subnets if subnet.acl), key=lambda subnet: subnet.subnet_id)
+    if not guarded:
+        return ""
+    unknown = {subnet.acl for subnet in guarded} - known.keys()
+    if unknown:
+        raise ValueError(f"{vpc.vpc_id} does not say what {', '.join(sorted(unknown))} lets through")
+    chains = [_chain("acl_refused", ["counter name refused_acl drop"])]
+    for acl_id in sorted({subnet.acl for subnet in guarded}):
+        name = text.identifier(acl_id)
+        chains.append(_chain(f"acl_in_{name}", _verdicts(known[acl_id].ingress, "saddr", "accept")))
+        chains.append(_chain(f"acl_out_{name}", _verdicts(known[acl_id].egress, "daddr", "return")))
+    return "".join(
+        [
+            "  counter refused_acl {\n  }\n",
+            _set("acl_within", "ipv4_addr . ipv4_addr", (f"{_block(each)} . {_block(each)}" for each in guarded)),
+            *chains,
+            _map("acl_to", "ipv4_addr", (f"{_block(each)} : goto acl_in_{_acl(each)}" for each in guarded)),
+            _chain("acl_enter", ["ip daddr vmap @acl_to"]),
+            *(_chain(f"acl_from_{text.identifier(each.subnet_id)}", _leaving(each)) for each in guarded),
+            _taps(guarded, ports),
+            _chain(
+                "acls",
+                [
+                    "type filter hook forward priority filter - 10; policy accept;",
+                    "iifname vmap @acl_from",
+                    f'iifname "{layout.VXLAN}" ip saddr . ip daddr @acl_within accept',
+                    "goto acl_enter",
+                ],
+            ),
+        ]
+    )
+
+
+def _leaving(subnet: SubnetSpec) -> list[str]:
+    return [f"ip daddr {_block(subnet)} accept", f"jump acl_out_{_acl(subnet)}", "goto acl_enter"]
+
+
+def _taps(guarded: Sequence[SubnetSpec], ports: Sequence[PortSpec]) -> str:
+    names = {subnet.subnet_id: text.identifier(subnet.subnet_id) for subnet in guarded}
+    items = [
+        f'"{text.link(port.tap)}" : goto acl_from_{names[port.subnet_id]}' for port in ports if port.subnet_id in names
+    ]
+    return f"  map acl_from {{\n    type ifname : verdict\n{text.elements(items)}  }}\n"
+
+
+def _verdicts(entries: Iterable[AclEntrySpec], other_end: str, allowed: str) -> list[str]:
+    """A line an entry, in their order; what is left is refused."""
+    lines = []
+    for entry in entries:
+        match = permissions.matches(entry.protocol, entry.from_port, entry.to_port)
+        if match is None:
+            continue
+        block = text.cidr(entry.cidr)
+        where = "" if block == "0.0.0.0/0" else f"ip {other_end} {block}"
+        lines.append(" ".join(part for part in (match, where, allowed if entry.allow else _REFUSED) if part))
+    return [*lines, _REFUSED]
+
+
+def _block(subnet: SubnetSpec) -> str:
+    return text.cidr(subnet.cidr)
+
+
+def _acl(subnet: SubnetSpec) -> str:
+    return text.identifier(subnet.acl)
+
+
+def _set(name: str, of: str, items: Iterable[str]) -> str:
+    return f"  set {name} {{\n    type {of}\n    flags interval\n{text.elements(items)}  }}\n"
+
+
+def _map(name: str, of: str, items: Iterable[str]) -> str:
+    return f"  map {name} {{\n    type {of} : verdict\n    flags interval\n{text.elements(items)}  }}\n"
+
+
+def _chain(name: str, lines: Iterable[str]) -> str:
+    return f"  chain {name} {{\n" + "".join(f"    {line}\n" for line in lines) + "  }\n"
