@@ -2,7 +2,7 @@
 downloaded and converted before.
 
 A disk image of a user's goes through the converter (`drivers/imaging/conversion.py`), which takes it for hostile; what comes
-out, and what our own nodes captured, is given to the block driver.
+out, made able to run here where that is wanted, and what our own nodes captured, is given to the block driver.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from eucapy.sc.planner import (
 from eucapy.sc.transfer import Transfer
 from eucapy.wire.node import NodeSource, ObjectSource
 
-DOWNLOADING, CONVERTING, STORING = "downloading", "converting", "storing"
-_DOWNLOADED, _CONVERTED = 50, 90
+DOWNLOADING, CONVERTING, UPDATING, STORING = "downloading", "converting", "updating", "storing"
+_DOWNLOADED, _CONVERTED, _UPDATED = 50, 85, 90
 """Percents of an import at which its stages end."""
 
 
@@ -89,7 +89,7 @@ class Executor:
         work.mkdir(mode=0o700, exist_ok=True)
         try:
             disk = await self._disk(step.source, work, told)
-            told(_CONVERTED, STORING)
+            told(_UPDATED, STORING)
             await self._driver.import_snapshot(step.snapshot_id, disk.path, disk.format, step.size_gib)
         finally:
             shutil.rmtree(work)
@@ -108,7 +108,11 @@ class Executor:
             told(_DOWNLOADED + percent * (_CONVERTED - _DOWNLOADED) // 100, CONVERTING)
 
         try:
-            return await self._converter.standalone(work / "file", source.format, work / "disk", converted)
+            disk = await self._converter.standalone(work / "file", source.format, work / "disk", converted)
+            if source.adapt:
+                told(_CONVERTED, UPDATING)
+                await self._converter.adapt(disk)
+            return disk
         except Unusable as error:
             raise UnusableImage(str(error)) from error
         except imaging.NoSpace as error:

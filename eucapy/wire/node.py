@@ -26,6 +26,9 @@ class ObjectSource(Message, frozen=True, kw_only=True, tag="object"):
     length_bytes: int = 0
     """Of the disk in the object; 0: all that follows `start`."""
 
+    adapt: bool = False
+    """For storage: the machine on the disk is made able to run here before it is stored."""
+
     @property
     def fetched_bytes(self) -> int:
         """How much of the object is wanted."""

@@ -80,8 +80,8 @@ class VolumeStatus(Message, frozen=True, kw_only=True):
 
 
 class SnapshotStatus(Message, frozen=True, kw_only=True):
-    """One snapshot; `progress` in percent, `stage` what is being done: `downloading`, `converting`, `storing`; empty where
-    there are no stages."""
+    """One snapshot; `progress` in percent, `stage` what is being done: `downloading`, `converting`, `updating`, `storing`;
+    empty where there are no stages."""
 
     snapshot_id: str
     presence: Presence

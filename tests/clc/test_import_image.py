@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from eucapy.drivers.imaging.conversion import Disk
+from eucapy.drivers.imaging.fake_conversion import FakeConverter
+from eucapy.drivers.imaging.headers import Unsuitable
 from tests.clc.importing import BUCKET, VMDK, archive, description, role, strangers, upload
 from tests.clc.launching import error, launch, state, step
 from tests.harness.cloud import Cloud
@@ -158,6 +161,28 @@ def test_one_bad_disk_ends_the_task_and_nothing_is_left(ready: Cloud) -> None:
 )
 def test_requests_that_cannot_be(ready: Cloud, given: dict[str, Any], code: str) -> None:
     assert error(ready.client("ec2").import_image, **{"DiskContainers": [container()], **given})[0] == code
+
+
+def test_a_machine_that_cannot_run_here_is_refused_with_the_reason(
+    ready: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapted: list[int] = []
+
+    async def adapt(self: FakeConverter, disk: Disk) -> None:
+        adapted.append(disk.virtual_bytes)
+        raise Unsuitable("ClientError: Unknown OS / Missing OS files.")
+
+    monkeypatch.setattr(FakeConverter, "adapt", adapt)
+    task_id = begin(ready)
+    ec2, bucket = ready.client("ec2"), {"S3Bucket": BUCKET, "S3Key": "disk.vmdk"}
+    data = ec2.import_snapshot(DiskContainer={"Format": "VMDK", "UserBucket": bucket})["ImportTaskId"]
+    ready.settle()
+    task = show(ready, task_id)
+    assert (task["Status"], task["StatusMessage"]) == ("deleted", "ClientError: Unknown OS / Missing OS files.")
+    (disk,) = ec2.describe_import_snapshot_tasks(ImportTaskIds=[data])["ImportSnapshotTasks"]
+    assert disk["SnapshotTaskDetail"]["Status"] == "completed", "a snapshot may hold anything"
+    assert adapted == [3 << 30]
+    assert strangers(ready) == []
 
 
 def test_a_cancelled_import_makes_no_image(ready: Cloud) -> None:

@@ -11,7 +11,12 @@ from eucapy.database import Row, Tx
 from eucapy.lifecycle.image import IMAGE
 
 ROOT = "/dev/sda1"
-_MESSAGES = {"downloading": "converting", "converting": "converting", "preparing": "preparing ami"}
+_MESSAGES = {
+    "downloading": "converting",
+    "converting": "converting",
+    "updating": "updating",
+    "preparing": "preparing ami",
+}
 
 
 def message(stage: str) -> str:

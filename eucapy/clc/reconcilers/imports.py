@@ -35,7 +35,7 @@ KEPT_S = 7 * 24 * 3600.0
 NO_VOLUME = "vol-ffffffff"
 """What EC2 shows for a snapshot that was taken of no volume."""
 GIVEN_UP = "ClientError: Disk validation failed [{why}]"
-_STAGES = ((50, "downloading"), (90, "converting"), (100, "preparing"))
+_STAGES = ((50, "downloading"), (85, "converting"), (90, "updating"), (100, "preparing"))
 """Percents of a snapshot (`sc/executor.py`) below which it is in a stage."""
 
 
@@ -141,14 +141,16 @@ class Imports:
         held = await import_tasks.by_id(tx, row.account, row.id)
         if held is None or held.state != life.ACTIVE or held.begun:
             return False
-        for disk in disks:
+        for number, disk in enumerate(disks):
             if not disk.get("given"):
-                disk["snapshot_id"] = await self._snapshot(tx, row, disk)
+                adapt = row.kind == import_tasks.IMAGE and number == 0
+                disk["snapshot_id"] = await self._snapshot(tx, row, disk, adapt)
         await import_tasks.set_values(tx, row.id, disks=list(disks), begun=True, message="validated", progress=5)
         tx.on_commit(lambda: self._wake("storage_sync"))
         return True
 
-    async def _snapshot(self, tx: Tx, row: Row, disk: Mapping[str, Any]) -> str:
+    async def _snapshot(self, tx: Tx, row: Row, disk: Mapping[str, Any], adapt: bool) -> str:
+        """`adapt`: the machine on it is made able to run here."""
         made = await snapshots.create(
             tx,
             account=row.account,
@@ -158,7 +160,7 @@ class Imports:
         )
         source = {name: disk[name] for name in ("bucket", "key", "etag", "size_bytes", "format")}
         source.update({name: disk[name] for name in ("start", "length_bytes") if name in disk})
-        await snapshots.set_values(tx, made.id, source=source)
+        await snapshots.set_values(tx, made.id, source={**source, "adapt": adapt})
         return str(made.id)
 
     async def _follow(self, tx: Tx, row: Row) -> bool:
@@ -168,7 +170,8 @@ class Imports:
         for one in rows:
             if one is None or one.state not in (snapshot_life.PENDING, snapshot_life.COMPLETED):
                 why = one.fault if one is not None and one.fault else "The snapshot was deleted"
-                return await self._give_up(tx, row, GIVEN_UP.format(why=why))
+                whole = why if why.startswith("ClientError: ") else GIVEN_UP.format(why=why)
+                return await self._give_up(tx, row, whole)
         there = [one for one in rows if one is not None]
         if all(one.state == snapshot_life.COMPLETED for one in there):
             return await self._finish(tx, row, there)

@@ -1,6 +1,7 @@
 """Disk images of other hypervisors, turned into disks of ours: what a converter promises.
 
     disk = await converter.standalone(file, "vmdk", target, told)      # a raw disk, sparse, that stands alone
+    await converter.adapt(disk)                                        # the machine on it can run here
     await converter.written(disk, "vmdk", target, told)                # and back, for export
 
 The source is hostile: its header is read by ourselves first (`headers.py`), the program that reads the rest has neither
@@ -37,6 +38,11 @@ class Converter(ABC):
     @abstractmethod
     async def standalone(self, source: Path, source_format: str, target: Path, told: Told) -> Disk:
         """The disk in `source`, which is used up, as `target`. Raises Unusable, NoSpace, ImagingError."""
+
+    @abstractmethod
+    async def adapt(self, disk: Disk) -> None:
+        """Make the machine on the disk able to run here, in place (`adaptation.py`). Raises Unsuitable, Unusable,
+        ImagingError."""
 
     @abstractmethod
     async def written(self, disk: Disk, target_format: str, target: Path, told: Told) -> None:

@@ -20,6 +20,9 @@ class FakeConverter(Converter):
         source.unlink()
         return Disk(target, "qcow2", facts.virtual_bytes)
 
+    async def adapt(self, disk: Disk) -> None:
+        """There is no machine on a disk without content."""
+
     async def written(self, disk: Disk, target_format: str, target: Path, told: Told) -> None:
         told(50)
         ledger.write_file(target, f"{target_format} of {disk.virtual_bytes} bytes\n".encode())

@@ -38,6 +38,10 @@ class Unusable(ImagingError):
     """The bytes are not a disk that we take; the message says why, in words for their owner."""
 
 
+class Unsuitable(Unusable):
+    """The disk is one, but the machine on it cannot run here; the message is what AWS says, whole."""
+
+
 @dataclass(frozen=True)
 class DiskFacts:
     """`virtual_bytes`: the size of the disk that a guest sees."""

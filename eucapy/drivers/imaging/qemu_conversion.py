@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from eucapy import ledger
-from eucapy.drivers.imaging import headers
+from eucapy.drivers.imaging import adaptation, headers
 from eucapy.drivers.imaging.base import ImagingError, NoSpace
 from eucapy.drivers.imaging.confinement import Limits, confined, hand_over
 from eucapy.drivers.imaging.conversion import Converter, Disk, Told
 from eucapy.drivers.imaging.headers import SECTOR_BYTES, Unusable
 from eucapy.run import RunError, run
+
+log = logging.getLogger(__name__)
 
 LIMIT_S = 6 * 3600.0
 _DRIVERS = {"raw": "raw", "qcow2": "qcow2", "vmdk": "vmdk", "vhd": "vpc", "vhdx": "vhdx"}
@@ -55,6 +58,11 @@ class QemuConverter(Converter):
         ledger.sync_file(target)
         ledger.sync_folder(target.parent)
         return Disk(target, "raw", size_bytes)
+
+    async def adapt(self, disk: Disk) -> None:
+        guest = await adaptation.adapt(disk.path)
+        ledger.sync_file(disk.path)
+        log.info("guest adapted", extra={"data": {"system": guest.system, "by": guest.by, "kernels": guest.kernels}})
 
     async def written(self, disk: Disk, target_format: str, target: Path, told: Told) -> None:
         target.unlink(missing_ok=True)
