@@ -27,6 +27,7 @@ from eucapy.run import Result, RunError, run
 LIMIT_S = 600.0
 LARGEST_FILE = 256 << 20
 _SAFE = re.compile(r"/[A-Za-z0-9._@+~/-]*")
+_FULL = re.compile("Could not allocate|No space|while writing|while expanding")
 _REPAIRED = (0, 1, 2, 3)
 """Exit statuses of e2fsck with which the file system is whole."""
 
@@ -114,13 +115,15 @@ class ExtFiles:
                              (("mode", f"0{0o100000 | one.mode:o}"), ("uid", "0"), ("gid", "0"))]  # fmt: skip
             script = stack.enter_context(_held(self._disk.parent, "\n".join([*commands, ""]).encode()))
             argv = ["debugfs", "-w", "-f", f"/proc/self/fd/{script}", self._place(stream.fileno())]
-            await self._run(argv, (*fds, script))
+            done = await self._run(argv, (*fds, script))
+        if _FULL.search(done.stderr):
+            raise Unusable("The file system of the guest is full")
         for one in changes:
             said = await self._ask(f"stat {one.path}")
             wanted = "symlink" if isinstance(one, Link) else "regular"
             size = len(one.target if isinstance(one, Link) else one.content)
             if not re.search(rf"Type: {wanted}\b.*Size: {size}\b", said, re.S):
-                raise Unusable(f"{one.path} could not be written into the guest: is its file system full?")
+                raise Unusable(f"{one.path} could not be written into the guest")
 
     async def _ask(self, request: str) -> str:
         with self._disk.open("rb") as stream:

@@ -139,7 +139,7 @@ async def test_links_of_the_guest_do_not_lead_out_of_it(tmp_path: Path) -> None:
 
 async def test_no_room_in_the_guest_is_told(tmp_path: Path) -> None:
     image = disk(tmp_path)
-    with pytest.raises(Unusable, match="could not be written"):
+    with pytest.raises(Unusable, match="is full"):
         await files(image).apply([Write("/etc/large", b"x" * (80 * MIB))])
 
 
