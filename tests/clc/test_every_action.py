@@ -69,6 +69,7 @@ PARAMETERS: dict[str, Parameters] = {
     "CopySnapshot": {"SourceRegion": "us-east-1", "SourceSnapshotId": "<snap>"},
     "CreateVolume": {"AvailabilityZone": ZONE, "SnapshotId": "<snap>"},
     "CreateVpc": {"CidrBlock": "10.6.0.0/16"},
+    "CopyImage": {"Name": "copied", "SourceImageId": "<ami>", "SourceRegion": "us-east-1"},
     "DeleteDhcpOptions": {"DhcpOptionsId": "<dopt>"},
     "DeleteInternetGateway": {"InternetGatewayId": "<igw>"},
     "DeleteKeyPair": {"KeyName": "mine"},

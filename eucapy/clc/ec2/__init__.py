@@ -13,6 +13,7 @@ MODULES = (
     "addresses",
     "attachments",
     "console",
+    "copy_image",
     "create_image",
     "credit_specifications",
     "dhcp_options",

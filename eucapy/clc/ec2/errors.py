@@ -322,6 +322,10 @@ class InvalidAttachmentIDNotFound(ApiError):
     message = "The attachment '{id}' does not exist."
 
 
+class InvalidRequest(ApiError):
+    """The text is given where it is raised."""
+
+
 class InvalidParameter(ApiError):
     """The text is given where it is raised."""
 
