@@ -73,6 +73,21 @@ class Authority:
 
         await self._database.read(by_rows)
 
+    async def confirm(self, tx: Tx, request: Request) -> None:
+        """Ask again, in the transaction of the handler, where the parameters are not all in the request: what they come from
+        (a launch template) may have changed since. Raises as `authorize`."""
+        service, operation = request.service.name, request.action
+        merge = self._effective.get(f"{service}:{operation}")
+        declaration, principal = actions.declared(service, operation), request.identity.principal
+        if merge is None or declaration is None or not isinstance(principal, Principal):
+            return
+        standing = await self._standings.within(tx, principal)
+        if standing.unlimited:
+            return
+        scope = scope_of(principal, request.region)
+        wanted = declaration.asks(service, operation, await _merged(tx, request, merge), scope)
+        await self._by_rows(tx, request, principal, standing, scope, wanted)
+
     async def _by_rows(
         self, tx: Tx, request: Request, principal: Principal, standing: Standing, scope: Scope, asks: list[Ask]
     ) -> None:
@@ -86,7 +101,8 @@ class Authority:
                     else await resource_facts.of(tx, scope, touched, standing.powers.keys(ask.action))
                 )
                 resource = None if touched is None else touched.arn(scope)
-                self._decide(request, principal, standing, ask, resource, {**keys, **found, **ask.facts})
+                said = await resource_facts.completed(tx, scope, {**found, **ask.facts})
+                self._decide(request, principal, standing, ask, resource, {**keys, **said})
 
     def _decide(
         self,

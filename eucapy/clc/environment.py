@@ -137,6 +137,7 @@ class CloudEnvironment:
                     if held.digest != digest:
                         raise IdempotentParameterMismatch
                     return msgspec.msgpack.decode(held.answer, ext_hook=_rendered)
+            await self._authority.confirm(tx, request)
             answer = await handler.function(call, params)
             if limits:
                 await hold(tx, call.account, limits, f"{request.service.name}:{request.action}")

@@ -81,16 +81,31 @@ async def of(tx: Tx, scope: Scope, touched: Touched, asked: Collection[str]) -> 
     return facts
 
 
+async def completed(tx: Tx, scope: Scope, facts: Mapping[str, "str | list[str]"]) -> Found:
+    """What the request says, instance profiles that it names by their names by their ARNs."""
+    found = Found(facts)
+    for key in ("ec2:instanceprofile", "ec2:newinstanceprofile"):
+        name = facts.get(key)
+        if isinstance(name, str) and not name.startswith("arn:"):
+            row = await instance_profiles.by_name(tx, scope.account, name)
+            if row is not None:
+                found[key] = instance_profiles.arn(row)
+    return found
+
+
 async def _ec2_tags(tx: Tx, scope: Scope, touched: Touched) -> Mapping[str, str]:
+    """None of another account's resource: whoever writes a policy about tags would read them by its verdicts."""
     wanted = touched.id
     if touched.kind is KINDS["key-pair"]:  # known by name in ARNs, by id in the table of tags
         row = await key_pairs.by_name(tx, scope.account, wanted)
         wanted = str(row.id) if row is not None else ""
-    return {tag["Key"]: tag["Value"] for tag in (await tags.of(tx, [wanted])).get(wanted, ())}
+    return await tags.of_own(tx, scope.account, wanted)
 
 
 async def _iam_tags(tx: Tx, scope: Scope, touched: Touched) -> Mapping[str, str]:
     owner = touched.arn(scope)
+    if owner.split(":", 5)[4:5] != [scope.account]:
+        return {}
     finder = _PATHS.get(touched.kind.name)
     if finder is not None:
         row = await finder(tx, scope.account, touched.id.rpartition("/")[2])
@@ -237,6 +252,21 @@ async def _path(tx: Tx, scope: Scope, touched: Touched) -> list[Touched] | None:
     return _same(touched, f"{row.path[1:]}{row.name}" if row is not None else touched.id)
 
 
+async def _renamed(tx: Tx, scope: Scope, touched: Touched) -> list[Touched]:
+    """What something has as its ARN with a new name or path. `id`: the old name, the new one and the new path, or ""."""
+    old, name, path = touched.id.split("\n", 2)
+    row = None if path and name else await _PATHS[touched.kind.name](tx, scope.account, old or scope.user)
+    path = path or (str(row.path) if row is not None else "/")
+    return _same(touched, f"{path[1:]}{name or old or scope.user}")
+
+
+async def _user_of_key(tx: Tx, scope: Scope, touched: Touched) -> list[Touched] | None:
+    row = await accounts.key(tx, touched.id)
+    return (
+        _same(touched, f"{row.path[1:]}{row.user_name}") if row is not None and row.account == scope.account else None
+    )
+
+
 _RESOLVERS: dict[str, _Resolver] = {
     "public address": _public_address,
     "address association": _address_association,
@@ -254,6 +284,8 @@ _RESOLVERS: dict[str, _Resolver] = {
     "template name": _template_name,
     "profile": _profile,
     "path": _path,
+    "to be renamed": _renamed,
+    "access key": _user_of_key,
 }
 _PATHS: dict[str, Callable[[Tx, str, str], Awaitable[Row | None]]] = {
     "user": accounts.user,
@@ -279,7 +311,7 @@ def _yes(value: Any) -> str:
 
 _READERS: dict[str, Callable[[Tx, Scope, str], Awaitable[Row | None]]] = {
     "elastic-ip": lambda tx, scope, wanted: addresses.by_id(tx, scope.account, wanted),
-    "image": lambda tx, scope, wanted: images.by_id(tx, wanted),
+    "image": lambda tx, scope, wanted: images.visible(tx, scope.account, wanted),
     "instance": lambda tx, scope, wanted: instances.by_id(tx, scope.account, wanted),
     "key-pair": lambda tx, scope, wanted: key_pairs.by_name(tx, scope.account, wanted),
     "network-interface": lambda tx, scope, wanted: network_interfaces.by_id(tx, scope.account, wanted),

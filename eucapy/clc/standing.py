@@ -72,6 +72,10 @@ class Standings:
             self._kept[name] = standing
         return standing
 
+    async def within(self, tx: Tx, principal: Principal) -> Standing:
+        """As `of`, for whoever has a transaction open."""
+        return self._kept.get((principal.user_id, principal.session)) or await self.read(tx, principal)
+
     def forget(self) -> None:
         """Something about users, roles or policies changed."""
         self._kept.clear()

@@ -23,7 +23,7 @@ async def check(tx: Tx, unseal: Callable[[bytes], bytes], now: float, user_id: s
         return False
     seed, around = unseal(device.sealed_seed), int(now // STEP_S) + device.offset_steps
     for step in range(around - DRIFT, around + DRIFT + 1):
-        if hmac.compare_digest(shown_code(seed, step), code):
+        if hmac.compare_digest(shown_code(seed, step).encode(), code.encode()):
             return await iam_mfa.use_step(tx, serial, step)
     return False
 

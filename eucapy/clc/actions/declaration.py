@@ -168,9 +168,9 @@ class Targets:
         kind = self.kinds[name]
 
         def touched(p: Params, scope: Scope) -> list[Touched]:
+            # Both, where a request gives both: which of them the operation goes by is not known here.
             found = [(str(each), "") for path in paths for each in values(p, path)]
-            if not found:
-                found = [(str(each), how) for path, how in via.items() for each in values(p, path)]
+            found += [(str(each), how) for path, how in via.items() for each in values(p, path)]
             named = [Touched(kind, each, how) for each, how in dict.fromkeys(found)]
             return named or ([Touched(kind)] if required else [])
 

@@ -50,7 +50,8 @@ def tagged(p: Params, scope: Scope) -> Iterable[Touched]:
     for each in dict.fromkeys(values(p, "Resources")):
         kind = ids.kind_of(str(each))
         if kind is not None and kind.resource_type in KINDS:
-            yield Touched(KINDS[kind.resource_type], str(each))
+            by_name = kind.resource_type == "key-pair"  # which ARNs know by that, not by its id
+            yield Touched(KINDS[kind.resource_type], str(each), "key id" if by_name else "")
 
 
 def import_task(p: Params, scope: Scope) -> Iterable[Touched]:
@@ -128,8 +129,9 @@ def in_vpc(p: Params, scope: Scope) -> Facts:
 
 
 def new_profile(p: Params, scope: Scope) -> Facts:
+    """A name stands for its ARN, which `resource_facts.completed` gives."""
     profile = p.get("IamInstanceProfile") or {}
-    return _some(NewInstanceProfile=profile.get("Arn"))
+    return _some(NewInstanceProfile=profile.get("Arn") or profile.get("Name"))
 
 
 def subnet(p: Params, scope: Scope) -> Facts:
@@ -174,7 +176,7 @@ def _launched(p: Params) -> Iterable[Touched]:
     )
     yield Touched(
         KINDS["instance"],
-        facts={**facts, **_some(InstanceProfile=profile.get("Arn")), **new_tags(p, "instance")},
+        facts={**facts, **_some(InstanceProfile=profile.get("Arn") or profile.get("Name")), **new_tags(p, "instance")},
     )
 
 

@@ -119,6 +119,23 @@ def _said(p: Params, scope: Scope) -> Facts:
     return facts
 
 
+def _renamed(name: str, operation: str) -> dict[str, Declaration]:
+    """A new name or path is a new ARN, on which it has to be allowed too. Source: UpdateUser, UpdateGroup,
+    UpdateServerCertificate: "appropriate permissions on both the source object and the target object"."""
+    kind, member = KINDS[name], _MEMBERS[name]
+
+    def target(p: Params, scope: Scope) -> Iterable[Touched]:
+        if p.get(f"New{member}") or p.get("NewPath"):
+            said = (p.get(member), p.get(f"New{member}"), p.get("NewPath"))
+            yield Touched(kind, "\n".join(str(each or "") for each in said), "to be renamed")
+
+    return {operation: needs(_of(name), (kind, target), says=_said)}
+
+
+def _user_of_key(p: Params, scope: Scope) -> Iterable[Touched]:
+    yield Touched(KINDS["user"], str(p.get("AccessKeyId") or ""), "access key")
+
+
 def _listed(name: str, *operations: str) -> dict[str, Declaration]:
     """Lists, of which a policy may allow what is below a path. AWS names the path in its refusals."""
     kind = Kind(name, f"arn:aws:iam::{{account}}:{name}{{id}}")
@@ -163,9 +180,13 @@ DECLARED: dict[str, Declaration] = {
         "GetLoginProfile", "GetMFADevice", "GetSSHPublicKey", "GetUser", "GetUserPolicy", "ListAccessKeys",
         "ListAttachedUserPolicies", "ListGroupsForUser", "ListMFADevices", "ListSSHPublicKeys",
         "ListSigningCertificates", "ListUserPolicies", "ListUserTags", "ResyncMFADevice", "UpdateAccessKey",
-        "UpdateLoginProfile", "UpdateSSHPublicKey", "UpdateSigningCertificate", "UpdateUser", "UploadSSHPublicKey",
-        "UploadSigningCertificate", "GetAccessKeyLastUsed",
+        "UpdateLoginProfile", "UpdateSSHPublicKey", "UpdateSigningCertificate", "UploadSSHPublicKey",
+        "UploadSigningCertificate",
     ),
+    "GetAccessKeyLastUsed": needs((KINDS["user"], _user_of_key), says=_said),
+    **_renamed("user", "UpdateUser"),
+    **_renamed("group", "UpdateGroup"),
+    **_renamed("server-certificate", "UpdateServerCertificate"),
     **_each(_of, "user", "TagUser", "UntagUser", keys=_TAG_KEYS),
     **_each(
         _of, "user", "CreateServiceSpecificCredential", "DeleteServiceSpecificCredential",
@@ -180,7 +201,7 @@ DECLARED: dict[str, Declaration] = {
     **_each(
         _of, "group",
         "AddUserToGroup", "DeleteGroup", "DeleteGroupPolicy", "GetGroup", "GetGroupPolicy",
-        "ListAttachedGroupPolicies", "ListGroupPolicies", "PutGroupPolicy", "RemoveUserFromGroup", "UpdateGroup",
+        "ListAttachedGroupPolicies", "ListGroupPolicies", "PutGroupPolicy", "RemoveUserFromGroup",
     ),
     **_each(_of, "group", "AttachGroupPolicy", "DetachGroupPolicy", keys=_POLICY[:1]),
     **_each(
@@ -222,7 +243,7 @@ DECLARED: dict[str, Declaration] = {
     **_each(_of, "saml-provider", "TagSAMLProvider", "UntagSAMLProvider", keys=_TAG_KEYS),
     **_each(
         _of, "server-certificate",
-        "DeleteServerCertificate", "GetServerCertificate", "ListServerCertificateTags", "UpdateServerCertificate",
+        "DeleteServerCertificate", "GetServerCertificate", "ListServerCertificateTags",
     ),
     **_each(_of, "server-certificate", "TagServerCertificate", "UntagServerCertificate", keys=_TAG_KEYS),
     **dict.fromkeys(

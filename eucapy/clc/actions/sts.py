@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from eucapy.clc.actions.declaration import (
     FREE,
     ON_ALL,
+    Ask,
     Declaration,
     Facts,
     Kind,
@@ -51,12 +52,25 @@ def _role(p: Params, scope: Scope) -> Iterable[Touched]:
     yield Touched(TARGETS.kinds["role"], str(p.get("RoleArn") or ""))
 
 
+def _tagging(p: Params, scope: Scope) -> Iterable[Ask]:
+    """Session tags need a right of their own: policies are written in terms of them. Source: "Pass session tags in AWS STS",
+    "Permissions required to add session tags"."""
+    if p.get("Tags"):
+        yield Ask("sts:TagSession", Touched(TARGETS.kinds["federated-user"], str(p.get("Name") or "")), _said(p, scope))
+
+
 DECLARED: dict[str, Declaration] = {
     "GetCallerIdentity": FREE,
     "GetSessionToken": FREE,
     "GetAccessKeyInfo": ON_ALL,
     "DecodeAuthorizationMessage": ON_ALL,
-    "GetFederationToken": needs(TARGETS.of("federated-user", "Name"), says=_said, says_keys=_KEYS[:2]),
+    "GetFederationToken": needs(
+        TARGETS.of("federated-user", "Name"),
+        says=_said,
+        says_keys=_KEYS[:2],
+        further=(_tagging,),
+        also=("sts:TagSession",),
+    ),
     # The role's trust policy is half of the answer, so that the call itself asks for both: `eucapy/clc/sts/`.
     "AssumeRole": Declaration(
         kinds=(TARGETS.kinds["role"],), targets=(_role,), says=_said, says_keys=_KEYS, decides_itself=True

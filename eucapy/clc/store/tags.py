@@ -100,6 +100,12 @@ async def of(tx: Tx, resource_ids: Sequence[str]) -> dict[str, list[dict[str, st
     return found
 
 
+async def of_own(tx: Tx, account: str, resource_id: str) -> dict[str, str]:
+    """Key to value of a resource of the account's own; nothing of anybody else's."""
+    statement = sa.select(tags.c.key, tags.c.value).where(tags.c.resource_id == resource_id, tags.c.account == account)
+    return {str(row.key): str(row.value) for row in await tx.all(statement)}
+
+
 async def page(
     tx: Tx,
     account: str,

@@ -90,6 +90,20 @@ def test_a_federated_user_without_policies_may_nothing(cloud: Cloud) -> None:
     assert error(with_credentials(cloud, "ec2", some).describe_instances)[0] == "UnauthorizedOperation"
 
 
+def test_tags_for_a_federated_user_need_the_right_to_tag_sessions(cloud: Cloud) -> None:
+    """Policies are written in terms of aws:PrincipalTag: who may give itself tags might take what is another team's."""
+    keys = cloud.user("federating")
+    iam, sts = cloud.client("iam"), cloud.client("sts", keys=keys)
+    put = {"UserName": "federating", "PolicyName": "own"}
+    tagged = {"Name": "blue", "Tags": [{"Key": "team", "Value": "blue"}]}
+    iam.put_user_policy(**put, PolicyDocument=json.dumps(policy("sts:GetFederationToken")))
+    assert sts.get_federation_token(Name="plain")["Credentials"]
+    code, message = error(sts.get_federation_token, **tagged)
+    assert (code, "sts:TagSession" in message) == ("AccessDenied", True)
+    iam.put_user_policy(**put, PolicyDocument=json.dumps(policy("sts:GetFederationToken", "sts:TagSession")))
+    assert sts.get_federation_token(**tagged)["Credentials"]
+
+
 def test_what_ec2_says_sealed_of_a_refusal_is_opened_by_its_account_alone(cloud: Cloud) -> None:
     held = assumed(cloud, "refused", policy("ec2:DescribeVpcs"))
     code, message = error(with_credentials(cloud, "ec2", held).create_vpc, CidrBlock="10.99.0.0/16")

@@ -115,6 +115,8 @@ def test_an_mfa_code_counts_once_and_is_told_to_trust_policies(cloud: Cloud) -> 
     wrong = error(sts.get_session_token, SerialNumber=serial, TokenCode=code(-20))
     assert wrong[0] == "AccessDenied"
     assert wrong[1].startswith("MultiFactorAuthentication failed with invalid MFA one time pass code.")
+    arabic = error(sts.get_session_token, SerialNumber=serial, TokenCode="\u0661\u0662\u0663\u0664\u0665\u0666")
+    assert arabic[0] in ("AccessDenied", "ValidationError")
     shift = cloud.clock.shift_s
     try:
         cloud.clock.shift_s += STEP_S
