@@ -63,11 +63,14 @@ class Edge:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        if self._proxies and request.remote in self._proxies and (told := request.headers.get("x-forwarded-for")):
-            request = request.clone(remote=told.rpartition(",")[2].strip())
-        target = request.raw_path
-        if not target.startswith("/"):
-            target = _origin_form(target)
+        if (
+            self._proxies
+            and request.remote in self._proxies
+            and (told := request.headers.getall("x-forwarded-for", []))
+        ):
+            # The last word of the last line is the proxy's own; what stands before it anybody may have written.
+            request = request.clone(remote=told[-1].rpartition(",")[2].strip())
+        target = origin_form(request.raw_path)
         path, _, query = target.partition("?")
         headers = request.headers
         host = headers.get("host", "")
@@ -269,8 +272,10 @@ def _length(request: web.BaseRequest) -> int | None:
     return request.content_length
 
 
-def _origin_form(target: str) -> str:
-    """`http://host/path` or `*` as a path."""
+def origin_form(target: str) -> str:
+    """A request's target as a path: `http://host/path`, `*` and CONNECT's `host:port` too."""
+    if target.startswith("/"):
+        return target
     _, scheme, rest = target.partition("://")
     if not scheme:
         return "/" + target.lstrip("*")

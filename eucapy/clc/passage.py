@@ -15,6 +15,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
+from eucapy.aws.http import origin_form
 from eucapy.aws.route import Claim
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Passage:
         body = _body(request, expects) if request.body_exists else None
         if chunked:
             headers.popall("Content-Length", None)
-        target = request.raw_path if request.raw_path.startswith("/") else URL(request.raw_path).raw_path_qs
+        target = origin_form(request.raw_path)  # never a part of the address: it is a stranger's text
         try:
             async with self._pool().request(
                 request.method,
