@@ -1,8 +1,8 @@
 """The life of a volume's modification, with EC2's names.
 
-ModifyVolume makes it `modifying`; the storage's word that the volume is as large as wanted makes it `optimizing`, from when on
-DescribeVolumes shows what was asked for; once a guest that has the volume knows its size, it is `completed`. The next
-modification of the volume takes its place.
+ModifyVolume makes it `modifying`; the storage's word that the volume is as large and fast as wanted makes it `optimizing`,
+from when on DescribeVolumes shows what was asked for; once a guest that has the volume knows its size, it is `completed`. The
+next modification of the volume takes its place.
 """
 
 from __future__ import annotations

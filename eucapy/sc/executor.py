@@ -23,6 +23,7 @@ from eucapy.sc.planner import (
     ImportSnapshot,
     RemoveSnapshot,
     RemoveVolume,
+    SetPace,
     Step,
     TakeSnapshot,
     Unexport,
@@ -67,6 +68,8 @@ class Executor:
                 await driver.ensure_volume(volume_id, size_gib, snapshot_id)
             case GrowVolume(volume_id, size_gib):
                 await driver.grow(volume_id, size_gib)
+            case SetPace(volume_id, pace):
+                await driver.set_pace(volume_id, pace)
             case RemoveVolume(volume_id):
                 await driver.remove_volume(volume_id)
             case Export(volume_id, attachment_id, node):

@@ -75,6 +75,7 @@ def _volume(
         presence=Presence.READY,
         size_gib=there.size_gib,
         exports=exports,
+        pace=there.pace,
         fault=fault,
     )
 

@@ -19,6 +19,7 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 
 from eucapy.drivers.block.base import Capabilities, PoolSeen, VolumeSeen
+from eucapy.pace import UNLIMITED, Pace
 from eucapy.wire.contract import Fault
 from eucapy.wire.node import NodeSource, ObjectSource
 from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, VolumeSpec
@@ -35,6 +36,12 @@ class CreateVolume:
 class GrowVolume:
     volume_id: str
     size_gib: int
+
+
+@dataclass(frozen=True)
+class SetPace:
+    volume_id: str
+    pace: Pace
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,7 @@ class RemoveSnapshot:
 Step = (
     CreateVolume
     | GrowVolume
+    | SetPace
     | RemoveVolume
     | Export
     | Unexport
@@ -191,7 +199,10 @@ def _plan_volume(
 def _plan_creation(result: Plan, volume: VolumeSpec, spec: StorageSpec, seen: PoolSeen) -> None:
     source = volume.snapshot_id
     if not source or source in seen.snapshots:
-        result.steps[volume.volume_id] = (CreateVolume(volume.volume_id, volume.size_gib, source),)
+        steps: list[Step] = [CreateVolume(volume.volume_id, volume.size_gib, source)]
+        if volume.pace != UNLIMITED:
+            steps.append(SetPace(volume.volume_id, volume.pace))
+        result.steps[volume.volume_id] = tuple(steps)
     elif not _will_be_made(spec.snapshots.get(source)):
         result.faults[volume.volume_id] = Fault(
             code="SnapshotNotFound", message=f"there is no snapshot {source}", final=True
@@ -212,6 +223,8 @@ def _plan_changes(
             result.faults[volume_id] = Fault(
                 code="VolumeInUse", message=f"{volume_id} grows to {volume.size_gib} GiB once it is detached"
             )
+    if volume.pace != there.pace:
+        steps.append(SetPace(volume_id, volume.pace))
     steps += [
         Export(volume_id, name, node)
         for name, node in wanted.items()

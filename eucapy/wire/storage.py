@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from eucapy.pace import UNLIMITED, Pace
 from eucapy.wire.contract import Agent, Fault, Message, Spec, Status
 from eucapy.wire.node import NodeSource, ObjectSource
 
@@ -27,6 +28,7 @@ class VolumeSpec(Message, frozen=True, kw_only=True):
     volume_type: str = "gp2"
     snapshot_id: str = ""
     exports: tuple[ExportSpec, ...] = ()
+    pace: Pace = UNLIMITED
     gone: bool = False
 
 
@@ -76,6 +78,7 @@ class VolumeStatus(Message, frozen=True, kw_only=True):
     presence: Presence
     size_gib: int = 0
     exports: dict[str, ExportStatus] = {}
+    pace: Pace = UNLIMITED
     fault: Fault | None = None
 
 

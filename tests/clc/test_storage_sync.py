@@ -156,7 +156,7 @@ async def test_a_cut_line_loses_nothing(world: World, after: bool) -> None:
     world.line.cut_before = world.line.cut_after = False
     await world.settle()
     assert await state_of(world, row.id) == "available"
-    assert world.driver.verbs == 1
+    assert world.driver.verbs == 2
 
 
 async def test_a_restored_database_goes_past_what_the_storage_holds(world: World) -> None:
@@ -217,7 +217,7 @@ async def test_killed_between_any_two_activations_everything_ends_the_same(world
         await world.sync()
         await world.controller.loop.activate()
     seen = await world.driver.observe()
-    assert (set(seen.volumes), set(seen.snapshots), world.driver.verbs) == ({row.id}, {taken.id}, 2)
+    assert (set(seen.volumes), set(seen.snapshots), world.driver.verbs) == ({row.id}, {taken.id}, 3)
 
 
 async def test_a_volume_made_for_a_launch_is_in_use_once_it_is_there(world: World) -> None:

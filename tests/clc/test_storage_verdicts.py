@@ -18,6 +18,7 @@ from eucapy.clc.reconcilers.storage_verdicts import (
     judge_volume,
 )
 from eucapy.clc.specs.storage import fingerprint, storage_spec
+from eucapy.clc.specs.volume_pace import pace
 from eucapy.errors import ApiError
 from eucapy.lifecycle.attachment import ATTACHMENT
 from eucapy.lifecycle.instance import INSTANCE
@@ -30,7 +31,8 @@ Row = SimpleNamespace
 
 
 def volume(state: str, **columns: Any) -> Row:
-    return Row(**{"id": "vol-1", "size_gib": 2, "volume_type": "gp2", "snapshot_id": "", "state": state, **columns})
+    made = {"id": "vol-1", "size_gib": 2, "volume_type": "gp2", "iops": 100, "throughput": None, "snapshot_id": ""}
+    return Row(**{**made, "state": state, **columns})
 
 
 def seen_volume(presence: Presence) -> VolumeStatus:
@@ -200,6 +202,10 @@ def test_the_fingerprint_is_of_the_content_alone() -> None:
         ("gp3", 1, 3001, None, "InvalidParameterValue"),
         ("gp3", 10, 2999, None, "InvalidParameterValue"),
         ("gp3", 10, None, 1001, "InvalidParameterValue"),
+        ("gp3", 10, None, 750, ""),
+        ("gp3", 10, None, 751, "InvalidParameterValue"),
+        ("gp3", 10, 4000, 1000, ""),
+        ("gp3", 10, 3999, 1000, "InvalidParameterValue"),
         ("gp2", 10, None, 125, "InvalidParameterCombination"),
         ("io1", 10, None, None, "MissingParameter"),
         ("io1", 3, 100, None, "InvalidParameterValue"),
@@ -257,8 +263,18 @@ def test_an_address_counts_for_the_node_that_it_is_for_and_stays_while_its_serve
 def test_a_modification_moves_by_the_storages_word_and_then_by_the_guests(
     state: str, size_gib: int, known_gib: int | None, event: str
 ) -> None:
-    modification = Row(state=state, target_size_gib=3)
-    seen = VolumeStatus(volume_id="vol-1", presence=Presence.READY, size_gib=size_gib)
+    modification = Row(state=state, target_size_gib=3, target_type="gp3", target_iops=3000, target_throughput=125)
+    seen = VolumeStatus(volume_id="vol-1", presence=Presence.READY, size_gib=size_gib, pace=pace("gp3", 3, 3000, 125))
     machine = Row(node="n1", disks=["vatt-1"], disk_gib={"vatt-1": known_gib}) if known_gib is not None else None
     verdict = judge_modification(modification, seen, Row(id="vatt-1"), Row(state="running", node="n1"), machine)
     assert verdict.event == event
+
+
+def test_a_modification_is_not_applied_before_the_volume_is_as_fast_as_wanted() -> None:
+    modification = Row(state="modifying", target_size_gib=3, target_type="gp3", target_iops=4000, target_throughput=125)
+    slow, fast = (
+        VolumeStatus(volume_id="vol-1", presence=Presence.READY, size_gib=3, pace=pace("gp3", 3, iops, 125))
+        for iops in (3000, 4000)
+    )
+    assert judge_modification(modification, slow, None, None, None).event == ""
+    assert judge_modification(modification, fast, None, None, None).event == "applied"

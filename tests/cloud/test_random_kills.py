@@ -132,7 +132,7 @@ class Worker:
     def work(self) -> None:
         pause(self.random.uniform(0.0, 0.3))
         deeds = [self.launch, self.launch, self.create, self.create, self.attach, self.detach, self.stop, self.start]
-        deeds += [self.reboot, self.snapshot, self.delete, self.terminate]
+        deeds += [self.reboot, self.snapshot, self.copy, self.delete, self.terminate]
         deed = self.random.choice(deeds)
         try:
             deed()
@@ -210,17 +210,28 @@ class Worker:
             self.volumes = {name: "" if owner == instance_id else owner for name, owner in self.volumes.items()}
 
     def snapshot(self) -> None:
-        """CreateSnapshot knows no token: a repetition may take a second one."""
         if volume_id := self.free_volume():
-            while True:
-                try:
-                    self.snapshots.add(self.ec2.create_snapshot(VolumeId=volume_id)["SnapshotId"])
-                    return
-                except (BotoCoreError, ClientError) as error:
-                    if not without_answer(error):
-                        raise
-                    self.unanswered_snapshots += 1
-                    pause()
+            self.take(self.ec2.create_snapshot, VolumeId=volume_id)
+
+    def copy(self) -> None:
+        completed = self.ask(
+            self.ec2.describe_snapshots, OwnerIds=["self"], Filters=[{"Name": "status", "Values": ["completed"]}]
+        )
+        if known := sorted(one["SnapshotId"] for one in completed["Snapshots"]):
+            source = self.random.choice(known)
+            self.take(self.ec2.copy_snapshot, SourceRegion=self.ec2.meta.region_name, SourceSnapshotId=source)
+
+    def take(self, call: Callable[..., Any], **given: Any) -> None:
+        """CreateSnapshot and CopySnapshot know no token: a repetition may make a second one."""
+        while True:
+            try:
+                self.snapshots.add(call(**given)["SnapshotId"])
+                return
+            except (BotoCoreError, ClientError) as error:
+                if not without_answer(error):
+                    raise
+                self.unanswered_snapshots += 1
+                pause()
 
     def delete(self) -> None:
         if volume_id := self.free_volume():

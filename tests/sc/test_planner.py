@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eucapy.drivers.block.base import Capabilities, ExportSeen, PoolSeen, SnapshotSeen, VolumeSeen
+from eucapy.pace import UNLIMITED, Flow, Pace
 from eucapy.sc.planner import (
     CopySnapshot,
     CreateVolume,
@@ -17,6 +18,7 @@ from eucapy.sc.planner import (
     Plan,
     RemoveSnapshot,
     RemoveVolume,
+    SetPace,
     Step,
     TakeSnapshot,
     Unexport,
@@ -64,6 +66,15 @@ def test_an_empty_volume_is_created() -> None:
 def test_what_is_as_desired_needs_nothing() -> None:
     spec = storage(VolumeSpec(volume_id="v", size_gib=2, exports=(export("a"),)), SnapshotSpec(snapshot_id="s"))
     assert steps(spec, pool(VolumeSeen("v", 2, exports={"a": ExportSeen("nbd+unix:///v")}), SnapshotSeen("s", 1))) == []
+
+
+def test_a_volume_is_given_its_pace_before_it_is_exported() -> None:
+    pace = Pace(data=Flow(per_s=1))
+    spec = storage(VolumeSpec(volume_id="v", size_gib=2, pace=pace, exports=(export("a"),)))
+    assert steps(spec, pool()) == [CreateVolume("v", 2), SetPace("v", pace)]
+    assert steps(spec, pool(VolumeSeen("v", 1))) == [GrowVolume("v", 2), SetPace("v", pace), Export("v", "a")]
+    assert steps(spec, pool(VolumeSeen("v", 2, exports={"a": ExportSeen("x")}))) == [SetPace("v", pace)]
+    assert steps(spec, pool(VolumeSeen("v", 2, exports={"a": ExportSeen("x")}, pace=pace))) == []
 
 
 def test_an_empty_spec_destroys_nothing() -> None:
@@ -173,6 +184,7 @@ def test_a_deleted_snapshot_stays_until_the_last_volume_is_made_of_it() -> None:
 
 VOLUMES, SNAPSHOTS, ATTACHMENTS = ("v1", "v2", "v3"), ("s1", "s2", "s3"), ("a1", "a2")
 sizes = st.integers(1, 4)
+paces = st.sampled_from((UNLIMITED, Pace(data=Flow(per_s=1))))
 
 
 @st.composite
@@ -183,6 +195,7 @@ def specs(draw: st.DrawFn) -> StorageSpec:
             size_gib=draw(sizes),
             snapshot_id=draw(st.sampled_from(("", *SNAPSHOTS))),
             exports=tuple(export(name) for name in draw(st.lists(st.sampled_from(ATTACHMENTS), max_size=1))),
+            pace=draw(paces),
             gone=draw(st.booleans()),
         )
         for volume_id in draw(st.lists(st.sampled_from(VOLUMES), unique=True))
@@ -206,7 +219,7 @@ def pools(draw: st.DrawFn) -> PoolSeen:
     addresses = st.dictionaries(st.sampled_from(ATTACHMENTS), exports, max_size=1)
     return pool(
         *(
-            VolumeSeen(v, draw(sizes), "", draw(addresses))
+            VolumeSeen(v, draw(sizes), "", draw(addresses), draw(paces))
             for v in draw(st.lists(st.sampled_from(VOLUMES), unique=True))
         ),
         *(SnapshotSeen(s, draw(sizes)) for s in draw(st.lists(st.sampled_from(SNAPSHOTS), unique=True))),
@@ -225,6 +238,9 @@ def apply(seen: PoolSeen, todo: list[Step]) -> PoolSeen:
             case GrowVolume(volume_id, size_gib):
                 assert size_gib > volumes[volume_id].size_gib
                 volumes[volume_id] = dataclasses.replace(volumes[volume_id], size_gib=size_gib)
+            case SetPace(volume_id, pace):
+                assert volumes[volume_id].pace != pace
+                volumes[volume_id] = dataclasses.replace(volumes[volume_id], pace=pace)
             case RemoveVolume(volume_id):
                 assert not volumes.pop(volume_id).exports
             case Export(volume_id, attachment_id, node):

@@ -19,6 +19,11 @@ class Limits:
     throughput: tuple[int, int] | None = None
 
 
+MIB_PER_IOPS = 0.25
+"""The most MiB/s of a gp3 volume for each of its IOPS."""
+BASELINE_IOPS = 3000
+"""Of a gp3 volume whose creator named none."""
+
 LIMITS = {
     "standard": Limits(1, 1024),
     "gp2": Limits(1, 16384),
@@ -52,6 +57,11 @@ def check(volume_type: str, size_gib: int, iops: int | None, throughput: int | N
     if not least <= throughput <= most:
         raise InvalidParameterValue(
             f"Volume throughput of {throughput} MiB/s is not valid; it must be between {least} and {most} MiB/s."
+        )
+    ratio = throughput / (iops or BASELINE_IOPS)
+    if ratio > MIB_PER_IOPS:
+        raise InvalidParameterValue(
+            f"Throughput (MiBps) to iops ratio of {ratio:f} is too high; maximum is {MIB_PER_IOPS:f} MiBps per iops."
         )
 
 

@@ -7,7 +7,7 @@
                 pending     failed for good                    failed
                 deleting    gone                               gone
     modification
-                modifying   as large as wanted             applied
+                modifying   as large and fast as wanted    applied
                 modifying   a fault for good               failed
                 optimizing  the guest knows the size, or
                             no guest has the volume        settled
@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eucapy.clc.specs.storage import needs_export
+from eucapy.clc.specs.volume_pace import pace
 from eucapy.lifecycle import attachment as attachment_life
 from eucapy.lifecycle import instance as instance_life
 from eucapy.lifecycle import snapshot as snapshot_life
@@ -84,7 +85,9 @@ def judge_modification(
     what becomes of the volume's row is the caller's."""
     target_gib = modification.target_size_gib
     if modification.state == modification_life.MODIFYING:
-        if seen is not None and seen.presence is Presence.READY and seen.size_gib >= target_gib:
+        wanted = pace(modification.target_type, target_gib, modification.target_iops, modification.target_throughput)
+        there = seen is not None and seen.presence is Presence.READY
+        if seen is not None and there and seen.size_gib >= target_gib and seen.pace == wanted:
             return Verdict("applied")
         if seen is not None and seen.fault is not None and seen.fault.final:
             return Verdict("failed", {"reason": seen.fault.message})

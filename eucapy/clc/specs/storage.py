@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from eucapy.clc.specs.volume_pace import pace
 from eucapy.lifecycle import instance as instance_life
 from eucapy.lifecycle import snapshot as snapshot_life
 from eucapy.lifecycle import volume as volume_life
@@ -65,6 +66,7 @@ def _volume(row: Any, export: ExportSpec | None, awaited: Collection[str]) -> Vo
         volume_type=row.volume_type,
         snapshot_id=row.snapshot_id,
         exports=(export,) if export is not None and not gone else (),
+        pace=pace(row.volume_type, row.size_gib, row.iops, row.throughput),
         gone=gone,
     )
 

@@ -283,6 +283,14 @@ async def awaited(tx: Tx, zone: str) -> set[str]:
     return {row.volume_id for row in await tx.all(_AWAITED, {"in_zone": zone})}
 
 
+async def by_ids(tx: Tx, snapshot_ids: Sequence[str]) -> dict[str, Row]:
+    """Whoever's they are and in whatever state, by id."""
+    found: dict[str, Row] = {}
+    for chunk in chunks(list(snapshot_ids), 500):
+        found.update({row.id: row for row in await tx.all(sa.select(table).where(table.c.id.in_(chunk)))})
+    return found
+
+
 async def of_capture(tx: Tx, image_id: str) -> list[Row]:
     """Those that are or were made for an image of an instance."""
     return list(await tx.all(sa.select(table).where(table.c.capture == image_id).order_by(table.c.id)))
@@ -331,11 +339,3 @@ async def unshare(tx: Tx, snapshot_id: str, accounts: Iterable[str] | None = Non
     if accounts is not None:
         statement = statement.where(permissions.c.account.in_(list(accounts)))
     await tx.run(statement)
-async def by_ids(tx: Tx, snapshot_ids: Sequence[str]) -> dict[str, Row]:
-    """Whoever's they are and in whatever state, by id."""
-    found: dict[str, Row] = {}
-    for chunk in chunks(list(snapshot_ids), 500):
-        found.update({row.id: row for row in await tx.all(sa.select(table).where(table.c.id.in_(chunk)))})
-    return found
-
-

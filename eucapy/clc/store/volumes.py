@@ -6,6 +6,7 @@ The API writes what is wanted, `reconcilers/storage_sync.py` what the storage re
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -146,12 +147,19 @@ async def existing(tx: Tx, account: str, volume_ids: Sequence[str]) -> set[str]:
     return found
 
 
+def _becoming(target: sa.Column[Any], now: sa.Column[Any]) -> sa.Label[Any]:
+    """Of a volume that is being modified what it shall have, which may be nothing; else what it has."""
+    return sa.case((modifications.c.id.is_not(None), target), else_=now).label(now.name)
+
+
 _BEING_MODIFIED = sa.and_(modifications.c.id == table.c.id, modifications.c.state == modification_life.MODIFYING)
 _WANTED = (
     sa.select(
         table.c.id,
         sa.func.coalesce(modifications.c.target_size_gib, table.c.size_gib).label("size_gib"),
         sa.func.coalesce(modifications.c.target_type, table.c.volume_type).label("volume_type"),
+        _becoming(modifications.c.target_iops, table.c.iops),
+        _becoming(modifications.c.target_throughput, table.c.throughput),
         table.c.snapshot_id,
         table.c.state,
     )
@@ -167,8 +175,8 @@ _IN_MOTION = (
 
 
 async def wanted(tx: Tx, zone: str) -> list[Row]:
-    """What the zone's storage must know of all its volumes, tombstones included, by id: size, type, snapshot,
-    state. One that is being modified is wanted as it shall become."""
+    """What the zone's storage must know of all its volumes, tombstones included, by id: size, type, IOPS,
+    throughput, snapshot, state. One that is being modified is wanted as it shall become."""
     return list(await tx.all(_WANTED, {"in_zone": zone}))
 
 

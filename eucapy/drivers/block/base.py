@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from eucapy.pace import UNLIMITED, Pace
+
 GIB = 1 << 30
 
 _ID = re.compile(r"[a-z][a-z0-9-]{1,24}")
@@ -109,6 +111,7 @@ class VolumeSeen:
     size_gib: int
     snapshot_id: str = ""
     exports: Mapping[str, ExportSeen] = field(default_factory=dict)
+    pace: Pace = UNLIMITED
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,11 @@ class BlockDriver(Protocol):
     async def grow(self, volume_id: str, size_gib: int) -> None:
         """Of an exported volume, its clients see the new size when they connect again, which they are made to. Raises
         NoSuchVolume, InUse (see `Capabilities.grows_exported`), BadRequest when it would shrink."""
+        ...
+
+    async def set_pace(self, volume_id: str, pace: Pace) -> None:
+        """How fast the volume may be from now on, whether or not it is exported; a new one is not limited. Raises
+        NoSuchVolume."""
         ...
 
     async def remove_volume(self, volume_id: str) -> None:

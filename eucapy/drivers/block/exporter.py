@@ -3,8 +3,11 @@
 A node on the same host reaches a volume by a unix socket in the run folder. One on another host reaches it by TCP with TLS
 only: it shows a certificate of the cloud's authority, and it must be that of the very node that the volume is exported for;
 any other, and whoever shows none, is sent away before it hears a byte of the volume. Each such volume has a port of its
-own, which it keeps when its daemon is started again, so that its client finds it. Every layer is opened under its own name
-as node name, so that a snapshot can be told exactly what to freeze.
+own, which it keeps when its daemon is started again, so that its client finds it.
+
+    export ──► pace (a throttle filter, for what the volume may ask for) ──► head ──► layer ──► layer …
+
+Every layer is opened under its own name as node name, so that a snapshot can be told exactly what to freeze.
 """
 
 from __future__ import annotations
@@ -25,12 +28,14 @@ from eucapy.drivers.block.base import BadRequest
 from eucapy.drivers.block.daemons import DaemonFailed, Daemons
 from eucapy.drivers.block.qmp import Qmp, QmpError
 from eucapy.folders import Owner
+from eucapy.pace import UNLIMITED, Pace
 
 log = logging.getLogger(__name__)
 
 QUIT_S = 20.0
 MERGE = "merge"
 EXPORT = "out"
+PACE = "pace"
 JOB_POLL_S = 0.1
 WITHDRAWN_S = 20.0
 MERGE_BYTES_PER_S = 128 << 20
@@ -108,12 +113,20 @@ class Exporter:
         """The volumes whose daemon runs."""
         return self._daemons.running()
 
-    async def start(self, volume_id: str, chain: Sequence[str], listening: Listening | None = None) -> None:
+    async def start(
+        self,
+        volume_id: str,
+        chain: Sequence[str],
+        listening: Listening | None = None,
+        pace: Pace = UNLIMITED,
+    ) -> None:
         """Serve the volume whose layers are `chain`, head first: here, or to one node elsewhere (`check_node`). Raises
         DaemonFailed, PortTaken."""
         if volume_id in self._daemons.running():
             return
-        node = _chain_nodes([(layer, self._path_of(layer)) for layer in chain])
+        layers = _chain_nodes([(layer, self._path_of(layer)) for layer in chain])
+        group = {"qom-type": "throttle-group", "id": PACE, "limits": _limits(pace)}
+        node = {"driver": "throttle", "node-name": PACE, "throttle-group": PACE, "file": layers}
         server = (
             ("--nbd-server", f"addr.type=unix,addr.path={self._daemons.socket(volume_id)},max-connections=0")
             if listening is None
@@ -122,9 +135,10 @@ class Exporter:
         try:
             await self._daemons.start(
                 volume_id,
+                *("--object", json.dumps(group)),
                 *("--blockdev", json.dumps(node)),
                 *server,
-                *("--export", f"type=nbd,id={EXPORT},node-name={chain[0]},name={volume_id},writable=on"),
+                *("--export", f"type=nbd,id={EXPORT},node-name={PACE},name={volume_id},writable=on"),
             )
         except DaemonFailed as error:
             if listening is not None and "ddress already in use" in str(error):
@@ -165,15 +179,20 @@ class Exporter:
         async with self._undisturbed(volume_id):
             await self._daemons.end(volume_id, QUIT_S)
 
-    async def grow(self, volume_id: str, head: str, size_bytes: int) -> None:
+    async def set_pace(self, volume_id: str, pace: Pace) -> None:
+        """How fast a served volume may be from now on. Raises DaemonFailed."""
+        async with self._orders(volume_id) as order:
+            await order("qom-set", path=f"/objects/{PACE}", property="limits", value=_limits(pace))
+
+    async def grow(self, volume_id: str, size_bytes: int) -> None:
         """Make a served volume larger. Its clients lose their connection and see the new size with the next one; QEMU does
         not resize what it exports. Raises DaemonFailed."""
         async with self._undisturbed(volume_id):
             try:
                 async with self._orders(volume_id) as order:
                     await withdraw(order)
-                    await order("block_resize", node_name=head, size=size_bytes)
-                    await _offer(order, volume_id, head)
+                    await order("block_resize", node_name=PACE, size=size_bytes)
+                    await _offer(order, volume_id)
             except BaseException:
                 # A daemon that serves nothing would pass for a reachable volume: better none, which is started again.
                 await self._daemons.end(volume_id, QUIT_S)
@@ -183,11 +202,10 @@ class Exporter:
         """Freeze the node `head` (over `beneath`, "" for none) and let the export go on in `next_head`, an empty layer
         over it. In-flight writes are in one or the other, flushed; done before, nothing happens. Raises DaemonFailed."""
         async with self._undisturbed(volume_id), self._orders(volume_id) as order:
-            exports = await order("query-block-exports")
-            if [export["node-name"] for export in exports] != [next_head]:
-                nodes = {node["node-name"] for node in await order("query-named-block-nodes", flat=True)}
-                if next_head not in nodes:
-                    await order("blockdev-add", **_node(next_head, self._path_of(next_head), backing=None))
+            nodes = {node["node-name"]: node for node in await order("query-named-block-nodes", flat=True)}
+            if next_head not in nodes:
+                await order("blockdev-add", **_node(next_head, self._path_of(next_head), backing=None))
+            if not nodes.get(next_head, {}).get("backing_file"):  # it stands on nothing yet
                 await order("blockdev-snapshot", node=head, overlay=next_head)
             frozen = _node(head, self._path_of(head), backing=beneath or None, read_only=True)
             await order("blockdev-reopen", options=[frozen])
@@ -242,7 +260,7 @@ class Exporter:
         try:
             async with self._undisturbed(volume_id), self._orders(volume_id) as order:
                 if not await order("query-block-exports"):
-                    await _offer(order, volume_id, chain[0])
+                    await _offer(order, volume_id)
                 nodes = {node["node-name"]: node for node in await order("query-named-block-nodes", flat=True)}
                 for layer, beneath in list(itertools.pairwise([*chain, None]))[1:]:
                     if layer is not None and layer in nodes and not nodes[layer]["ro"]:
@@ -315,5 +333,15 @@ async def withdraw(order: Qmp) -> None:
     raise DaemonFailed("the export does not end")
 
 
-async def _offer(order: Qmp, volume_id: str, head: str) -> None:
-    await order("block-export-add", type="nbd", id=EXPORT, node_name=head, name=volume_id, writable=True)
+async def _offer(order: Qmp, volume_id: str) -> None:
+    await order("block-export-add", type="nbd", id=EXPORT, node_name=PACE, name=volume_id, writable=True)
+
+
+def _limits(pace: Pace) -> dict[str, int]:
+    """QEMU's throttling. It takes no size of a request where requests are not limited; a burst of 1 s is none."""
+    limits = {"iops-size": pace.request_bytes if pace.requests.per_s else 0}
+    for name, flow in (("iops", pace.requests), ("bps", pace.data)):
+        limits[f"{name}-total"] = flow.per_s
+        limits[f"{name}-total-max"] = flow.burst_per_s
+        limits[f"{name}-total-max-length"] = max(1, flow.burst_s)
+    return limits

@@ -31,6 +31,7 @@ from eucapy.drivers.block.base import (
     VolumeSeen,
 )
 from eucapy.drivers.journal import Journal
+from eucapy.pace import UNLIMITED, Pace
 
 Blocks = dict[int, str]
 
@@ -49,6 +50,7 @@ class FakeVolume(msgspec.Struct, kw_only=True):
     attachment_id: str = ""
     node: str = ""
     served: bool = False
+    pace: Pace = UNLIMITED
     blocks: Blocks = {}
 
 
@@ -127,6 +129,7 @@ class FakeDriver:
                     {volume.attachment_id: ExportSeen(self._address(volume_id), volume.node)}
                     if volume.attachment_id
                     else {},
+                    volume.pace,
                 )
                 for volume_id, volume in self._volumes.items()
             },
@@ -162,6 +165,12 @@ class FakeDriver:
         if size_gib < volume.size_gib:
             raise BadRequest(f"{volume_id} has {volume.size_gib} GiB and cannot shrink to {size_gib}")
         volume.size_gib = size_gib
+        self._volumes.save(volume_id)
+        self._after()
+
+    async def set_pace(self, volume_id: str, pace: Pace) -> None:
+        self._before()
+        self._require(volume_id).pace = pace
         self._volumes.save(volume_id)
         self._after()
 

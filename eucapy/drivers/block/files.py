@@ -12,6 +12,7 @@ What a crash may interrupt, and who finishes it:
                      in it   4 snapshot's record   5 volume's record with the new head
                      `open` (or the same call again) goes on from 1 forward. If the daemon died in between, the new head
                      is right whether or not step 3 was done: if not, it is empty and shows what is beneath it.
+    set_pace         daemon, then record           the record is old: called again
     ensure_export    record, then daemon           the record says attached, no daemon runs: called again
     remove_export    daemon, then record           the same, the other way round
 
@@ -56,6 +57,7 @@ from eucapy.drivers.block.exporter import Exporter, Listening, PortTaken, Remote
 from eucapy.drivers.block.layers import Layers
 from eucapy.drivers.block.records import Records, SnapshotRecord, VolumeRecord
 from eucapy.folders import Owner, ensure_folder
+from eucapy.pace import Pace
 from eucapy.run import RunError
 
 log = logging.getLogger(__name__)
@@ -150,7 +152,7 @@ class FilesDriver:
         exports = {}
         if record.attachment_id:
             exports[record.attachment_id] = ExportSeen(self._address(record), record.node)
-        return VolumeSeen(record.volume_id, record.size_gib, record.snapshot_id, exports)
+        return VolumeSeen(record.volume_id, record.size_gib, record.snapshot_id, exports, record.pace)
 
     def _address(self, record: VolumeRecord) -> str:
         return self._exporter.address(record.volume_id, _listening(record))
@@ -187,10 +189,18 @@ class FilesDriver:
                 record = await self._finish_snapshot(record)
             if size_gib > record.size_gib:
                 if volume_id in self._exporter.running():
-                    await self._exporter.grow(volume_id, record.head, size_gib * GIB)
+                    await self._exporter.grow(volume_id, size_gib * GIB)
                 else:
                     await self._layers.grow(record.head, size_gib)
                 self._volumes.put(volume_id, msgspec.structs.replace(record, size_gib=size_gib))
+
+    async def set_pace(self, volume_id: str, pace: Pace) -> None:
+        async with self._locks[volume_id]:
+            record = self._require_volume(volume_id)
+            if record.pace != pace:
+                if volume_id in self._exporter.running():
+                    await self._exporter.set_pace(volume_id, pace)
+                self._volumes.put(volume_id, msgspec.structs.replace(record, pace=pace))
 
     async def remove_volume(self, volume_id: str) -> None:
         async with self._locks[volume_id]:
@@ -316,7 +326,7 @@ class FilesDriver:
                 record = msgspec.structs.replace(record, port=self._free_port(refused))
             self._volumes.put(record.volume_id, record)
             try:
-                await self._exporter.start(record.volume_id, chain, _listening(record))
+                await self._exporter.start(record.volume_id, chain, _listening(record), record.pace)
             except PortTaken:
                 refused.add(record.port)
                 continue

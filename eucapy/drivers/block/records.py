@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from eucapy import ledger
+from eucapy.pace import UNLIMITED, Pace
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     port: int = 0
     taking: str = ""
     next_head: str = ""
+    pace: Pace = UNLIMITED
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from eucapy.drivers.block.base import (
     UnusableImage,
     VolumeSeen,
 )
+from eucapy.pace import UNLIMITED, Flow, Pace
 from tests.drivers.block.conftest import Pool
 
 V1, V2, V3 = "vol-00000000000000001", "vol-00000000000000002", "vol-00000000000000003"
@@ -183,6 +184,29 @@ async def test_growth_of_an_exported_volume_is_done_or_refused_as_the_capabiliti
             await pool.driver.grow(V1, 2)
 
 
+SLOW = Pace(requests=Flow(per_s=500, burst_per_s=3000, burst_s=1800), data=Flow(per_s=64 << 20), request_bytes=1 << 18)
+FAST = Pace(data=Flow(per_s=512 << 20, burst_per_s=1 << 30, burst_s=60))
+
+
+async def test_a_volume_keeps_its_pace_through_everything_that_is_done_with_it(pool: Pool) -> None:
+    await with_content(pool, V1, {0: "a"})
+    assert (await volumes(pool))[V1].pace == UNLIMITED
+    await pool.driver.set_pace(V1, SLOW)
+    await pool.driver.ensure_snapshot(S1, V1)
+    await pool.write(V1, 1, "b")
+    await pool.driver.grow(V1, 2)
+    await pool.restart()
+    await pool.driver.ensure_snapshot(S2, V1)
+    assert [await pool.read(V1, 0), await pool.read(V1, 1)] == ["a", "b"]
+    await pool.driver.remove_export(V1, "att-1")
+    seen = (await volumes(pool))[V1]
+    assert (seen.pace, seen.size_gib) == (SLOW, 2)
+    await pool.driver.set_pace(V1, FAST)
+    await pool.driver.ensure_export(V1, "att-2")
+    assert (await volumes(pool))[V1].pace == FAST
+    assert await pool.read(V1, 1) == "b"
+
+
 async def test_everything_is_found_again_after_a_restart(pool: Pool) -> None:
     await with_content(pool, V1, {0: "a"})
     await pool.driver.ensure_snapshot(S1, V1)
@@ -222,6 +246,8 @@ async def test_what_is_missing_is_named(pool: Pool) -> None:
         await pool.driver.ensure_export(V1, "att-1")
     with pytest.raises(NoSuchVolume):
         await pool.driver.grow(V1, 2)
+    with pytest.raises(NoSuchVolume):
+        await pool.driver.set_pace(V1, SLOW)
     seen = await pool.driver.observe()
     assert (seen.volumes, seen.snapshots) == ({}, {})
 
