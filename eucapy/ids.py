@@ -84,6 +84,16 @@ _KINDS = (
         "vpc CIDR block association ID",
     ),
     Kind("iip-assoc", "", "NoSuchAssociation", "InvalidParameterValue", "association"),
+    Kind(
+        "pg", "placement-group", "InvalidPlacementGroup.Unknown", "InvalidPlacementGroupId.Malformed", "Placement Group"
+    ),
+    Kind(
+        "scr",
+        "subnet-cidr-reservation",
+        "InvalidSubnetCidrReservationID.NotFound",
+        "InvalidSubnetCidrReservationID.Malformed",
+        "subnet-cidr-reservation ID",
+    ),
     Kind("import-snap", "import-snapshot-task", *_NO_TASK, "import task"),
     Kind("import-ami", "import-image-task", *_NO_TASK, "import task"),
     Kind("vatt", "", "InvalidAttachment.NotFound", "InvalidAttachment.NotFound", "attachment"),
@@ -131,6 +141,8 @@ def missing(prefix: str, ids: Iterable[str]) -> ApiError:
         if prefix in ("ami", "aki", "ari"):
             message = f"The image id '[{names[0]}]' does not exist"
         elif prefix in ("vol", "snap"):
+        elif prefix == "pg":
+            message = f"The Placement Group '{names[0]}' is unknown."
             message += "."
     elif prefix in ("ami", "aki", "ari"):
         message = f"The image ids '[{', '.join(names)}]' do not exist"

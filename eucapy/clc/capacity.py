@@ -6,11 +6,11 @@ placement decides when it reports.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eucapy.clc.config import Config
-from eucapy.clc.placement import Demand, Room, how_many
+from eucapy.clc.placement import Demand, Group, Members, Room, how_many
 from eucapy.clc.store import components, hosts, instances
 from eucapy.clc.store.instances import Load
 from eucapy.database import Row, Tx
@@ -24,12 +24,23 @@ def demand_of(row: Any) -> Demand:
         memory_mib=row.memory_mib,
         architecture=row.architecture,
         image_id=row.image_id,
+        group=group_of(row),
     )
 
 
-def rooms(usable: Sequence[Row], loads: Mapping[str, Load], config: Config) -> list[Room]:
-    """What is free on the usable hosts (rows of `hosts`)."""
+def group_of(row: Any) -> Group | None:
+    """The placement group that an instance's row names."""
+    if not row.placement_group_id:
+        return None
+    return Group(row.placement_group_id, row.placement_strategy, row.placement_partition)
+
+
+def rooms(usable: Sequence[Row], loads: Mapping[str, Load], config: Config, grouped: Iterable[Row] = ()) -> list[Room]:
+    """What is free on the usable hosts (rows of `hosts`); `grouped` are the rows of `instances.grouped`."""
     found: list[Room] = []
+    members: dict[str, dict[str, Members]] = {}
+    for row in grouped:
+        members.setdefault(row.node, {})[row.placement_group_id] = Members(row.members, row.placement_partition)
     for host in usable:
         load = loads.get(host.name, Load())
         found.append(
@@ -40,20 +51,22 @@ def rooms(usable: Sequence[Row], loads: Mapping[str, Load], config: Config) -> l
                 memory_mib=host.memory_mib - load.memory_mib,
                 architecture=host.architecture,
                 cached_images=frozenset(host.cached_images),
+                members=members.get(host.name, {}),
             )
         )
     return found
 
 
-async def how_many_fit(tx: Tx, config: Config, demand: Demand, most: int, node: str = "") -> int:
-    """How many instances like this, up to `most`, the demand's zone has room for after those that wait already. `node`
-    is where an instance that has its disk there must go."""
-    usable = [host for host in await hosts.usable(tx) if host.zone == demand.zone and node in ("", host.name)]
-    if not node and await _has_unknown_nodes(tx, demand.zone):
-        return most
-    free = rooms(usable, await instances.loads(tx), config)
-    waiting = [demand_of(row) for row in await instances.waiting(tx, demand.zone)]
-    return how_many(demand, most, free, waiting)
+async def how_many_fit(tx: Tx, config: Config, wanted: Sequence[Demand], node: str = "") -> int:
+    """How many of the wanted, the first of them, their one zone has room for after those that wait already. `node` is
+    where an instance that has its disk there must go."""
+    zone = wanted[0].zone
+    usable = [host for host in await hosts.usable(tx) if host.zone == zone and node in ("", host.name)]
+    if not node and await _has_unknown_nodes(tx, zone):
+        return len(wanted)
+    free = rooms(usable, await instances.loads(tx), config, await instances.grouped(tx))
+    waiting = [demand_of(row) for row in await instances.waiting(tx, zone)]
+    return how_many(wanted, free, waiting)
 
 
 async def _has_unknown_nodes(tx: Tx, zone: str) -> bool:

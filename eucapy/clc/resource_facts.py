@@ -29,6 +29,7 @@ from eucapy.clc.store import (
     key_pairs,
     launch_templates,
     network_interfaces,
+    placement_groups,
     public_ips,
     roles,
     route_tables,
@@ -96,8 +97,8 @@ async def completed(tx: Tx, scope: Scope, facts: Mapping[str, "str | list[str]"]
 async def _ec2_tags(tx: Tx, scope: Scope, touched: Touched) -> Mapping[str, str]:
     """None of another account's resource: whoever writes a policy about tags would read them by its verdicts."""
     wanted = touched.id
-    if touched.kind is KINDS["key-pair"]:  # known by name in ARNs, by id in the table of tags
-        row = await key_pairs.by_name(tx, scope.account, wanted)
+    if touched.kind in (KINDS["key-pair"], KINDS["placement-group"]):  # by name in ARNs, by id in the table of tags
+        row = await _READERS[touched.kind.name](tx, scope, wanted)
         wanted = str(row.id) if row is not None else ""
     return await tags.of_own(tx, scope.account, wanted)
 
@@ -232,6 +233,11 @@ async def _key_id(tx: Tx, scope: Scope, touched: Touched) -> list[Touched] | Non
     return _same(touched, str(row.name)) if row is not None else None
 
 
+async def _placement_group_id(tx: Tx, scope: Scope, touched: Touched) -> list[Touched] | None:
+    row = await placement_groups.by_id(tx, scope.account, touched.id)
+    return _same(touched, str(row.name)) if row is not None else None
+
+
 async def _template_name(tx: Tx, scope: Scope, touched: Touched) -> list[Touched] | None:
     row = await launch_templates.by_name(tx, scope.account, touched.id)
     return _same(touched, str(row.id)) if row is not None else None
@@ -281,6 +287,7 @@ _RESOLVERS: dict[str, _Resolver] = {
     "of image": _of_image,
     "volumes of instance": _volumes_of_instance,
     "key id": _key_id,
+    "placement group id": _placement_group_id,
     "template name": _template_name,
     "profile": _profile,
     "path": _path,
@@ -305,6 +312,11 @@ def _vpc(row: Row, scope: Scope) -> str:
     return KINDS["vpc"].arn.format(region=scope.region, account=scope.account, id=row.vpc_id) if row.vpc_id else ""
 
 
+def _placement_group(row: Row, scope: Scope) -> str:
+    name = row.placement_group
+    return KINDS["placement-group"].arn.format(region=scope.region, account=scope.account, id=name) if name else ""
+
+
 def _yes(value: Any) -> str:
     return "true" if value else "false"
 
@@ -315,6 +327,7 @@ _READERS: dict[str, Callable[[Tx, Scope, str], Awaitable[Row | None]]] = {
     "instance": lambda tx, scope, wanted: instances.by_id(tx, scope.account, wanted),
     "key-pair": lambda tx, scope, wanted: key_pairs.by_name(tx, scope.account, wanted),
     "network-interface": lambda tx, scope, wanted: network_interfaces.by_id(tx, scope.account, wanted),
+    "placement-group": lambda tx, scope, wanted: placement_groups.by_name(tx, scope.account, wanted),
     "route-table": lambda tx, scope, wanted: route_tables.by_id(tx, scope.account, wanted),
     "security-group": lambda tx, scope, wanted: security_groups.by_id(tx, scope.account, wanted),
     "snapshot": lambda tx, scope, wanted: snapshots.visible(tx, scope.account, wanted),
@@ -344,6 +357,7 @@ _SAID: dict[str, Callable[[Row, Scope], dict[str, str]]] = {
         "ec2:MetadataHttpEndpoint": "enabled" if row.metadata_enabled else "disabled",
         "ec2:MetadataHttpPutResponseHopLimit": str(row.metadata_hops),
         "ec2:MetadataHttpTokens": str(row.metadata_tokens),
+        "ec2:PlacementGroup": _placement_group(row, scope),
         "ec2:RootDeviceType": str(row.root_kind),
         "ec2:Tenancy": "default",
     },
@@ -353,6 +367,7 @@ _SAID: dict[str, Callable[[Row, Scope], dict[str, str]]] = {
         "ec2:Subnet": KINDS["subnet"].arn.format(region=scope.region, account=scope.account, id=row.subnet_id),
         "ec2:Vpc": _vpc(row, scope),
     },
+    "placement-group": lambda row, scope: {"ec2:PlacementGroupStrategy": str(row.strategy)},
     "route-table": lambda row, scope: {"ec2:Vpc": _vpc(row, scope)},
     "security-group": lambda row, scope: {"ec2:Vpc": _vpc(row, scope)},
     "snapshot": lambda row, scope: {

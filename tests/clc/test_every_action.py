@@ -62,9 +62,11 @@ PARAMETERS: dict[str, Parameters] = {
     "CreateRoute": {"RouteTableId": "<rtb2>", "DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "<igw3>"},
     "CreateRouteTable": {"VpcId": "<vpc>"},
     "CreateSecurityGroup": {"GroupName": "another", "Description": "of mine", "VpcId": "<vpc>"},
+    "CreatePlacementGroup": {"GroupName": "another"},
     "CreateSnapshot": {"VolumeId": "<vol>"},
     "CreateSubnet": {"VpcId": "<vpc>", "CidrBlock": "10.5.9.0/24"},
     "CreateTags": {"Resources": ["<i>"], "Tags": [{"Key": "a", "Value": "b"}]},
+    "CreateSubnetCidrReservation": {"SubnetId": "<subnet>", "Cidr": "10.5.1.128/28", "ReservationType": "explicit"},
     "CreateSnapshots": {"InstanceSpecification": {"InstanceId": "<i>"}},
     "CopySnapshot": {"SourceRegion": "us-east-1", "SourceSnapshotId": "<snap>"},
     "CreateVolume": {"AvailabilityZone": ZONE, "SnapshotId": "<snap>"},
@@ -79,11 +81,13 @@ PARAMETERS: dict[str, Parameters] = {
     "DeleteNetworkInterface": {"NetworkInterfaceId": "<eni>"},
     "DeleteRoute": {"RouteTableId": "<rtb>", "DestinationCidrBlock": "0.0.0.0/0"},
     "DeleteRouteTable": {"RouteTableId": "<rtb2>"},
+    "DeletePlacementGroup": {"GroupName": "mine"},
     "DeleteSecurityGroup": {"GroupId": "<sg>"},
     "DeleteSnapshot": {"SnapshotId": "<snap>"},
     "DeleteSubnet": {"SubnetId": "<subnet2>"},
     "DeleteTags": {"Resources": ["<i>"], "Tags": [{"Key": "a"}]},
     "DeleteVolume": {"VolumeId": "<vol>"},
+    "DeleteSubnetCidrReservation": {"SubnetCidrReservationId": "<scr>"},
     "DeleteVpc": {"VpcId": "<vpc2>"},
     "DeregisterImage": {"ImageId": "<ami>"},
     "DescribeAddresses": {"AllocationIds": ["<eipalloc>"]},
@@ -107,6 +111,7 @@ PARAMETERS: dict[str, Parameters] = {
     "DescribeRouteTables": {"RouteTableIds": ["<rtb>"]},
     "DescribeSecurityGroupReferences": {"GroupId": ["<sg>"]},
     "DescribeSecurityGroupRules": {"SecurityGroupRuleIds": ["<sgr>"]},
+    "DescribePlacementGroups": {"GroupIds": ["<pg>"]},
     "DescribeSecurityGroups": {"GroupIds": ["<sg>"]},
     "DescribeSnapshotAttribute": {"SnapshotId": "<snap>", "Attribute": "createVolumePermission"},
     "DescribeSnapshots": {"SnapshotIds": ["<snap>"]},
@@ -135,6 +140,7 @@ PARAMETERS: dict[str, Parameters] = {
     "ImportImage": {"DiskContainers": [DISK_CONTAINER]},
     "ImportKeyPair": {"KeyName": "another", "PublicKeyMaterial": PUBLIC_KEY},
     "ImportSnapshot": {"DiskContainer": DISK_CONTAINER},
+    "GetSubnetCidrReservations": {"SubnetId": "<subnet>"},
     "ModifyImageAttribute": {"ImageId": "<ami>", "LaunchPermission": {"Add": [{"Group": "all"}]}},
     "ModifyInstanceAttribute": {"InstanceId": "<i>", "DisableApiTermination": {"Value": True}},
     "ModifyInstanceCapacityReservationAttributes": {
@@ -148,6 +154,7 @@ PARAMETERS: dict[str, Parameters] = {
     "ModifyLaunchTemplate": {"LaunchTemplateId": "<lt>", "DefaultVersion": "1"},
     "ModifyNetworkInterfaceAttribute": {"NetworkInterfaceId": "<eni>", "Description": {"Value": "mine"}},
     "ModifyPrivateDnsNameOptions": {"InstanceId": "<i2>", "PrivateDnsHostnameType": "resource-name"},
+    "ModifyInstancePlacement": {"InstanceId": "<i2>", "GroupName": "mine"},
     "ModifySecurityGroupRules": {
         "GroupId": "<sg>",
         "SecurityGroupRules": [
@@ -262,6 +269,9 @@ def _populate(cloud: Cloud) -> dict[str, str]:
     for name in ("igw", "igw2", "igw3"):
         own[name] = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
     ec2.attach_internet_gateway(InternetGatewayId=own["igw2"], VpcId=own["vpc3"])
+    own["pg"] = ec2.create_placement_group(GroupName="mine", Strategy="spread")["PlacementGroup"]["GroupId"]
+    kept = ec2.create_subnet_cidr_reservation(SubnetId=own["subnet"], Cidr="10.5.1.64/28", ReservationType="prefix")
+    own["scr"] = kept["SubnetCidrReservation"]["SubnetCidrReservationId"]
     ec2.attach_internet_gateway(InternetGatewayId=own["igw3"], VpcId=own["vpc"])
     for name in ("rtb", "rtb2"):
         own[name] = ec2.create_route_table(VpcId=own["vpc"])["RouteTable"]["RouteTableId"]

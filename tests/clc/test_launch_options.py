@@ -91,7 +91,6 @@ def test_user_data_is_at_most_16_kib_of_base64() -> None:
             {"InstanceType": "m5.large", "CreditSpecification": {"CpuCredits": "standard"}},
             "InvalidParameterCombination",
         ),
-        ({"Placement": {"GroupName": "close"}}, "InvalidPlacementGroup.Unknown"),
         ({"Placement": {"Tenancy": "dedicated"}}, "Unsupported"),
         ({"HibernationOptions": {"Configured": True}}, "Unsupported"),
         ({"EnclaveOptions": {"Enabled": True}}, "Unsupported"),

@@ -40,8 +40,8 @@ def test_a_64_bit_host_runs_32_bit_guests() -> None:
 
 def test_what_waits_already_comes_first() -> None:
     rooms = [room("n1", 3072)]
-    assert how_many(MICRO, 5, rooms) == 3
-    assert how_many(MICRO, 5, rooms, before=[MICRO, MICRO]) == 1
+    assert how_many([MICRO] * 5, rooms) == 3
+    assert how_many([MICRO] * 5, rooms, before=[MICRO, MICRO]) == 1
 
 
 def test_one_that_fits_nowhere_does_not_keep_the_others() -> None:

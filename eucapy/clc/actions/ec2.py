@@ -109,6 +109,9 @@ DECLARED: dict[str, Declaration] = {
     "ModifyInstanceCapacityReservationAttributes": _changed(of("instance", "InstanceId")),
     "ModifyInstanceCpuOptions": _changed(of("instance", "InstanceId")),
     "ModifyInstanceCreditSpecification": needs(of("instance", "InstanceCreditSpecifications.InstanceId")),
+    "ModifyInstancePlacement": _changed(
+        of("instance", "InstanceId"), maybe("placement-group", "GroupName", GroupId="placement group id")
+    ),
     "ModifyInstanceMaintenanceOptions": _changed(of("instance", "InstanceId")),
     "ModifyInstanceMetadataOptions": _changed(of("instance", "InstanceId")),
     "ModifyPrivateDnsNameOptions": _changed(of("instance", "InstanceId")),
@@ -185,6 +188,10 @@ DECLARED: dict[str, Declaration] = {
         further=(said.passing("IamInstanceProfile"),),
         also=(said.PASS_ROLE,),
     ),
+    "CreateSubnetCidrReservation": _made(
+        "CreateSubnetCidrReservation", of("subnet", "SubnetId"), new("subnet-cidr-reservation")
+    ),
+    "DeleteSubnetCidrReservation": needs(of("subnet-cidr-reservation", "SubnetCidrReservationId")),
     # --- networks
     "CreateVpc": _made("CreateVpc", new("vpc", said.vpc)),
     "DeleteVpc": VPC,
@@ -266,6 +273,7 @@ DECLARED: dict[str, Declaration] = {
     "GetSnapshotBlockPublicAccessState": ON_ALL,
     "ModifyIdFormat": ON_ALL,
     "ModifyIdentityIdFormat": ON_ALL,
+    "GetSubnetCidrReservations": ON_ALL,
     "ModifyInstanceMetadataDefaults": needs(says=said.attributes, says_keys=_ATTRIBUTE_KEYS),
 }
 """The operations that know resources, or change something. Of the others, `ON_ALL`."""

@@ -46,6 +46,7 @@ TARGETS = Targets(
             "ec2:VolumeSize", of_nobody=True,
         ),
         _kind("subnet", "ec2:SubnetID", "ec2:AvailabilityZone", "ec2:Vpc"),
+        _kind("subnet-cidr-reservation", ""),
         _kind(
             "volume", "ec2:VolumeID", "ec2:AvailabilityZone", "ec2:Encrypted", "ec2:ParentSnapshot", "ec2:VolumeIops",
             "ec2:VolumeSize", "ec2:VolumeThroughput", "ec2:VolumeType",

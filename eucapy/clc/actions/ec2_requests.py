@@ -144,7 +144,7 @@ def subnet(p: Params, scope: Scope) -> Facts:
 def launch(p: Params, scope: Scope) -> Iterable[Touched]:
     """Everything that RunInstances needs to be allowed on. Source: "Launch instances (RunInstances)" among EC2's example
     policies."""
-    yield from _launched(p)
+    yield from _launched(p, scope)
     yield Touched(KINDS["image"], str(p.get("ImageId") or ""))
     if p.get("KeyName"):
         yield Touched(KINDS["key-pair"], str(p["KeyName"]))
@@ -155,11 +155,13 @@ def launch(p: Params, scope: Scope) -> Iterable[Touched]:
         yield Touched(KINDS["launch-template"], str(template["LaunchTemplateName"]), "template name")
     for each in dict.fromkeys(values(p, "Placement.GroupName")):
         yield Touched(KINDS["placement-group"], str(each))
+    for each in dict.fromkeys(values(p, "Placement.GroupId")):
+        yield Touched(KINDS["placement-group"], str(each), "placement group id")
     yield from _network(p)
     yield from _disks(p, scope)
 
 
-def _launched(p: Params) -> Iterable[Touched]:
+def _launched(p: Params, scope: Scope) -> Iterable[Touched]:
     metadata, placement = p.get("MetadataOptions") or {}, p.get("Placement") or {}
     profile = p.get("IamInstanceProfile") or {}
     facts = _some(
@@ -171,7 +173,7 @@ def _launched(p: Params) -> Iterable[Touched]:
         MetadataHttpEndpoint=metadata.get("HttpEndpoint"),
         MetadataHttpPutResponseHopLimit=metadata.get("HttpPutResponseHopLimit"),
         MetadataHttpTokens=metadata.get("HttpTokens"),
-        PlacementGroup=placement.get("GroupName"),
+        PlacementGroup=_arn("placement-group", placement.get("GroupName"), scope),
         Tenancy=placement.get("Tenancy") or "default",
     )
     yield Touched(

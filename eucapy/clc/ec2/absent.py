@@ -34,8 +34,6 @@ class Absent:
     filters: str = ""
     """The names, apart from tags."""
     tagged: bool = True
-    named_by: str = ""
-    """The member of names, where the kind has names too."""
     shortest_page: int = 5
     longest_page: int = 1000
     shorter_pages_than_asked: bool = False
@@ -307,17 +305,6 @@ _KINDS = (
         longest_page=50,
         shortest_page=1,
     ),
-    Absent(
-        "DescribePlacementGroups",
-        "GroupIds",
-        "PlacementGroups",
-        "pg",
-        "InvalidPlacementGroupId.Malformed",
-        "InvalidPlacementGroup.Unknown",
-        "The Placement Group '{id}' is unknown.",
-        "group-name group-arn spread-level state strategy",
-        named_by="GroupNames",
-    ),
 )
 
 _BY_PARAMETER = {
@@ -367,7 +354,7 @@ def _describe(kind: Absent) -> Callable[[Call, Mapping[str, Any]], Awaitable[dic
         tags = (lambda _key: filters.never) if kind.tagged else None
         filters.where(names, p.get("Filters") or p.get("Filter"), tags=tags)
         paging.position(call, token)
-        for value in (*wanted, *(p.get(kind.named_by, ()) if kind.named_by else ())):
+        for value in wanted:
             raise _error(kind.code, kind.message.format(id=value))
         return {kind.result: []}
 

@@ -121,7 +121,9 @@ def view(parts: Parts, names: HostNames) -> dict[str, Any]:
         "Placement": {
             "AvailabilityZone": row.zone,
             "AvailabilityZoneId": parts.zone_id or None,
-            "GroupName": "",
+            "GroupName": row.placement_group,
+            "GroupId": row.placement_group_id or None,
+            "PartitionNumber": row.placement_partition or None,
             "Tenancy": "default",
         },
         "PlatformDetails": "Linux/UNIX",

@@ -68,7 +68,7 @@ async def start_instances(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
         await vcpu_limit.how_many(call, sum(row.vcpus for row in stopped), 1, 1)
     for row in stopped:
         node = "" if row.leaving else row.node
-        if not await how_many_fit(call.tx, call.config, demand_of(row), 1, node):
+        if not await how_many_fit(call.tx, call.config, [demand_of(row)], node):
             raise InsufficientInstanceCapacity(type=row.instance_type, zone=row.zone)
     changes = [_change(row, life.PENDING if row.state == life.STOPPED else row.state) for row in rows]
     for row in stopped:

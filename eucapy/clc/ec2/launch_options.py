@@ -16,7 +16,6 @@ from eucapy.clc.ec2.errors import (
     InstanceLimitExceeded,
     InvalidParameterCombination,
     InvalidParameterValue,
-    InvalidPlacementGroupUnknown,
     InvalidUserDataMalformed,
     Unsupported,
 )
@@ -155,11 +154,8 @@ def _refuse(p: Mapping[str, Any]) -> None:
     if (p.get("CpuOptions") or {}).get("AmdSevSnp") == "enabled":
         raise Unsupported("AMD SEV-SNP is not supported in this region.")
     placement = p.get("Placement") or {}
-    if placement.get("GroupName") or placement.get("GroupId"):
-        raise InvalidPlacementGroupUnknown(name=placement.get("GroupName") or placement.get("GroupId"))
     if placement.get("Tenancy") not in (None, "", "default") or any(
-        placement.get(name)
-        for name in ("HostId", "HostResourceGroupArn", "Affinity", "PartitionNumber", "SpreadDomain")
+        placement.get(name) for name in ("HostId", "HostResourceGroupArn", "Affinity", "SpreadDomain")
     ):
         raise Unsupported
     if p.get("Ipv6AddressCount") or p.get("Ipv6Addresses") or p.get("EnablePrimaryIpv6"):

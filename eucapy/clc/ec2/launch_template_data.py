@@ -53,7 +53,12 @@ def data(
         },
         "Monitoring": {"Enabled": row.monitoring},
         "NetworkInterfaces": [_interface(nic) for nic in nics],
-        "Placement": {"AvailabilityZone": row.zone, "GroupName": "", "Tenancy": "default"},
+        "Placement": {
+            "AvailabilityZone": row.zone,
+            "GroupName": row.placement_group,
+            "Tenancy": "default",
+            **({"PartitionNumber": row.placement_partition} if row.placement_partition else {}),
+        },
         "PrivateDnsNameOptions": {
             "HostnameType": row.hostname_type,
             "EnableResourceNameDnsARecord": row.name_a_record,

@@ -29,6 +29,7 @@ from eucapy.clc.ec2 import (
     launch_network,
     launch_options,
     metadata_defaults,
+    placement_groups,
     vcpu_limit,
 )
 from eucapy.clc.ec2 import tags as tagging
@@ -44,6 +45,7 @@ from eucapy.clc.ec2.launch_devices import NewVolume
 from eucapy.clc.ec2.launch_network import Plug
 from eucapy.clc.ec2.launch_options import Machine
 from eucapy.clc.ec2.launch_template_versions import applied
+from eucapy.clc.ec2.placement_groups import Place
 from eucapy.clc.ec2.service import ec2
 from eucapy.clc.placement import Demand
 from eucapy.clc.store import attachments, images, instances, key_pairs, snapshots, volumes
@@ -60,6 +62,7 @@ class Launch:
     image: Row
     machine: Machine
     zone: str
+    place: Place
     count: int
     plugs: Sequence[Plug]
     volumes: Sequence[NewVolume]
@@ -102,13 +105,17 @@ async def prepare(call: Call, p: Mapping[str, Any]) -> Launch:
     places = await launch_network.settle(call, p, launch_network.wishes(p, machine.kind))
     if only_zone:
         places = {zone: plugs for zone, plugs in places.items() if zone == only_zone}
+    place = await placement_groups.settle(call, p.get("Placement") or {}, machine.most)
+    if place.zone:
+        places = {zone: plugs for zone, plugs in places.items() if zone == place.zone}
     vcpus, asked = machine.columns["vcpus"], p["MaxCount"]
     allowed = await vcpu_limit.how_many(call, vcpus, machine.least, asked)
-    zone, count = await _room(call, replace(machine, most=min(machine.most, allowed)), image, places)
+    zone, count = await _room(call, replace(machine, most=min(machine.most, allowed)), image, places, place)
     return Launch(
         image=image,
         machine=machine,
         zone=zone,
+        place=place,
         count=count,
         plugs=places[zone],
         volumes=disks,
@@ -181,6 +188,7 @@ def _row(
         "subnet_id": primary.subnet_id,
         "private_ip": primary.private_ip,
         **transitions.PENDING,
+        **launch.place.columns(index),
         **launch.machine.columns,
         **(instance_profiles.columns(call, launch.profile) if launch.profile is not None else instance_profiles.NONE),
     }
@@ -253,7 +261,9 @@ async def _snapshot(call: Call, snapshot_id: str, of_image: set[str]) -> Row:
     return snapshot
 
 
-async def _room(call: Call, machine: Machine, image: Row, places: Mapping[str, Sequence[Plug]]) -> tuple[str, int]:
+async def _room(
+    call: Call, machine: Machine, image: Row, places: Mapping[str, Sequence[Plug]], place: Place
+) -> tuple[str, int]:
     """The zone with the most room for the launch (the first of equals), and how many instances go there.
 
     Where the cloud chooses the zone, a subnet that has too few addresses left is no room either.
@@ -267,7 +277,8 @@ async def _room(call: Call, machine: Machine, image: Row, places: Mapping[str, S
             architecture=image.architecture,
             image_id=image.id,
         )
-        fitting = await how_many_fit(call.tx, call.config, demand, machine.most)
+        wanted = [replace(demand, group=place.member(index)) for index in range(machine.most)]
+        fitting = await how_many_fit(call.tx, call.config, wanted)
         if len(places) > 1:
             fitting = min(fitting, await launch_network.how_many_fit(call, plugs))
         if fitting > most:

@@ -25,7 +25,7 @@ from eucapy.clc.ec2.errors import (
 )
 from eucapy.clc.ec2.service import ec2
 from eucapy.clc.ec2.zones import zone_for_subnet, zone_id_filter, zone_ids
-from eucapy.clc.store import network_interfaces, route_tables, subnets, vpc_cidrs
+from eucapy.clc.store import network_interfaces, route_tables, subnet_reservations, subnets, vpc_cidrs
 from eucapy.clc.store import tags as tag_rows
 from eucapy.clc.store import vpcs as vpc_rows
 from eucapy.clc.store.private_ips import RESERVED
@@ -95,6 +95,9 @@ async def delete_subnet(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     association = await route_tables.association_of_subnet(call.tx, row.id)
     if association is not None:
         await route_tables.disassociate(call.tx, association.id)
+    for reservation in await subnet_reservations.of_subnet(call.tx, row.id):
+        await subnet_reservations.remove(call.tx, reservation.id)
+        await tag_rows.remove(call.tx, reservation.id)
     await subnets.remove(call.tx, row.id)
     await tag_rows.remove(call.tx, row.id)
     call.wake("cluster_sync")

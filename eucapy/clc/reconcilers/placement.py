@@ -43,7 +43,8 @@ class Placement:
         waiting = {row.id: row for row in await instances.unplaced(tx)}
         usable = await hosts.usable(tx)
         demands = {instance_id: demand_of(row) for instance_id, row in waiting.items()}
-        chosen = place(demands, rooms(usable, await instances.loads(tx), self._config))
+        free = rooms(usable, await instances.loads(tx), self._config, await instances.grouped(tx))
+        chosen = place(demands, free)
         empty = rooms(usable, {}, self._config)
         changed = False
         by_node: dict[str, list[str]] = {}

@@ -57,5 +57,16 @@ def nth(spans: Sequence[Span], position: int) -> int:
     raise IndexError("past the last span")
 
 
+def without(span: Span, taken: Iterable[Span]) -> list[Span]:
+    """What is left of the span; `taken` are in order and do not overlap."""
+    left: list[Span] = []
+    first, end = span
+    for begin, last in taken:
+        if begin > first:
+            left.append((first, min(begin - 1, end)))
+        first = max(first, last + 1)
+    return [*left, (first, end)] if first <= end else left
+
+
 def holds(spans: Sequence[Span], number: int) -> bool:
     return any(first <= number <= last for first, last in spans)

@@ -99,6 +99,11 @@ table = sa.Table(
     sa.Column("profile_name", sa.String(128), nullable=False, server_default=""),
     sa.Column("profile_association", sa.String(32), nullable=False, server_default=""),
     sa.Column("profile_at", sa.Float),
+    # the placement group, "" for none; the partition is 0 but in a partition group
+    sa.Column("placement_group_id", sa.String(32), nullable=False, server_default=""),
+    sa.Column("placement_group", sa.String(255), nullable=False, server_default=""),
+    sa.Column("placement_strategy", sa.String(16), nullable=False, server_default=""),
+    sa.Column("placement_partition", sa.Integer, nullable=False, server_default="0"),
     # of the profile's role, sealed to the node; written by the loop `role_credentials`
     sa.Column("credentials", Json),
     sa.Index(None, "account", "reservation_id", "launch_index"),
@@ -109,6 +114,12 @@ table = sa.Table(
         "profile_id",
         sqlite_where=sa.text("profile_id <> ''"),
         postgresql_where=sa.text("profile_id <> ''"),
+    ),
+    sa.Index(
+        "ix_instances_placement_group_id",
+        "placement_group_id",
+        sqlite_where=sa.text("placement_group_id <> ''"),
+        postgresql_where=sa.text("placement_group_id <> ''"),
     ),
 )
 
@@ -279,9 +290,11 @@ async def placed(tx: Tx, zone: str | None = None) -> dict[str, str]:
     return {row.id: row.node for row in await tx.all(statement)}
 
 
+_IN_GROUP = (table.c.placement_group_id, table.c.placement_strategy, table.c.placement_partition)
 _UNPLACED = (
     sa.select(
         *_JUDGED,
+        *_IN_GROUP,
         table.c.state_at,
         table.c.instance_type,
         table.c.vcpus,
@@ -307,14 +320,45 @@ async def any_unplaced(tx: Tx) -> bool:
     return await tx.first(_ANY_UNPLACED) is not None
 
 
-_WAITING = sa.select(table.c.zone, table.c.vcpus, table.c.memory_mib, table.c.architecture, table.c.image_id).where(
-    table.c.state == life.PENDING, table.c.node == "", table.c.zone == sa.bindparam("in_zone")
-)
+_WAITING = sa.select(
+    table.c.zone, table.c.vcpus, table.c.memory_mib, table.c.architecture, table.c.image_id, *_IN_GROUP
+).where(table.c.state == life.PENDING, table.c.node == "", table.c.zone == sa.bindparam("in_zone"))
 
 
 async def waiting(tx: Tx, zone: str) -> list[Row]:
     """What the zone's pending instances without a node ask of one."""
     return list(await tx.all(_WAITING, {"in_zone": zone}))
+
+
+_GROUPED = (
+    sa.select(
+        table.c.node,
+        table.c.placement_group_id,
+        table.c.placement_partition,
+        sa.func.count().label("members"),
+    )
+    .where(sa.text("placement_group_id <> ''"), table.c.node != "", table.c.state.in_(life.POWERED))
+    .group_by(table.c.node, table.c.placement_group_id, table.c.placement_partition)
+)
+
+
+async def grouped(tx: Tx) -> list[Row]:
+    """The members of placement groups that nodes have powered: node, placement_group_id, placement_partition and how many
+    `members`."""
+    return list(await tx.all(_GROUPED))
+
+
+async def in_placement_group(tx: Tx, group_id: str) -> list[Row]:
+    """The group's instances that are not terminated or about to be: id, zone, placement_partition."""
+    return list(
+        await tx.all(
+            sa.select(table.c.id, table.c.zone, table.c.placement_partition).where(
+                sa.text("placement_group_id <> ''"),
+                table.c.placement_group_id == group_id,
+                table.c.state.in_(life.LIVE),
+            )
+        )
+    )
 
 
 async def loads(tx: Tx) -> dict[str, Load]:

@@ -36,6 +36,8 @@ TABLES = {
     "dopt": "dhcp_options",
     "lt": "launch_templates",
     "import-snap": "import_tasks",
+    "pg": "placement_groups",
+    "scr": "subnet_cidr_reservations",
     "import-ami": "import_tasks",
 }
 _ID_COLUMN = {"r": "reservation_id"}

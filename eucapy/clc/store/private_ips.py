@@ -8,8 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from eucapy.clc.store import subnet_reservations
 from eucapy.clc.store.base import metadata
-from eucapy.clc.store.free_numbers import Span, holds, pick
+from eucapy.clc.store.free_numbers import Span, holds, pick, without
 from eucapy.database import Tx
 
 RESERVED = 5
@@ -43,13 +44,26 @@ def usable(cidr: str) -> Span:
     return int(network.network_address) + 4, int(network.broadcast_address) - 1
 
 
-_COUNT = sa.select(sa.func.count()).where(private_ips.c.subnet_id == sa.bindparam("subnet_id"))
+_COUNT = (
+    sa.select(sa.func.count())
+    .where(private_ips.c.subnet_id == sa.bindparam("subnet_id"))
+    .where(private_ips.c.number.between(sa.bindparam("first"), sa.bindparam("last")))
+)
 
 
 async def how_many_free(tx: Tx, subnet_id: str, cidr: str) -> int:
-    """How many addresses of the subnet nobody has."""
-    first, last = usable(cidr)
-    return last - first + 1 - int(await tx.scalar(_COUNT, {"subnet_id": subnet_id}))
+    """How many addresses of the subnet nobody has, and may be chosen by the cloud."""
+    free = 0
+    for first, last in await _open(tx, subnet_id, cidr):
+        taken = await tx.scalar(_COUNT, {"subnet_id": subnet_id, "first": first, "last": last})
+        free += last - first + 1 - int(taken)
+    return free
+
+
+async def _open(tx: Tx, subnet_id: str, cidr: str) -> list[Span]:
+    """What the cloud chooses from: the subnet without what is reserved of it."""
+    reserved = await subnet_reservations.spans(tx, subnet_id)
+    return without(usable(cidr), reserved) if reserved else [usable(cidr)]
 
 
 async def is_taken(tx: Tx, subnet_id: str, number: int) -> bool:
@@ -57,9 +71,9 @@ async def is_taken(tx: Tx, subnet_id: str, number: int) -> bool:
 
 
 async def free(tx: Tx, subnet_id: str, cidr: str, spared: Collection[str] = ()) -> str | None:
-    """An address of the subnet that nobody has, and none of `spared`; None when there is none left."""
-    span = usable(cidr)
-    kept = {number for number in map(_number, spared) if number is not None and holds([span], number)}
+    """An address of the subnet that nobody has, neither reserved nor one of `spared`; None when there is none left."""
+    spans = await _open(tx, subnet_id, cidr)
+    kept = {number for number in map(_number, spared) if number is not None and holds(spans, number)}
 
     async def taken(number: int) -> bool:
         return number in kept or await is_taken(tx, subnet_id, number)
@@ -68,7 +82,7 @@ async def free(tx: Tx, subnet_id: str, cidr: str, spared: Collection[str] = ()) 
         rows: Sequence[Any] = await tx.all(_BETWEEN, {"subnet_id": subnet_id, "first": first, "last": last})
         return kept.union(row[0] for row in rows)
 
-    number = await pick([span], taken, taken_between)
+    number = await pick(spans, taken, taken_between)
     return None if number is None else str(ipaddress.IPv4Address(number))
 
 

@@ -39,7 +39,8 @@ def _instances(wanted: sa.Select[Any]) -> sa.Select[Any]:
         "id", "revision", "client_token", "launch_index", "launched_at", "created_at",
         "architecture", "auto_recovery", "boot_mode", "capacity_reservation", "cores", "ebs_optimized", "ena",
         "hostname_type", "image_id", "instance_type", "key_name", "metadata_enabled", "metadata_hops", "metadata_ipv6",
-        "metadata_tags", "metadata_tokens", "monitoring", "name_a_record", "profile_arn", "profile_id",
+        "metadata_tags", "metadata_tokens", "monitoring", "name_a_record", "placement_group", "placement_group_id",
+        "placement_partition", "profile_arn", "profile_id",
         "reason", "reason_code", "root_device", "root_kind", "state", "threads", "transition", "vpc_id", "zone",
     )  # fmt: skip
     return sa.select(*columns).where(instances.c.id.in_(wanted))
