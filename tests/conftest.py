@@ -21,6 +21,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="sqlite",
         help="the database that clouds in tests keep their state in (tests of both engines run on both anyway)",
     )
+    parser.addoption(
+        "--matrix-examples",
+        type=int,
+        default=0,
+        help="stories that tests/network/test_matrix.py tells, each time others; 0: a few, every time the same",
+    )
 
 
 @pytest.fixture(scope="session")

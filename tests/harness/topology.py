@@ -222,7 +222,7 @@ class Topology:
         self._parts: list[Netns] = []
         self._guests = 0
         try:
-            wire = self._keep(Netns(f"{self.tag}-wire"))
+            wire = self.wire = self._keep(Netns(f"{self.tag}-wire"))
             for bridge in ("under", "pub"):
                 wire.run("ip", "link", "add", bridge, "type", "bridge", "forward_delay", "0")
                 wire.run("ip", "link", "set", bridge, "up")

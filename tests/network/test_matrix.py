@@ -1,0 +1,294 @@
+"""Random networks under random changes: the reference and the packets agree on every pair, every kind, both ways.
+
+Three hosts, three VPCs of which two have the same addresses, one of the subnets of each public; security groups with blocks
+and groups as the other end; public addresses that come, go and move; gateways, routes, second addresses, guests that stop
+and start. `--matrix-examples N` tells N stories, each time others; every day it is the same few.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.network.matrix import Matrix
+from tests.network.reference import described
+from tests.network.region import OUTSIDER, Region
+
+pytestmark = [pytest.mark.host, pytest.mark.timeout(1800)]
+
+UNASSIGNED = ("10.0.0.200", "10.1.0.200", "198.51.100.119")
+EVERYWHERE = "0.0.0.0/0"
+PEERS = (EVERYWHERE, "10.0.0.0/16", "10.0.0.0/24", "10.0.1.10/32", "10.1.0.0/16", "198.51.100.0/24", f"{OUTSIDER}/32")
+PORTS: tuple[tuple[str, int, int], ...] = (
+    ("tcp", 22, 22),
+    ("tcp", 0, 65535),
+    ("tcp", 20, 80),
+    ("udp", 53, 53),
+    ("udp", 0, 52),
+    ("icmp", -1, -1),
+    ("icmp", 8, -1),
+    ("icmp", 13, 0),
+    ("6", 80, 80),
+    ("-1", -1, -1),
+)
+PLACES = (
+    ("10.0.0.0/16", (("10.0.0.0/24", ("10.0.0.10", "10.0.0.11")), ("10.0.1.0/24", ("10.0.1.10", "10.0.1.11")))),
+    ("10.0.0.0/16", (("10.0.0.0/24", ("10.0.0.10",)), ("10.0.1.0/24", ("10.0.1.10",)))),
+    ("10.1.0.0/16", (("10.1.0.0/24", ("10.1.0.10",)), ("10.1.1.0/24", ("10.1.1.10",)))),
+)
+
+EVERY_DAY = 3
+"""Stories."""
+
+REFUSALS = {
+    "InvalidPermission.Duplicate", "InvalidPermission.NotFound", "RouteAlreadyExists", "InvalidRoute.NotFound",
+    "Resource.AlreadyAssociated", "Gateway.NotAttached", "DependencyViolation", "InvalidParameterValue",
+    "PrivateIpAddressLimitExceeded", "AddressLimitExceeded",
+}  # fmt: skip
+"""A change that the API refuses for one of these has changed nothing, and was worth a try."""
+
+
+class Estate:
+    """What the story is about: VPCs, each with two subnets, two route tables, three groups; and the guests."""
+
+    def __init__(self, region: Region) -> None:
+        self.region, self.ec2 = region, region.client()
+        self.subnets: list[str] = []
+        self.gateways: list[tuple[str, str]] = []
+        self.tables: list[tuple[str, str]] = []
+        self.groups: list[list[str]] = []
+        self.interfaces: list[tuple[int, str]] = []
+        self.instances: list[str] = []
+        image = self._image()
+        for number, (block, subnets) in enumerate(PLACES):
+            self._build(number, block, subnets, image)
+        region.settle()
+        self.addresses = [self.ec2.allocate_address(Domain="vpc")["AllocationId"] for _ in range(4)]
+        self.associations: dict[str, str] = {}
+        self.reset()
+
+    def _image(self) -> str:
+        volume = self.ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+        self.region.settle()
+        snapshot = self.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+        self.region.settle()
+        device = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot}}
+        image = self.ec2.register_image(
+            Name="matrix", VirtualizationType="hvm", RootDeviceName="/dev/sda1", BlockDeviceMappings=[device]
+        )["ImageId"]
+        self.region.settle()
+        return str(image)
+
+    def _build(self, number: int, block: str, subnets: Any, image: str) -> None:
+        ec2 = self.ec2
+        vpc = ec2.create_vpc(CidrBlock=block)["Vpc"]["VpcId"]
+        gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+        self.gateways.append((gateway, vpc))
+        main = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"][0]
+        own = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+        self.tables += [(main["RouteTableId"], gateway), (own, gateway)]
+        groups = [
+            ec2.create_security_group(GroupName=f"g{n}", Description="of the matrix", VpcId=vpc)["GroupId"]
+            for n in range(3)
+        ]
+        self.groups.append(groups)
+        for place, (cidr, addresses) in enumerate(subnets):
+            subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=cidr)["Subnet"]["SubnetId"]
+            self.subnets.append(subnet)
+            if place == 1:
+                ec2.associate_route_table(RouteTableId=own, SubnetId=subnet)
+            for address in addresses:
+                made = ec2.run_instances(
+                    ImageId=image, InstanceType="t2.micro", MinCount=1, MaxCount=1, SubnetId=subnet,
+                    PrivateIpAddress=address, SecurityGroupIds=groups[:1],
+                )["Instances"][0]  # fmt: skip
+                self.instances.append(made["InstanceId"])
+                self.interfaces.append((number, made["NetworkInterfaces"][0]["NetworkInterfaceId"]))
+
+    def reset(self) -> None:
+        """Where every story begins: gateways attached and routed to, three guests with public addresses, groups that let out
+        everything and in their own."""
+        ec2 = self.ec2
+        stopped = [
+            instance["InstanceId"]
+            for reservation in ec2.describe_instances()["Reservations"]
+            for instance in reservation["Instances"]
+            if instance["State"]["Name"] == "stopped"
+        ]
+        if stopped:
+            ec2.start_instances(InstanceIds=stopped)
+        for address in self.addresses:
+            self.leave(address)
+        for gateway, vpc in self.gateways:
+            self.tried(ec2.attach_internet_gateway, InternetGatewayId=gateway, VpcId=vpc)
+        for table, gateway in self.tables:
+            self.tried(ec2.create_route, RouteTableId=table, DestinationCidrBlock=EVERYWHERE, GatewayId=gateway)
+        for row in ec2.describe_network_interfaces()["NetworkInterfaces"]:
+            more = [one["PrivateIpAddress"] for one in row["PrivateIpAddresses"] if not one["Primary"]]
+            if more:
+                ec2.unassign_private_ip_addresses(NetworkInterfaceId=row["NetworkInterfaceId"], PrivateIpAddresses=more)
+        for number, interface in self.interfaces:
+            ec2.modify_network_interface_attribute(NetworkInterfaceId=interface, Groups=self.groups[number][:1])
+        rules: dict[tuple[str, bool], list[str]] = {}
+        for rule in ec2.describe_security_group_rules()["SecurityGroupRules"]:
+            rules.setdefault((rule["GroupId"], rule["IsEgress"]), []).append(rule["SecurityGroupRuleId"])
+        ours = list(itertools.chain(*self.groups))
+        for (group, egress), ids in rules.items():
+            if group in ours:
+                revoke = ec2.revoke_security_group_egress if egress else ec2.revoke_security_group_ingress
+                revoke(GroupId=group, SecurityGroupRuleIds=ids)
+        for number in range(3):
+            self.publish(number, 3 * number)
+        for group in ours:
+            ec2.authorize_security_group_egress(GroupId=group, IpPermissions=[permission(("-1", -1, -1), EVERYWHERE)])
+            ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission(("-1", -1, -1), group)])
+
+    def tried(self, call: Callable[..., Any], **given: Any) -> Any:
+        """The answer, or None if it was refused as some changes are."""
+        try:
+            return call(**given)
+        except ClientError as error:
+            assert error.response["Error"]["Code"] in REFUSALS, error
+            return None
+
+    def leave(self, address: str) -> None:
+        """The public address is nobody's."""
+        if address in self.associations:
+            self.ec2.disassociate_address(AssociationId=self.associations.pop(address))
+
+    # The changes. Each takes numbers, and means the thing with that number, counted round.
+
+    def rule(self, add: bool, egress: bool, vpc: int, group: int, ports: tuple[str, int, int], peer: str | int) -> None:
+        groups = self.groups[vpc]
+        other = groups[peer % 3] if isinstance(peer, int) else peer
+        verb = "authorize" if add else "revoke"
+        call = getattr(self.ec2, f"{verb}_security_group_{'egress' if egress else 'ingress'}")
+        self.tried(call, GroupId=groups[group % 3], IpPermissions=[permission(ports, other)])
+
+    def empty(self, egress: bool, vpc: int, group: int) -> None:
+        """Every rule of a group in one direction goes."""
+        group_id = self.groups[vpc][group % 3]
+        rules = self.ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group_id]}])
+        ids = [rule["SecurityGroupRuleId"] for rule in rules["SecurityGroupRules"] if rule["IsEgress"] is egress]
+        call = getattr(self.ec2, f"revoke_security_group_{'egress' if egress else 'ingress'}")
+        if ids:
+            call(GroupId=group_id, SecurityGroupRuleIds=ids)
+
+    def join(self, guest: int, groups: list[int]) -> None:
+        vpc, interface = self.interfaces[guest % len(self.interfaces)]
+        chosen = sorted({self.groups[vpc][number % 3] for number in groups})
+        self.ec2.modify_network_interface_attribute(NetworkInterfaceId=interface, Groups=chosen)
+
+    def publish(self, address: int, guest: int) -> None:
+        """A public address goes to a guest, from wherever it was."""
+        _, interface = self.interfaces[guest % len(self.interfaces)]
+        allocation = self.addresses[address % len(self.addresses)]
+        self.tried(
+            self.ec2.associate_address, AllocationId=allocation, NetworkInterfaceId=interface, AllowReassociation=True
+        )
+        rows = self.ec2.describe_addresses()["Addresses"]
+        self.associations = {row["AllocationId"]: row["AssociationId"] for row in rows if "AssociationId" in row}
+
+    def withdraw(self, address: int) -> None:
+        self.leave(self.addresses[address % len(self.addresses)])
+
+    def gateway(self, vpc: int, attach: bool) -> None:
+        gateway, vpc_id = self.gateways[vpc]
+        call = self.ec2.attach_internet_gateway if attach else self.ec2.detach_internet_gateway
+        self.tried(call, InternetGatewayId=gateway, VpcId=vpc_id)
+
+    def way_out(self, table: int, there: bool) -> None:
+        table_id, gateway = self.tables[table % len(self.tables)]
+        if there:
+            self.tried(self.ec2.create_route, RouteTableId=table_id, DestinationCidrBlock=EVERYWHERE, GatewayId=gateway)
+        else:
+            self.tried(self.ec2.delete_route, RouteTableId=table_id, DestinationCidrBlock=EVERYWHERE)
+
+    def second_address(self, guest: int) -> None:
+        _, interface = self.interfaces[guest % len(self.interfaces)]
+        self.tried(self.ec2.assign_private_ip_addresses, NetworkInterfaceId=interface, SecondaryPrivateIpAddressCount=1)
+
+    def power(self, guest: int, on: bool) -> None:
+        call = self.ec2.start_instances if on else self.ec2.stop_instances
+        call(InstanceIds=[self.instances[guest % len(self.instances)]])
+
+
+def permission(ports: tuple[str, int, int], peer: str) -> dict[str, Any]:
+    protocol, first, last = ports
+    made: dict[str, Any] = {"IpProtocol": protocol}
+    if protocol != "-1":
+        made |= {"FromPort": first, "ToPort": last}
+    if peer.startswith("sg-"):
+        return {**made, "UserIdGroupPairs": [{"GroupId": peer}]}
+    return {**made, "IpRanges": [{"CidrIp": peer}]}
+
+
+Change = tuple[Any, ...]
+
+_guest, _address, _vpc, _three = (st.integers(0, top) for top in (7, 3, 2, 2))
+_rule = st.tuples(
+    st.just("rule"), st.sampled_from([True, True, True, False]), st.booleans(), _vpc, _three, st.sampled_from(PORTS),
+    st.one_of(st.sampled_from(PEERS), _three),
+)  # fmt: skip
+CHANGES: st.SearchStrategy[Change] = st.one_of(
+    _rule,
+    _rule,
+    _rule,
+    st.tuples(st.just("empty"), st.booleans(), _vpc, _three),
+    st.tuples(st.just("join"), _guest, st.lists(_three, min_size=1, max_size=3)),
+    st.tuples(st.just("publish"), _address, _guest),
+    st.tuples(st.just("publish"), _address, _guest),
+    st.tuples(st.just("withdraw"), _address),
+    st.tuples(st.just("gateway"), _vpc, st.booleans()),
+    st.tuples(st.just("way_out"), st.integers(0, 5), st.booleans()),
+    st.tuples(st.just("second_address"), _guest),
+    st.tuples(st.just("power"), _guest, st.booleans()),
+)
+"""The names of `Estate`'s methods, with their arguments."""
+
+STORIES = st.lists(st.lists(CHANGES, min_size=2, max_size=8), min_size=2, max_size=3)
+"""Changes between rounds."""
+
+
+@pytest.fixture(scope="module")
+def estate(three_hosts: Region) -> Estate:
+    return Estate(three_hosts)
+
+
+def test_packets_do_what_the_api_says(estate: Estate, pytestconfig: pytest.Config) -> None:
+    region, matrix = estate.region, Matrix(estate.region.wires)
+    told: list[int] = []
+
+    def story(rounds: list[list[Change]]) -> None:
+        estate.reset()
+        region.settle()
+        for changes in rounds:
+            for name, *arguments in changes:
+                getattr(estate, name)(*arguments)
+            region.settle()
+            matrix.round(described(estate.ec2, [OUTSIDER]), UNASSIGNED)
+            faults, matrix.faults = matrix.faults, []
+            assert not faults, "\n".join(faults[:20])
+            told.append(len(changes))
+
+    examples = pytestconfig.getoption("--matrix-examples")
+    budget = settings(
+        max_examples=examples or EVERY_DAY,
+        deadline=None,
+        derandomize=not examples,
+        database=None,
+        phases=(Phase.generate, Phase.shrink) if examples else (Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    budget(given(STORIES)(story))()
+    figures = {"rounds": len(told), "judged": matrix.judged, "passed": matrix.passed, "continued": matrix.continued}
+    with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(f"\nmatrix: {figures}")
+    assert matrix.passed > len(told) * 20
+    assert matrix.judged - matrix.passed > len(told) * 20
