@@ -1,7 +1,7 @@
 """Who may do what to a bucket and its objects. Pure: a decision from rows and a request, without a look at the store.
 
     requester pays, and a stranger does not say so ─► no
-    the bucket's policy denies ─► no
+    the bucket's policy denies ─► no         (what strangers put there, too)
     the bucket's policy allows ─► yes        (a public policy under RestrictPublicBuckets: its own account only)
     the owner asks, and it is its own ─► yes
     the ACL of bucket or object grants ─► yes (not where ACLs are off, BucketOwnerEnforced; IgnorePublicAcls: no groups)
@@ -241,14 +241,19 @@ def _lets(
     if access.payer == REQUESTER and not owns_bucket and (principal.is_anonymous or not pays):
         return False
     owner = (version.owner if version is not None and bucket.ownership != ENFORCED else None) or bucket.owner
-    if access.policy is not None and owner == bucket.owner:
+    if access.policy is not None:
         policy = parsed(access.policy)
         decision = policies.decide(policy, _question(bucket, key, principal, action, context()))
         if owns_bucket and action in _OF_POLICY:
             return True  # an owner cannot lock itself out
         if decision == policies.DENY:
             return False
-        if decision == policies.ALLOW and (owns_bucket or not (block.restrict and policies.is_public(policy))):
+        # A stranger's object is the stranger's to give; the bucket's owner may deny it all the same.
+        if (
+            decision == policies.ALLOW
+            and owner == bucket.owner
+            and (owns_bucket or not (block.restrict and policies.is_public(policy)))
+        ):
             return True
     if owner == principal.canonical_id:
         return True

@@ -75,6 +75,21 @@ def test_a_strangers_object_is_the_strangers(s3: Any, store: Store, open_bucket:
     assert "Contents" not in s3.list_objects_v2(Bucket=open_bucket)
 
 
+def test_a_buckets_owner_may_deny_what_strangers_put_there(
+    s3: Any, store: Store, open_bucket: str, refused: Refused
+) -> None:
+    """Though not give it. Source: "Controlling ownership of objects": the bucket owner can deny access to any object."""
+    s3.put_bucket_acl(Bucket=open_bucket, ACL="public-read-write")
+    store.other.put_object(Bucket=open_bucket, Key="k", Body=b"theirs")
+    s3.put_bucket_policy(Bucket=open_bucket, Policy=policy(open_bucket, "s3:GetObject", {"AWS": ACCOUNT}))
+    with refused("AccessDenied", 403):
+        s3.get_object(Bucket=open_bucket, Key="k")
+    assert store.other.get_object(Bucket=open_bucket, Key="k")["Body"].read() == b"theirs"
+    s3.put_bucket_policy(Bucket=open_bucket, Policy=policy(open_bucket, "s3:GetObject", "*", "Deny"))
+    with refused("AccessDenied", 403):
+        store.other.get_object(Bucket=open_bucket, Key="k")
+
+
 def test_an_owner_that_is_preferred_takes_what_is_handed_over(s3: Any, store: Store, bucket: str) -> None:
     s3.put_bucket_ownership_controls(
         Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]}
