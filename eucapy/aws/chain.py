@@ -22,10 +22,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from eucapy.aws import errors, protocols, validate
+from eucapy.aws import errors, presigned, protocols, validate
 from eucapy.aws.authenticate import Authenticator
 from eucapy.aws.bodies import INFLATED_LIMIT, BodyReader, RawReader, inflated
-from eucapy.aws.credentials import NOBODY, Credential, Identity
+from eucapy.aws.credentials import LINKS, NOBODY, Credential, Identity
 from eucapy.aws.errors import ApiError, BadValue, InternalError
 from eucapy.aws.message import Incoming, Outgoing, Reader
 from eucapy.aws.models import Operation
@@ -140,6 +140,8 @@ class Chain:
             handler = route.handler
             if handler is None or not handler.unsigned:
                 identity, incoming = await self.authenticator.authenticate(incoming, route, claim)
+                if identity.mechanism in LINKS and route.service.family == "s3":
+                    incoming = presigned.with_headers(incoming)
             if handler is None:
                 raise route.service.no_such_action(route.action, route.protocol, route.version)
             if identity.anonymous and not handler.anonymous and route.service.family != "s3":
@@ -228,7 +230,7 @@ class Chain:
 
 def host_id(request_id: str) -> str:
     """S3's second request id, x-amz-id-2: opaque, and derived from the first so that a log needs only one."""
-    return base64.b64encode(hashlib.sha384(request_id.encode()).digest()).decode("ascii")
+    return base64.b64encode(hashlib.blake2b(request_id.encode(), digest_size=48).digest()).decode("ascii")
 
 
 def _with_body(incoming: Incoming, body: bytes) -> Incoming:

@@ -30,6 +30,10 @@ class Credential(msgspec.Struct, frozen=True):
         return f"Credential({self.access_key_id}, account {self.account})"
 
 
+LINKS = frozenset({"v4-query", "v2-query"})
+"""Mechanisms whose signature is in the URL."""
+
+
 class Identity(msgspec.Struct, frozen=True):
     """Who asks. `mechanism` is "v4-header", "v4-query", "v4-post", "v2-header", "v2-query", "v2-post" or "anonymous"."""
 

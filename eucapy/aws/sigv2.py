@@ -17,6 +17,7 @@ import msgspec
 
 from eucapy.aws import forms
 from eucapy.aws.message import Incoming
+from eucapy.aws.presigned import amz_parameters
 from eucapy.aws.refusals import Refused
 from eucapy.aws.sigv4 import MAX_SKEW_S, header_value
 from eucapy.aws.timestamps import milliseconds, parse_http_date, parse_iso
@@ -160,7 +161,7 @@ def _s3_text(incoming: Incoming, signature: Signature, resource: str) -> str:
         date = "" if "x-amz-date" in headers else headers.get("date", "")
     said = {name.lower(): header_value(headers, name.lower()) for name in headers if name[:6].lower() == "x-amz-"}
     if signature.scheme == "s3-query":
-        said |= _amz_in_query(incoming.query)
+        said = amz_parameters(incoming.query) | said  # a link's parameters are signed as the headers they stand for
     amz = "".join([f"{name}:{said[name]}\n" for name in sorted(said)])
     parts = []
     for part in incoming.query.split("&"):
@@ -171,12 +172,6 @@ def _s3_text(incoming: Incoming, signature: Signature, resource: str) -> str:
         resource += "?" + "&".join([name + value for name, value in sorted(parts)])
     md5, kind = headers.get("content-md5", ""), headers.get("content-type", "")
     return f"{incoming.method}\n{md5}\n{kind}\n{date}\n{amz}{resource}"
-
-
-def _amz_in_query(query: str) -> dict[str, str]:
-    """What a link says in its query that is a header elsewhere (`x-amz-security-token`): clients sign it as one."""
-    parts = (part.partition("=") for part in query.split("&") if part[:6].lower() == "x-amz-")
-    return {forms.decode(name).lower(): forms.decode(value) for name, _, value in parts}
 
 
 def sign(secret: str, text: str, algorithm: str = "HmacSHA1") -> str:

@@ -174,7 +174,8 @@ def response_headers(version: Version, bucket: Bucket, p: Mapping[str, Any], *, 
     return answer
 
 
-def checksum_members(checksum: str) -> dict[str, Any]:
-    """A stored checksum, "ALGORITHM TYPE value", as members of an answer."""
+def checksum_members(checksum: str, *, with_count: bool = True) -> dict[str, Any]:
+    """A stored checksum, "ALGORITHM TYPE value", as members of an answer. The sum of sums of an upload ends in the count of
+    its parts, `-2`, which GetObjectAttributes leaves out."""
     algorithm, kind, value = checksum.split(" ")
-    return {checksums.MEMBERS[algorithm]: value, "ChecksumType": kind}
+    return {checksums.MEMBERS[algorithm]: value if with_count else value.partition("-")[0], "ChecksumType": kind}

@@ -13,7 +13,9 @@ from tests.walrus.server import OTHER_ACCOUNT, Store, client
 
 def test_a_bucket_is_made_listed_headed_and_deleted(s3: Any, bucket: str, refused: Refused) -> None:
     assert bucket in [found["Name"] for found in s3.list_buckets()["Buckets"]]
-    assert s3.head_bucket(Bucket=bucket)["BucketRegion"] == "us-east-1"
+    head = s3.head_bucket(Bucket=bucket)
+    assert head["BucketRegion"] == "us-east-1"
+    assert head["ResponseMetadata"]["HTTPHeaders"]["content-type"] == "application/xml"
     s3.delete_bucket(Bucket=bucket)
     with refused("404", 404):
         s3.head_bucket(Bucket=bucket)

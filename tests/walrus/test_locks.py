@@ -56,6 +56,8 @@ def test_object_lock_comes_later_only_to_a_versioned_bucket(s3: Any, bucket: str
     with refused("InvalidBucketState", 409):
         s3.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=default(Mode=GOVERNANCE, Days=1))
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    with refused("MissingRequestBodyError", 400):
+        s3.put_object_lock_configuration(Bucket=bucket)
     configuration = default(Mode=COMPLIANCE, Years=2)
     s3.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=configuration)
     assert s3.get_object_lock_configuration(Bucket=bucket)["ObjectLockConfiguration"] == configuration

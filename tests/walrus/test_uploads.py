@@ -140,7 +140,7 @@ def test_part_numbers_go_from_1_to_10000(s3: Any, bucket: str, number: int, refu
         send(s3, bucket, upload, number, b"x")
 
 
-def test_parts_are_listed_in_pages(s3: Any, bucket: str) -> None:
+def test_parts_are_listed_in_pages(s3: Any, bucket: str, refused: Refused) -> None:
     upload = start(s3, bucket, StorageClass="STANDARD_IA")
     for number in (1, 3, 10):
         send(s3, bucket, upload, number, b"x" * number)
@@ -149,6 +149,8 @@ def test_parts_are_listed_in_pages(s3: Any, bucket: str) -> None:
     assert (first["IsTruncated"], first["NextPartNumberMarker"], first["StorageClass"]) == (True, 3, "STANDARD_IA")
     rest = s3.list_parts(Bucket=bucket, Key="k", UploadId=upload, PartNumberMarker=3)
     assert ([part["PartNumber"] for part in rest["Parts"]], rest["IsTruncated"]) == ([10], False)
+    with refused("InvalidArgument", 400):
+        s3.list_parts(Bucket=bucket, Key="k", UploadId=upload, PartNumberMarker=-1)
 
 
 def test_uploads_are_listed_in_pages(s3: Any, bucket: str) -> None:
@@ -191,6 +193,9 @@ def test_composite_checksums(s3: Any, bucket: str, algorithm: str) -> None:
     found = s3.get_object_attributes(Bucket=bucket, Key="k", ObjectAttributes=["ObjectParts", "Checksum"])
     assert found["ObjectParts"]["TotalPartsCount"] == 2
     assert [part[member] for part in found["ObjectParts"]["Parts"]] == [part[member] for part in parts]
+    assert found["Checksum"] == {member: answer[member].removesuffix("-2"), "ChecksumType": "COMPOSITE"}
+    assert answer[member].endswith("-2")
+    assert s3.head_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")[member] == answer[member]
 
 
 def test_checksum_types_that_there_are_not(s3: Any, bucket: str, refused: Refused) -> None:

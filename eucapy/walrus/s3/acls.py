@@ -38,9 +38,10 @@ def of_new_object(call: Call, bucket: Bucket, p: Mapping[str, Any]) -> tuple[str
     """(owner, ACL) columns of an object that this request writes. Raises what a bad or forbidden ACL raises."""
     writer = call.principal.canonical_id
     if bucket.ownership == ENFORCED:
-        if grants.asks_for_acl(p) and p.get("ACL") != _HANDED_OVER:
+        if grants.asks_for_acl(p):
             granted = grants.of_headers(p, writer, bucket.owner, call.is_account)  # what is no ACL at all is told first
-            if granted != grants.default(bucket.owner):  # the owner's `private` is the list that there is anyway
+            # the owner's `private` is the list that there is anyway
+            if p.get("ACL") != _HANDED_OVER and granted != grants.default(bucket.owner):
                 raise errors.AccessControlListNotSupported()
         return None, None
     handed_over = bucket.ownership == "BucketOwnerPreferred" and p.get("ACL") == _HANDED_OVER

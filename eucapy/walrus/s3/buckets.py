@@ -168,13 +168,14 @@ def _refuse_existing(existing: Bucket, call: Call, region: str, access: str) -> 
 
 
 @s3.action("HeadBucket")
-async def head_bucket(call: Call, p: dict[str, Any]) -> dict[str, Any]:
+async def head_bucket(call: Call, p: dict[str, Any]) -> Result:
     bucket = await call.read(lambda tx: call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner")))
-    return {
+    told = {
         "BucketRegion": bucket.region,
         "BucketArn": f"arn:aws:s3:::{bucket.name}",
         "AccessPointAlias": False,
     }
+    return Result(told, headers={"Content-Type": "application/xml"})  # S3 names one, of the body that there is not
 
 
 @s3.action("DeleteBucket")

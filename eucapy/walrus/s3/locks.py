@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from eucapy.aws.errors import InvalidRequest, MalformedXML
+from eucapy.aws.validate import MissingRequestBodyError
 from eucapy.database import Tx
 from eucapy.walrus import errors, locks
 from eucapy.walrus.context import Call
@@ -28,7 +29,9 @@ MOST_DAYS, MOST_YEARS = 36_500, 100
 
 @s3.action("PutObjectLockConfiguration", unchecked=("ObjectLockConfiguration",))
 async def put_object_lock_configuration(call: Call, p: dict[str, Any]) -> None:
-    rule = _rule(p.get("ObjectLockConfiguration"))
+    if p.get("ObjectLockConfiguration") is None:
+        raise MissingRequestBodyError()
+    rule = _rule(p["ObjectLockConfiguration"])
 
     async def work(tx: Tx) -> None:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))

@@ -247,7 +247,7 @@ async def get_object_attributes(call: Call, p: dict[str, Any]) -> dict[str, Any]
     if "ETag" in wanted:
         answer["ETag"] = version.etag
     if "Checksum" in wanted and version.checksum:
-        answer["Checksum"] = headers.checksum_members(version.checksum)
+        answer["Checksum"] = headers.checksum_members(version.checksum, with_count=False)
     if "StorageClass" in wanted:
         answer["StorageClass"] = version.storage_class or "STANDARD"
     if "ObjectSize" in wanted:

@@ -335,7 +335,7 @@ async def abort_multipart_upload(call: Call, p: dict[str, Any]) -> None:
 async def list_parts(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     key = headers.key_bytes(p)
     most = most_of(p, "MaxParts", "max-parts")
-    after = int(p.get("PartNumberMarker") or 0)
+    after = most_of(p, "PartNumberMarker", "part-number-marker", MOST_PARTS) if p.get("PartNumberMarker") else 0
 
     async def work(tx: Tx) -> tuple[Bucket, Upload, Sequence[Part]]:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
