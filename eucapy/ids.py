@@ -68,6 +68,7 @@ _KINDS = (
     Kind("rtbassoc", "", "InvalidAssociationID.NotFound", "InvalidAssociationID.NotFound", "association ID"),
     Kind("acl", "network-acl", "InvalidNetworkAclID.NotFound", "InvalidNetworkAclId.Malformed", "networkAcl ID"),
     Kind("aclassoc", "", "InvalidAssociationID.NotFound", "InvalidAssociationID.NotFound", "association ID"),
+    Kind("nat", "natgateway", "NatGatewayNotFound", "NatGatewayMalformed", "natGateway ID"),
     Kind("dopt", "dhcp-options", "InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsId.Malformed", "dhcpOption ID"),
     Kind(
         "lt",
@@ -83,7 +84,6 @@ _KINDS = (
         "InvalidVpcCidrBlockAssociationIdError.NotFound",
         "vpc CIDR block association ID",
     ),
-    Kind("iip-assoc", "", "NoSuchAssociation", "InvalidParameterValue", "association"),
     Kind(
         "pg", "placement-group", "InvalidPlacementGroup.Unknown", "InvalidPlacementGroupId.Malformed", "Placement Group"
     ),
@@ -94,6 +94,7 @@ _KINDS = (
         "InvalidSubnetCidrReservationID.Malformed",
         "subnet-cidr-reservation ID",
     ),
+    Kind("iip-assoc", "", "NoSuchAssociation", "InvalidParameterValue", "association"),
     Kind("import-snap", "import-snapshot-task", *_NO_TASK, "import task"),
     Kind("import-ami", "import-image-task", *_NO_TASK, "import task"),
     Kind("vatt", "", "InvalidAttachment.NotFound", "InvalidAttachment.NotFound", "attachment"),
@@ -140,10 +141,12 @@ def missing(prefix: str, ids: Iterable[str]) -> ApiError:
         message = f"The {kind.noun} '{names[0]}' does not exist"
         if prefix in ("ami", "aki", "ari"):
             message = f"The image id '[{names[0]}]' does not exist"
-        elif prefix in ("vol", "snap"):
         elif prefix == "pg":
             message = f"The Placement Group '{names[0]}' is unknown."
+        elif prefix in ("vol", "snap"):
             message += "."
+        elif prefix == "nat":
+            message = f"The Nat Gateway {names[0]} was not found"
     elif prefix in ("ami", "aki", "ari"):
         message = f"The image ids '[{', '.join(names)}]' do not exist"
     else:

@@ -3,6 +3,7 @@
 placement     a node for every instance that needs one         cluster_sync   each zone's spec to its cc
 observe       what the zones report becomes rows               storage_sync   each zone's spec to its sc, and back
 role_credentials   of instances with an instance profile      imports        disks and machines from elsewhere
+nat_gateways  which node translates for each
 deadlines     states that last too long, things to forget      images         what lies behind new images
 """
 
@@ -20,6 +21,7 @@ from eucapy.clc.reconcilers.cluster_sync import ClusterSync
 from eucapy.clc.reconcilers.deadlines import Deadlines
 from eucapy.clc.reconcilers.images import Images
 from eucapy.clc.reconcilers.imports import Imports
+from eucapy.clc.reconcilers.nat_gateways import NatGateways
 from eucapy.clc.reconcilers.observe import Observe
 from eucapy.clc.reconcilers.placement import Placement
 from eucapy.clc.reconcilers.role_credentials import RoleCredentialsLoop
@@ -55,6 +57,7 @@ def build(
     loops.add(Loop("captures", Captures(database, clock, loops.wake), NET_S))
     user_objects = UserObjects(config.walrus_url, config.region, sessions, clock)
     loops.add(Loop("imports", Imports(database, user_objects, seal, zones, clock, loops.wake), NET_S))
+    loops.add(Loop("nat_gateways", NatGateways(database, clock, loops.wake), NET_S))
     credentials = RoleCredentialsLoop(database, sessions, config.region, clock, loops.wake)
     loops.add(Loop("role_credentials", credentials, CREDENTIALS_S))
     watches = []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eucapy.cc.split import split
 from eucapy.wire.cluster import ClusterSpec, NodeEntry, PlacedPort
-from eucapy.wire.network import GroupSpec, PortSpec, RuleSpec, SubnetSpec, VpcSpec
+from eucapy.wire.network import GroupSpec, NatGatewaySpec, PortSpec, RuleSpec, SubnetSpec, VpcSpec
 from tests.nc.specs import instance
 
 
@@ -121,3 +122,15 @@ def test_every_port_is_on_one_node_and_every_remote_is_really_elsewhere(ports: l
                 if placed.port.vpc_id == vpc_id and placed.node != name
             }
             assert {(remote.ip, remote.node) for remote in laid.remotes} == others
+
+
+def test_a_node_that_translates_for_a_vpc_knows_it_without_a_port_and_the_others_know_the_node() -> None:
+    out = NatGatewaySpec(gateway_id="nat-1", public_ip="203.0.113.5", node="n3", subnets=("subnet-1",))
+    parts = split(zone(port(5, "n1"), vpcs={"vpc-1": msgspec.structs.replace(vpc("vpc-1"), nat_gateways=(out,))}))
+    near, far = parts["n3"].network, parts["n1"].network
+    assert near.vpcs["vpc-1"].nat_gateways == (msgspec.structs.replace(out, node=""),)
+    assert [(r.ip, r.node) for r in near.vpcs["vpc-1"].remotes] == [("10.0.0.5", "n1")]
+    assert near.nodes == {"n1": "192.0.2.1"}
+    assert far.vpcs["vpc-1"].nat_gateways == (out,)
+    assert far.nodes == {"n3": "192.0.2.3"}
+    assert parts["n2"].network.vpcs == {}

@@ -56,38 +56,40 @@ PARAMETERS: dict[str, Parameters] = {
     "CreateKeyPair": {"KeyName": "another", "KeyType": "ed25519"},
     "CreateLaunchTemplate": {"LaunchTemplateName": "another", "LaunchTemplateData": {"InstanceType": "t3.micro"}},
     "CreateLaunchTemplateVersion": {"LaunchTemplateId": "<lt>", "LaunchTemplateData": {"InstanceType": "t3.small"}},
+    "CreateNatGateway": {"SubnetId": "<subnet>", "AllocationId": "<eipalloc>"},
     "CreateNetworkAcl": {"VpcId": "<vpc>"},
     "CreateNetworkAclEntry": {**ENTRY, "RuleNumber": 99},
     "CreateNetworkInterface": {"SubnetId": "<subnet>"},
     "CreateRoute": {"RouteTableId": "<rtb2>", "DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "<igw3>"},
     "CreateRouteTable": {"VpcId": "<vpc>"},
-    "CreateSecurityGroup": {"GroupName": "another", "Description": "of mine", "VpcId": "<vpc>"},
     "CreatePlacementGroup": {"GroupName": "another"},
+    "CreateSecurityGroup": {"GroupName": "another", "Description": "of mine", "VpcId": "<vpc>"},
     "CreateSnapshot": {"VolumeId": "<vol>"},
     "CreateSubnet": {"VpcId": "<vpc>", "CidrBlock": "10.5.9.0/24"},
-    "CreateTags": {"Resources": ["<i>"], "Tags": [{"Key": "a", "Value": "b"}]},
     "CreateSubnetCidrReservation": {"SubnetId": "<subnet>", "Cidr": "10.5.1.128/28", "ReservationType": "explicit"},
+    "CreateTags": {"Resources": ["<i>"], "Tags": [{"Key": "a", "Value": "b"}]},
     "CreateSnapshots": {"InstanceSpecification": {"InstanceId": "<i>"}},
+    "CopyImage": {"Name": "copied", "SourceImageId": "<ami>", "SourceRegion": "us-east-1"},
     "CopySnapshot": {"SourceRegion": "us-east-1", "SourceSnapshotId": "<snap>"},
     "CreateVolume": {"AvailabilityZone": ZONE, "SnapshotId": "<snap>"},
     "CreateVpc": {"CidrBlock": "10.6.0.0/16"},
-    "CopyImage": {"Name": "copied", "SourceImageId": "<ami>", "SourceRegion": "us-east-1"},
     "DeleteDhcpOptions": {"DhcpOptionsId": "<dopt>"},
     "DeleteInternetGateway": {"InternetGatewayId": "<igw>"},
     "DeleteKeyPair": {"KeyName": "mine"},
     "DeleteLaunchTemplate": {"LaunchTemplateId": "<lt>"},
+    "DeleteNatGateway": {"NatGatewayId": "<nat>"},
     "DeleteNetworkAcl": {"NetworkAclId": "<acl>"},
     "DeleteNetworkAclEntry": NUMBERED,
     "DeleteNetworkInterface": {"NetworkInterfaceId": "<eni>"},
+    "DeletePlacementGroup": {"GroupName": "mine"},
     "DeleteRoute": {"RouteTableId": "<rtb>", "DestinationCidrBlock": "0.0.0.0/0"},
     "DeleteRouteTable": {"RouteTableId": "<rtb2>"},
-    "DeletePlacementGroup": {"GroupName": "mine"},
     "DeleteSecurityGroup": {"GroupId": "<sg>"},
     "DeleteSnapshot": {"SnapshotId": "<snap>"},
     "DeleteSubnet": {"SubnetId": "<subnet2>"},
+    "DeleteSubnetCidrReservation": {"SubnetCidrReservationId": "<scr>"},
     "DeleteTags": {"Resources": ["<i>"], "Tags": [{"Key": "a"}]},
     "DeleteVolume": {"VolumeId": "<vol>"},
-    "DeleteSubnetCidrReservation": {"SubnetCidrReservationId": "<scr>"},
     "DeleteVpc": {"VpcId": "<vpc2>"},
     "DeregisterImage": {"ImageId": "<ami>"},
     "DescribeAddresses": {"AllocationIds": ["<eipalloc>"]},
@@ -105,13 +107,14 @@ PARAMETERS: dict[str, Parameters] = {
     "DescribeInternetGateways": {"InternetGatewayIds": ["<igw>"]},
     "DescribeLaunchTemplateVersions": {"LaunchTemplateId": "<lt>"},
     "DescribeLaunchTemplates": {"LaunchTemplateIds": ["<lt>"]},
+    "DescribeNatGateways": {"NatGatewayIds": ["<nat>"]},
     "DescribeNetworkAcls": {"NetworkAclIds": ["<acl>"]},
     "DescribeNetworkInterfaceAttribute": {"NetworkInterfaceId": "<eni>", "Attribute": "description"},
     "DescribeNetworkInterfaces": {"NetworkInterfaceIds": ["<eni>"]},
+    "DescribePlacementGroups": {"GroupIds": ["<pg>"]},
     "DescribeRouteTables": {"RouteTableIds": ["<rtb>"]},
     "DescribeSecurityGroupReferences": {"GroupId": ["<sg>"]},
     "DescribeSecurityGroupRules": {"SecurityGroupRuleIds": ["<sgr>"]},
-    "DescribePlacementGroups": {"GroupIds": ["<pg>"]},
     "DescribeSecurityGroups": {"GroupIds": ["<sg>"]},
     "DescribeSnapshotAttribute": {"SnapshotId": "<snap>", "Attribute": "createVolumePermission"},
     "DescribeSnapshots": {"SnapshotIds": ["<snap>"]},
@@ -137,10 +140,10 @@ PARAMETERS: dict[str, Parameters] = {
     "GetLaunchTemplateData": {"InstanceId": "<i>"},
     "GetPasswordData": {"InstanceId": "<i>"},
     "GetSecurityGroupsForVpc": {"VpcId": "<vpc>"},
+    "GetSubnetCidrReservations": {"SubnetId": "<subnet>"},
     "ImportImage": {"DiskContainers": [DISK_CONTAINER]},
     "ImportKeyPair": {"KeyName": "another", "PublicKeyMaterial": PUBLIC_KEY},
     "ImportSnapshot": {"DiskContainer": DISK_CONTAINER},
-    "GetSubnetCidrReservations": {"SubnetId": "<subnet>"},
     "ModifyImageAttribute": {"ImageId": "<ami>", "LaunchPermission": {"Add": [{"Group": "all"}]}},
     "ModifyInstanceAttribute": {"InstanceId": "<i>", "DisableApiTermination": {"Value": True}},
     "ModifyInstanceCapacityReservationAttributes": {
@@ -151,10 +154,10 @@ PARAMETERS: dict[str, Parameters] = {
     "ModifyInstanceMaintenanceOptions": {"InstanceId": "<i>", "AutoRecovery": "disabled"},
     "ModifyInstanceMetadataDefaults": {"HttpTokens": "required"},
     "ModifyInstanceMetadataOptions": {"InstanceId": "<i>", "HttpTokens": "required"},
+    "ModifyInstancePlacement": {"InstanceId": "<i2>", "GroupName": "mine"},
     "ModifyLaunchTemplate": {"LaunchTemplateId": "<lt>", "DefaultVersion": "1"},
     "ModifyNetworkInterfaceAttribute": {"NetworkInterfaceId": "<eni>", "Description": {"Value": "mine"}},
     "ModifyPrivateDnsNameOptions": {"InstanceId": "<i2>", "PrivateDnsHostnameType": "resource-name"},
-    "ModifyInstancePlacement": {"InstanceId": "<i2>", "GroupName": "mine"},
     "ModifySecurityGroupRules": {
         "GroupId": "<sg>",
         "SecurityGroupRules": [
@@ -266,12 +269,12 @@ def _populate(cloud: Cloud) -> dict[str, str]:
     for name, block in (("subnet", "10.5.1.0/24"), ("subnet2", "10.5.2.0/24")):
         made = ec2.create_subnet(VpcId=own["vpc"], CidrBlock=block, AvailabilityZone=ZONE)
         own[name] = made["Subnet"]["SubnetId"]
-    for name in ("igw", "igw2", "igw3"):
-        own[name] = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
-    ec2.attach_internet_gateway(InternetGatewayId=own["igw2"], VpcId=own["vpc3"])
     own["pg"] = ec2.create_placement_group(GroupName="mine", Strategy="spread")["PlacementGroup"]["GroupId"]
     kept = ec2.create_subnet_cidr_reservation(SubnetId=own["subnet"], Cidr="10.5.1.64/28", ReservationType="prefix")
     own["scr"] = kept["SubnetCidrReservation"]["SubnetCidrReservationId"]
+    for name in ("igw", "igw2", "igw3"):
+        own[name] = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=own["igw2"], VpcId=own["vpc3"])
     ec2.attach_internet_gateway(InternetGatewayId=own["igw3"], VpcId=own["vpc"])
     for name in ("rtb", "rtb2"):
         own[name] = ec2.create_route_table(VpcId=own["vpc"])["RouteTable"]["RouteTableId"]
@@ -282,6 +285,8 @@ def _populate(cloud: Cloud) -> dict[str, str]:
     of_vpc = [{"Name": "vpc-id", "Values": [own["vpc"]]}, {"Name": "default", "Values": ["true"]}]
     (default,) = ec2.describe_network_acls(Filters=of_vpc)["NetworkAcls"]
     own["aclassoc"] = default["Associations"][0]["NetworkAclAssociationId"]
+    made = ec2.create_nat_gateway(SubnetId=own["subnet"], ConnectivityType="private")
+    own["nat"] = made["NatGateway"]["NatGatewayId"]
     options = ec2.create_dhcp_options(DhcpConfigurations=[{"Key": "domain-name", "Values": ["example.com"]}])
     own["dopt"] = options["DhcpOptions"]["DhcpOptionsId"]
     own["sg"] = ec2.create_security_group(GroupName="mine", Description="d", VpcId=own["vpc"])["GroupId"]

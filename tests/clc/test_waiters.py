@@ -28,7 +28,6 @@ BUCKET = "waiting"
 NEVER = {
     ("ec2", "password_data_available"): "only guests with Windows give a password, as in AWS",
     ("ec2", "customer_gateway_available"): "no operation makes one",
-    ("ec2", "nat_gateway_available"): "no operation makes one",
     ("ec2", "spot_instance_request_fulfilled"): "no operation makes one",
     ("ec2", "vpc_peering_connection_exists"): "no operation makes one",
     ("ec2", "vpn_connection_available"): "no operation makes one",
@@ -75,6 +74,11 @@ class Stage:
         statement = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
         document = json.dumps({"Version": "2012-10-17", "Statement": statement})
         return str(self.iam.create_policy(PolicyName="waiting", PolicyDocument=document)["Policy"]["Arn"])
+
+    def nat_gateway(self) -> str:
+        allocation = self.ec2.allocate_address()["AllocationId"]
+        made = self.ec2.create_nat_gateway(SubnetId=self.subnet(), AllocationId=allocation)
+        return str(made["NatGateway"]["NatGatewayId"])
 
     def subnet(self) -> str:
         return str(self.ec2.describe_subnets()["Subnets"][0]["SubnetId"])
@@ -129,6 +133,12 @@ def gateway(stage: Stage) -> dict[str, Any]:
     return {"InternetGatewayIds": [stage.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]]}
 
 
+def nat_gateway_gone(stage: Stage) -> dict[str, Any]:
+    gateway_id = stage.nat_gateway()
+    stage.ec2.delete_nat_gateway(NatGatewayId=gateway_id)
+    return {"NatGatewayIds": [gateway_id]}
+
+
 def group(stage: Stage) -> dict[str, Any]:
     return {"GroupIds": [stage.ec2.create_security_group(GroupName="waiting", Description="waiting")["GroupId"]]}
 
@@ -155,7 +165,8 @@ ENDS: dict[tuple[str, str], Callable[[Stage], dict[str, Any]]] = {
     ("ec2", "instance_terminated"): terminated,
     ("ec2", "internet_gateway_exists"): gateway,
     ("ec2", "key_pair_exists"): lambda stage: {"KeyNames": [stage.ec2.create_key_pair(KeyName="mine")["KeyName"]]},
-    ("ec2", "nat_gateway_deleted"): lambda stage: {"NatGatewayIds": ["nat-0123456789abcdef0"]},
+    ("ec2", "nat_gateway_available"): lambda stage: {"NatGatewayIds": [stage.nat_gateway()]},
+    ("ec2", "nat_gateway_deleted"): nat_gateway_gone,
     ("ec2", "network_interface_available"): interface,
     ("ec2", "security_group_exists"): group,
     ("ec2", "snapshot_completed"): snapshot,

@@ -51,9 +51,7 @@ _ASSOCIATED = (
     maybe("subnet", AssociationId="route association"),
 )
 
-_TAGGED = TARGETS.some(
-    said.tagged, *(name for name in KINDS if name not in ("natgateway", "prefix-list", "vpc-endpoint"))
-)
+_TAGGED = TARGETS.some(said.tagged, *(name for name in KINDS if name not in ("prefix-list", "vpc-endpoint")))
 
 DECLARED: dict[str, Declaration] = {
     # --- addresses
@@ -109,11 +107,11 @@ DECLARED: dict[str, Declaration] = {
     "ModifyInstanceCapacityReservationAttributes": _changed(of("instance", "InstanceId")),
     "ModifyInstanceCpuOptions": _changed(of("instance", "InstanceId")),
     "ModifyInstanceCreditSpecification": needs(of("instance", "InstanceCreditSpecifications.InstanceId")),
+    "ModifyInstanceMaintenanceOptions": _changed(of("instance", "InstanceId")),
+    "ModifyInstanceMetadataOptions": _changed(of("instance", "InstanceId")),
     "ModifyInstancePlacement": _changed(
         of("instance", "InstanceId"), maybe("placement-group", "GroupName", GroupId="placement group id")
     ),
-    "ModifyInstanceMaintenanceOptions": _changed(of("instance", "InstanceId")),
-    "ModifyInstanceMetadataOptions": _changed(of("instance", "InstanceId")),
     "ModifyPrivateDnsNameOptions": _changed(of("instance", "InstanceId")),
     "DescribeInstanceAttribute": INSTANCE,
     # --- images and snapshots
@@ -146,17 +144,17 @@ DECLARED: dict[str, Declaration] = {
     "ModifySnapshotAttribute": _changed(of("snapshot", "SnapshotId")),
     "ResetSnapshotAttribute": _changed(of("snapshot", "SnapshotId")),
     "DescribeSnapshotAttribute": SNAPSHOT,
+    "ImportSnapshot": _made("ImportSnapshot", new("import-snapshot-task"), new("snapshot")),
+    "ImportImage": _made(
+        "ImportImage", new("import-image-task"), new("image"), maybe("snapshot", "DiskContainers.SnapshotId")
+    ),
+    "CancelImportTask": needs(*TARGETS.some(said.import_task, "import-image-task", "import-snapshot-task")),
     # --- volumes
     "CreateVolume": _made("CreateVolume", new("volume", said.volume), maybe("snapshot", "SnapshotId")),
     "DeleteVolume": VOLUME,
     "ModifyVolume": _changed(of("volume", "VolumeId")),
     "ModifyVolumeAttribute": _changed(of("volume", "VolumeId")),
     "DescribeVolumeAttribute": VOLUME,
-    "ImportSnapshot": _made("ImportSnapshot", new("import-snapshot-task"), new("snapshot")),
-    "ImportImage": _made(
-        "ImportImage", new("import-image-task"), new("image"), maybe("snapshot", "DiskContainers.SnapshotId")
-    ),
-    "CancelImportTask": needs(*TARGETS.some(said.import_task, "import-image-task", "import-snapshot-task")),
     "AttachVolume": needs(of("instance", "InstanceId"), of("volume", "VolumeId")),
     "DetachVolume": needs(of("volume", "VolumeId"), maybe("instance", "InstanceId")),
     # --- keys, tags, templates
@@ -188,12 +186,12 @@ DECLARED: dict[str, Declaration] = {
         further=(said.passing("IamInstanceProfile"),),
         also=(said.PASS_ROLE,),
     ),
+    # --- networks
+    "CreateVpc": _made("CreateVpc", new("vpc", said.vpc)),
     "CreateSubnetCidrReservation": _made(
         "CreateSubnetCidrReservation", of("subnet", "SubnetId"), new("subnet-cidr-reservation")
     ),
     "DeleteSubnetCidrReservation": needs(of("subnet-cidr-reservation", "SubnetCidrReservationId")),
-    # --- networks
-    "CreateVpc": _made("CreateVpc", new("vpc", said.vpc)),
     "DeleteVpc": VPC,
     "AssociateVpcCidrBlock": VPC,
     "DisassociateVpcCidrBlock": needs(of("vpc", AssociationId="vpc block")),
@@ -210,6 +208,10 @@ DECLARED: dict[str, Declaration] = {
     "DeleteInternetGateway": needs(of("internet-gateway", "InternetGatewayId")),
     "AttachInternetGateway": needs(of("internet-gateway", "InternetGatewayId"), of("vpc", "VpcId")),
     "DetachInternetGateway": needs(of("internet-gateway", "InternetGatewayId"), of("vpc", "VpcId")),
+    "CreateNatGateway": _made(
+        "CreateNatGateway", new("natgateway"), of("subnet", "SubnetId"), maybe("elastic-ip", "AllocationId")
+    ),
+    "DeleteNatGateway": needs(of("natgateway", "NatGatewayId")),
     "CreateNetworkAcl": _made("CreateNetworkAcl", new("network-acl"), of("vpc", "VpcId")),
     "DeleteNetworkAcl": _ACL,
     "CreateNetworkAclEntry": _ACL,
@@ -271,9 +273,9 @@ DECLARED: dict[str, Declaration] = {
     "GetInstanceMetadataDefaults": ON_ALL,
     "GetSerialConsoleAccessStatus": ON_ALL,
     "GetSnapshotBlockPublicAccessState": ON_ALL,
+    "GetSubnetCidrReservations": ON_ALL,
     "ModifyIdFormat": ON_ALL,
     "ModifyIdentityIdFormat": ON_ALL,
-    "GetSubnetCidrReservations": ON_ALL,
     "ModifyInstanceMetadataDefaults": needs(says=said.attributes, says_keys=_ATTRIBUTE_KEYS),
 }
 """The operations that know resources, or change something. Of the others, `ON_ALL`."""
@@ -284,13 +286,13 @@ DESCRIBES = tuple(
         "AccountAttributes", "Addresses", "AddressesAttribute", "AggregateIdFormat", "AvailabilityZones",
         "CapacityReservations", "CarrierGateways", "CustomerGateways", "DhcpOptions", "EgressOnlyInternetGateways",
         "Fleets", "FlowLogs", "Hosts", "IamInstanceProfileAssociations", "IdFormat", "IdentityIdFormat", "Images",
+        "ImportImageTasks", "ImportSnapshotTasks",
         "InstanceConnectEndpoints", "InstanceCreditSpecifications", "InstanceStatus", "InstanceTypeOfferings",
         "InstanceTypes", "Instances", "InternetGateways", "KeyPairs", "LaunchTemplateVersions", "LaunchTemplates",
         "LocalGateways", "ManagedPrefixLists", "NatGateways", "NetworkAcls", "NetworkInterfaceAttribute",
         "NetworkInterfaces", "PlacementGroups", "PrefixLists", "Regions", "ReservedInstances",
         "ReservedInstancesOfferings", "RouteTables", "SecurityGroupRules", "SecurityGroups", "Snapshots",
         "SpotFleetRequests", "SpotInstanceRequests", "SpotPriceHistory", "StaleSecurityGroups", "Subnets", "Tags",
-        "ImportImageTasks", "ImportSnapshotTasks",
         "TransitGatewayVpcAttachments", "TransitGateways", "VolumeStatus", "Volumes", "VolumesModifications",
         "VpcEndpoints", "VpcPeeringConnections", "Vpcs", "VpnConnections", "VpnGateways",
     )

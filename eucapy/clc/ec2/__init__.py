@@ -34,6 +34,7 @@ MODULES = (
     "launch_template_versions",
     "launch_templates",
     "metadata_defaults",
+    "nat_gateways",
     "network_acl_entries",
     "network_acls",
     "network_interfaces",

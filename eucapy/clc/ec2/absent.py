@@ -44,16 +44,6 @@ class Absent:
 
 _KINDS = (
     Absent(
-        "DescribeNatGateways",
-        "NatGatewayIds",
-        "NatGateways",
-        "nat",
-        "NatGatewayMalformed",
-        "NatGatewayNotFound",
-        "The Nat Gateway {id} was not found",
-        "nat-gateway-id state subnet-id vpc-id",
-    ),
-    Absent(
         "DescribeVpcPeeringConnections",
         "VpcPeeringConnectionIds",
         "VpcPeeringConnections",

@@ -25,6 +25,7 @@ from eucapy.clc.ec2.errors import (
     InvalidParameterCombination,
     InvalidParameterValue,
     MissingParameter,
+    OperationNotPermitted,
     ResourceAlreadyAssociated,
 )
 from eucapy.clc.ec2.service import ec2
@@ -107,6 +108,7 @@ async def associate_address(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
                     f"resource {interface.id} is already associated with associate-id {other.association_id}"
                 )
     left = row.interface_id
+    await _refuse_gateways(call, left, interface.id)
     association_id = await addresses.associate(call.tx, row, interface, private_ip)
     if left and left != interface.id:
         await _automatic_again(call, left)
@@ -131,6 +133,7 @@ async def disassociate_address(call: Call, p: Mapping[str, Any]) -> dict[str, An
     else:
         raise MissingParameter("Either PublicIp or AssociationId must be specified")
     if row.interface_id:
+        await _refuse_gateways(call, row.interface_id)
         await addresses.disassociate(call.tx, row)
         await _automatic_again(call, row.interface_id)
         call.wake("cluster_sync")
@@ -254,6 +257,14 @@ async def _target(call: Call, p: Mapping[str, Any]) -> Row:
             "Please specify an interface ID for the operation instead."
         )
     return found[0]
+
+
+async def _refuse_gateways(call: Call, *interface_ids: str) -> None:
+    """The interface of a NAT gateway is EC2's own to change."""
+    for interface_id in filter(None, interface_ids):
+        interface = await network_interfaces.by_id(call.tx, call.account, interface_id)
+        if interface is not None and interface.nat_gateway_id:
+            raise OperationNotPermitted("You do not have permission to access the specified resource.")
 
 
 async def _automatic_again(call: Call, interface_id: str) -> None:

@@ -472,6 +472,10 @@ class UnsupportedTenancy(ApiError):
     message = "The tenancy value {tenancy} is not supported."
 
 
+class NatGatewayLimitExceeded(ApiError):
+    message = "Performing this operation would exceed the limit of {limit} NAT gateways"
+
+
 class NetworkAclLimitExceeded(ApiError):
     message = "The maximum number of network ACLs has been reached."
 

@@ -95,7 +95,7 @@ async def create_network_interface(call: Call, p: Mapping[str, Any]) -> dict[str
 @ec2.action("DeleteNetworkInterface")
 async def delete_network_interface(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     row = await required(call, p["NetworkInterfaceId"])
-    if row.instance_id:
+    if row.instance_id or row.nat_gateway_id:
         raise InvalidParameterValue(f"Network interface '{row.id}' is currently in use.")
     await network_interfaces.remove(call.tx, row.id)
     return {}
@@ -123,7 +123,7 @@ async def attach_network_interface(call: Call, p: Mapping[str, Any]) -> dict[str
     instance = await instances.by_id(call.tx, call.account, ids.check("i", p["InstanceId"]))
     if instance is None:
         raise ids.missing("i", [p["InstanceId"]])
-    if row.instance_id:
+    if row.instance_id or row.nat_gateway_id:
         raise InvalidInterfaceInUse(f"Interface: [{row.id}] in use.")
     running = _runs(instance)
     if row.zone != instance.zone:
@@ -315,7 +315,7 @@ def _view(
         "AvailabilityZoneId": zone_id,
         "Description": row.description,
         "Groups": network_interfaces.group_set(row),
-        "InterfaceType": "interface",
+        "InterfaceType": "nat_gateway" if row.nat_gateway_id else "interface",
         "Ipv6Addresses": [],
         "MacAddress": row.mac,
         "NetworkInterfaceId": row.id,
@@ -326,9 +326,9 @@ def _view(
             _private(call, ip, ip == row.private_ip, associations.get(ip), has_names)
             for ip in (row.private_ip, *row.secondary_ips)
         ],
-        "RequesterManaged": False,
+        "RequesterManaged": bool(row.nat_gateway_id),
         "SourceDestCheck": row.source_dest_check,
-        "Status": "in-use" if row.instance_id else "available",
+        "Status": "in-use" if row.instance_id or row.nat_gateway_id else "available",
         "SubnetId": row.subnet_id,
         "TagSet": tags,
         "VpcId": row.vpc_id,

@@ -1,8 +1,9 @@
 """Route tables, routes and associations.
 
 Two routes carry packets: `local`, which every table is born with, and 0.0.0.0/0 to the VPC's internet gateway, which is
-what gives a subnet's public addresses their way out. Targets and destinations beyond these are refused; gateways of kinds
-that this cloud has not are NotFound, each with EC2's own code.
+what gives a subnet's public addresses their way out, or to a NAT gateway, behind whose address a whole subnet goes out.
+Targets and destinations beyond these are refused; gateways of kinds that this cloud has not are NotFound, each with EC2's own
+code.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ from eucapy.clc.ec2.errors import (
     UnsupportedOperation,
 )
 from eucapy.clc.ec2.service import ec2
-from eucapy.clc.store import instances, network_interfaces, route_tables, vpc_cidrs
+from eucapy.clc.store import instances, nat_gateways, network_interfaces, route_tables, vpc_cidrs
 from eucapy.clc.store import tags as tag_rows
 from eucapy.clc.store import vpcs as vpc_rows
 from eucapy.database import Row
+from eucapy.lifecycle.nat_gateway import HELD
 
 EVERYWHERE = "0.0.0.0/0"
 _TARGETS = (
@@ -223,7 +225,7 @@ def _destination(p: Mapping[str, Any]) -> str:
 
 
 async def _target(call: Call, table: Row, p: Mapping[str, Any]) -> str:
-    """The internet gateway that the route leads to."""
+    """The internet gateway or NAT gateway that the route leads to."""
     given = [name for name in _TARGETS if p.get(name)]
     if not given:
         raise MissingParameter(
@@ -239,6 +241,13 @@ async def _target(call: Call, table: Row, p: Mapping[str, Any]) -> str:
         if await known.by_id(call.tx, call.account, ids.check(prefix, value)) is None:
             raise ids.missing(prefix, [value])
         raise UnsupportedOperation("Routes to an instance or a network interface are not supported.")
+    if name == "NatGatewayId":
+        nat = await nat_gateways.by_id(call.tx, call.account, value)
+        if nat is None or nat.state not in HELD:
+            refuse_absent(name, value)
+        if nat.vpc_id != table.vpc_id:
+            raise InvalidParameterValue(f"route table {table.id} and NAT gateway {nat.id} belong to different networks")
+        return str(nat.id)
     if name != "GatewayId" or value.startswith("vgw-"):
         refuse_absent("VpnGatewayId" if name == "GatewayId" else name, value)
     gateway = await internet_gateways.required(call, value)
@@ -251,7 +260,7 @@ async def _target(call: Call, table: Row, p: Mapping[str, Any]) -> str:
 
 def _refuse_narrow(destination: str) -> None:
     if destination != EVERYWHERE:
-        raise UnsupportedOperation("An internet gateway can be the target of a route to 0.0.0.0/0 only.")
+        raise UnsupportedOperation("A gateway can be the target of a route to 0.0.0.0/0 only.")
 
 
 async def _views(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -267,7 +276,7 @@ async def _views(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:
             "Routes": [
                 {
                     "DestinationCidrBlock": route.destination,
-                    "GatewayId": route.gateway_id,
+                    "NatGatewayId" if route.gateway_id.startswith("nat-") else "GatewayId": route.gateway_id,
                     "Origin": route.origin,
                     "State": "active" if route.active else "blackhole",
                 }

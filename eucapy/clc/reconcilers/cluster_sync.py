@@ -24,6 +24,7 @@ from eucapy.clc.store import (
     components,
     image_captures,
     instances,
+    nat_gateways,
     network_interfaces,
     placed_ports,
     subnets,
@@ -127,11 +128,13 @@ class ClusterSync:
         made = await self._instances(tx, zone, rows)
         await asyncio.sleep(0)
         ports = await self._ports(tx, zone)
-        around = await placed_ports.around(tx, {interface.vpc_id for interface, _, home in ports if home == zone})
+        here = {interface.vpc_id for interface, _, home in ports if home == zone}
+        around = await placed_ports.around(tx, here | await nat_gateways.vpcs_in(tx, zone))
         await asyncio.sleep(0)
         network = zone_network(ports, around, zone, self._region)
         far = {port.node for port in network.far_ports.values()}
-        others = [node for node in await components.of_kind(tx, "nc") if node.name in far]
+        far |= {gateway.node for vpc in network.vpcs.values() for gateway in vpc.nat_gateways}
+        others = [node for node in await components.of_kind(tx, "nc") if node.name in far and node.zone != zone]
         await asyncio.sleep(0)
         spec = ClusterSpec(
             generation=0,

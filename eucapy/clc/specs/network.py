@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 from eucapy.clc import host_names
 from eucapy.clc.specs.network_acls import guarding_acls
 from eucapy.wire.cluster import PlacedPort
-from eucapy.wire.network import GroupSpec, PortSpec, RuleSpec, SubnetSpec, VpcSpec
+from eucapy.wire.network import GroupSpec, NatGatewaySpec, PortSpec, RuleSpec, SubnetSpec, VpcSpec
 
 OWN_RESOLVER = "AmazonProvidedDNS"
 
@@ -72,6 +72,10 @@ class Rows(Protocol):
     def guards(self) -> Mapping[str, str]: ...
     @property
     def acl_entries(self) -> Mapping[str, Sequence[Any]]: ...
+    @property
+    def nat_gateways(self) -> Sequence[Any]: ...
+    @property
+    def behind_nat(self) -> Mapping[str, str]: ...
 
 
 class ZoneNetwork(NamedTuple):
@@ -146,6 +150,7 @@ def _vpc(row: Any, own: Sequence[Any], names: Sequence[tuple[str, str]], rows: R
             for subnet in own
         ),
         acls=tuple(acls.values()),
+        nat_gateways=tuple(_gateway(one, rows) for one in rows.nat_gateways if _works(one, row.id, rows)),
         dns_domain=domain[0] if domain else host_names.domain(region),
         dns_servers=() if OWN_RESOLVER in servers else tuple(servers),
         dns=row.dns_support,
@@ -155,6 +160,16 @@ def _vpc(row: Any, own: Sequence[Any], names: Sequence[tuple[str, str]], rows: R
         names=tuple(sorted(names)),
         internet=any(subnet.id in rows.public_subnets for subnet in own),
     )
+
+
+def _works(one: Any, vpc_id: str, rows: Rows) -> bool:
+    """A NAT gateway is in a subnet that leads to the internet itself, or nothing gets through it."""
+    return bool(one.vpc_id == vpc_id and one.public_ip and one.subnet_id in rows.public_subnets)
+
+
+def _gateway(one: Any, rows: Rows) -> NatGatewaySpec:
+    behind = sorted(subnet_id for subnet_id, gateway_id in rows.behind_nat.items() if gateway_id == one.id)
+    return NatGatewaySpec(gateway_id=one.id, public_ip=one.public_ip, node=one.node, subnets=tuple(behind))
 
 
 def gateway(cidr: str) -> str:

@@ -49,6 +49,7 @@ network_interfaces = sa.Table(
     sa.Column("attachment_id", sa.String(32), nullable=False, server_default="", index=True),
     sa.Column("attached_at", sa.Float, nullable=True),
     sa.Column("delete_on_termination", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("nat_gateway_id", sa.String(32), nullable=False, server_default=""),
     client_token_column(),
     created_column(),
     sa.UniqueConstraint("vpc_id", "mac"),
@@ -82,7 +83,11 @@ class InvalidPrivateAddress(ApiError):
     code = "InvalidParameterValue"
 
 
-_STATUS = sa.case((network_interfaces.c.instance_id != "", "in-use"), else_="available")
+_STATUS = sa.case(
+    (sa.or_(network_interfaces.c.instance_id != "", network_interfaces.c.nat_gateway_id != ""), "in-use"),
+    else_="available",
+)
+_OF_GATEWAY = network_interfaces.c.nat_gateway_id != ""
 ATTACHED = sa.case(
     *(
         (network_interfaces.c.state == state, status)
@@ -147,12 +152,12 @@ FILTERS: dict[str, filters.Filter] = {
     "attachment.instance-id": filters.text(attached_only(network_interfaces.c.instance_id)),
     "attachment.instance-owner-id": filters.text(attached_only(network_interfaces.c.account)),
     "attachment.status": filters.text(ATTACHED),
-    "attachment.nat-gateway-id": filters.never,
+    "attachment.nat-gateway-id": filters.text(sa.func.nullif(network_interfaces.c.nat_gateway_id, "")),
     "availability-zone": filters.text(network_interfaces.c.zone),
     "description": filters.text(network_interfaces.c.description),
     "group-id": _in_group(filters.text(interface_groups.c.group_id)),
     "group-name": _in_group(filters.text(security_groups.security_groups.c.name)),
-    "interface-type": filters.constant("interface"),
+    "interface-type": filters.text(sa.case((_OF_GATEWAY, "nat_gateway"), else_="interface")),
     "ipv6-addresses.ipv6-address": filters.never,
     "mac-address": filters.text(network_interfaces.c.mac),
     "operator.managed": filters.constant("false"),
@@ -164,7 +169,7 @@ FILTERS: dict[str, filters.Filter] = {
     ),
     "private-ip-address": filters.text(network_interfaces.c.private_ip),
     "requester-id": filters.never,
-    "requester-managed": filters.constant("false"),
+    "requester-managed": filters.text(sa.case((_OF_GATEWAY, "true"), else_="false")),
     "source-dest-check": filters.boolean(network_interfaces.c.source_dest_check),
     "status": filters.text(_STATUS),
     "subnet-id": filters.text(network_interfaces.c.subnet_id),
@@ -193,10 +198,11 @@ async def create(
     source_dest_check: bool = True,
     auto_public: bool = False,
     client_token: str = "",
+    nat_gateway_id: str = "",
     spared: Collection[str] = (),
 ) -> Row:
     """A free interface in the subnet. `groups` are ids that `security_groups.require` let through; `spared` are addresses
-    that the same request names for other interfaces: none of them is chosen for this one.
+    that the same request names for other interfaces: none of them is chosen for this one. That of a NAT gateway has no groups.
 
     Raises InsufficientFreeAddressesInSubnet, InvalidIPAddress.InUse, and InvalidParameterValue for an address that the
     subnet cannot give.
@@ -224,12 +230,14 @@ async def create(
             "groups": [[group, named[group].name] for group in groups],
             "source_dest_check": source_dest_check,
             "auto_public": auto_public,
+            "nat_gateway_id": nat_gateway_id,
             "client_token": client_token,
             "created_at": now,
         },
     )
     assert row is not None
-    await tx.run(_JOIN_GROUPS, [{"interface_id": interface_id, "group_id": group} for group in groups])
+    if groups:
+        await tx.run(_JOIN_GROUPS, [{"interface_id": interface_id, "group_id": group} for group in groups])
     return row
 
 

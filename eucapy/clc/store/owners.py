@@ -33,11 +33,12 @@ TABLES = {
     "igw": "internet_gateways",
     "rtb": "route_tables",
     "acl": "network_acls",
+    "nat": "nat_gateways",
     "dopt": "dhcp_options",
     "lt": "launch_templates",
-    "import-snap": "import_tasks",
     "pg": "placement_groups",
     "scr": "subnet_cidr_reservations",
+    "import-snap": "import_tasks",
     "import-ami": "import_tasks",
 }
 _ID_COLUMN = {"r": "reservation_id"}

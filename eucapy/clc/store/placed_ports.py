@@ -1,8 +1,8 @@
 """What a zone's network is compiled from: the interfaces of instances that placement put on nodes, and all that they touch.
 
-For `specs/network.py`. The VPCs are those with a port in the zone; the interfaces are all of these VPCs', in whatever zone,
-since each node must know where its neighbours are. Reading comes in three parts, so that a caller who keeps what he read of
-an instance under its revision (`revisions.py`) reads only what changed: `placed`, `interfaces_of`, `around`.
+For `specs/network.py`. The VPCs are those with a port or a translating node in the zone; the interfaces are all of these VPCs',
+in whatever zone, since each node must know where its neighbours are. Reading comes in three parts, so that a caller who keeps
+what he read of an instance under its revision (`revisions.py`) reads only what changed: `placed`, `interfaces_of`, `around`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from eucapy.clc.store import (
+    nat_gateways,
     network_acl_entries,
     network_acls,
     route_tables,
@@ -65,10 +66,13 @@ _PORT = (
     sa.and_(instances.c.name_a_record, network_interfaces.c.device_index == 0).label("resource_name"),
 )
 
-_HERE = (
-    sa.select(instances.c.vpc_id)
-    .where(instances.c.node != "", instances.c.state != "terminated", instances.c.zone == sa.bindparam("in_zone"))
-    .distinct()
+_HERE = sa.union(
+    sa.select(instances.c.vpc_id).where(
+        instances.c.node != "", instances.c.state != "terminated", instances.c.zone == sa.bindparam("in_zone")
+    ),
+    sa.select(nat_gateways.nat_gateways.c.vpc_id).where(
+        nat_gateways.nat_gateways.c.node != "", nat_gateways.nat_gateways.c.zone == sa.bindparam("in_zone")
+    ),
 )
 _PLACED = (
     sa.select(instances.c.id, instances.c.revision, instances.c.node, instances.c.zone)
@@ -94,7 +98,8 @@ _PUBLIC = {
 @dataclass(frozen=True)
 class Around:
     """What interfaces lie in: `cidrs` are further blocks by VPC, `options` DHCP options by id, `rules` the groups' rules by
-    group, `public_subnets` those that lead to the internet, `guards` the ACL of each subnet, `acl_entries` what ACLs say."""
+    group, `public_subnets` those that lead to the internet, `guards` the ACL of each subnet, `acl_entries` what ACLs say,
+    `behind_nat` the NAT gateway of each subnet that has one."""
 
     vpcs: Sequence[Row]
     cidrs: Mapping[str, Sequence[Row]]
@@ -105,6 +110,8 @@ class Around:
     public_subnets: set[str]
     guards: Mapping[str, str]
     acl_entries: Mapping[str, Sequence[Row]]
+    nat_gateways: Sequence[Row]
+    behind_nat: Mapping[str, str]
 
 
 async def placed(tx: Tx, zone: str) -> Sequence[Any]:
@@ -144,5 +151,7 @@ async def around(tx: Tx, vpc_ids: Iterable[str]) -> Around:
         rules=await security_group_rules.of_groups(tx, [row.id for row in groups]),
         public_subnets=await route_tables.public_subnets(tx, wanted),
         guards=guards,
+        nat_gateways=await nat_gateways.translating(tx, wanted),
+        behind_nat=await route_tables.behind_nat(tx, wanted),
         acl_entries=await network_acl_entries.of_acls(tx, sorted(set(guards.values()))),
     )

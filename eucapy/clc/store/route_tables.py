@@ -1,7 +1,7 @@
 """Route tables, their routes, and which subnets they serve.
 
 A subnet without an association of its own is served by the VPC's main table. A route's state is not stored: it is a
-`blackhole` while its gateway is not attached to the table's VPC.
+`blackhole` while its internet gateway is not attached to the table's VPC, or its NAT gateway is none any more.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from eucapy import ids
 from eucapy.clc.store import filters
 from eucapy.clc.store.base import account_column, created_column, metadata
 from eucapy.clc.store.internet_gateways import internet_gateways
+from eucapy.clc.store.nat_gateways import nat_gateways
 from eucapy.clc.store.subnets import subnets
 from eucapy.clc.store.tags import tag_filters
 from eucapy.database import Row, Tx
+from eucapy.lifecycle.nat_gateway import HELD
 
 route_tables = sa.Table(
     "route_tables",
@@ -35,7 +37,7 @@ routes = sa.Table(
     sa.Column("gateway_id", sa.String(32), nullable=False),
     sa.Column("origin", sa.String(32), nullable=False),
 )
-"""`gateway_id` is `local` or an internet gateway; `origin` CreateRouteTable or CreateRoute."""
+"""`gateway_id` is `local`, an internet gateway or a NAT gateway; `origin` CreateRouteTable or CreateRoute."""
 
 associations = sa.Table(
     "route_table_associations",
@@ -53,7 +55,12 @@ _ACTIVE = sa.or_(
     .where(internet_gateways.c.id == routes.c.gateway_id, internet_gateways.c.vpc_id == route_tables.c.vpc_id)
     .correlate(routes, route_tables)
     .exists(),
+    sa.select(nat_gateways.c.id)
+    .where(nat_gateways.c.id == routes.c.gateway_id, nat_gateways.c.state.in_(HELD))
+    .correlate(routes)
+    .exists(),
 )
+_TO_NAT = routes.c.gateway_id.startswith("nat-")
 
 
 def _route(column: sa.ColumnElement[str]) -> filters.Filter:
@@ -85,9 +92,9 @@ FILTERS: dict[str, filters.Filter] = {
     "route.destination-ipv6-cidr-block": filters.never,
     "route.destination-prefix-list-id": filters.never,
     "route.egress-only-internet-gateway-id": filters.never,
-    "route.gateway-id": _route(routes.c.gateway_id),
+    "route.gateway-id": _route(sa.case((_TO_NAT, None), else_=routes.c.gateway_id)),
     "route.instance-id": filters.never,
-    "route.nat-gateway-id": filters.never,
+    "route.nat-gateway-id": _route(sa.case((_TO_NAT, routes.c.gateway_id), else_=None)),
     "route.transit-gateway-id": filters.never,
     "route.vpc-peering-connection-id": filters.never,
     "route.origin": _route(routes.c.origin),
@@ -216,18 +223,27 @@ async def remove(tx: Tx, table_id: str) -> None:
 
 async def public_subnets(tx: Tx, vpc_ids: Sequence[str]) -> set[str]:
     """The subnets of these VPCs whose route table sends 0.0.0.0/0 to an internet gateway attached to the VPC."""
+    rows = await tx.all(
+        _defaults(vpc_ids)
+        .join(internet_gateways, internet_gateways.c.id == routes.c.gateway_id)
+        .where(internet_gateways.c.vpc_id == subnets.c.vpc_id)
+    )
+    return {row.id for row in rows}
+
+
+async def behind_nat(tx: Tx, vpc_ids: Sequence[str]) -> dict[str, str]:
+    """The NAT gateway of each subnet of these VPCs whose route table sends 0.0.0.0/0 to one, in whatever state it is."""
+    return {row.id: row.gateway_id for row in await tx.all(_defaults(vpc_ids).where(_TO_NAT))}
+
+
+def _defaults(vpc_ids: Sequence[str]) -> sa.Select[tuple[str, str]]:
+    """The subnets of these VPCs, and where the route to 0.0.0.0/0 of each one's table leads."""
     own = associations.alias("own")
     main = associations.alias("main")
-    rows = await tx.all(
-        sa.select(subnets.c.id)
+    return (
+        sa.select(subnets.c.id, routes.c.gateway_id)
         .join(main, sa.and_(main.c.vpc_id == subnets.c.vpc_id, main.c.subnet_id.is_(None)))
         .outerjoin(own, own.c.subnet_id == subnets.c.id)
         .join(routes, routes.c.route_table_id == sa.func.coalesce(own.c.route_table_id, main.c.route_table_id))
-        .join(internet_gateways, internet_gateways.c.id == routes.c.gateway_id)
-        .where(
-            subnets.c.vpc_id.in_(vpc_ids),
-            routes.c.destination == "0.0.0.0/0",
-            internet_gateways.c.vpc_id == subnets.c.vpc_id,
-        )
+        .where(subnets.c.vpc_id.in_(vpc_ids), routes.c.destination == "0.0.0.0/0")
     )
-    return {row.id for row in rows}

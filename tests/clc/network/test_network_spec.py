@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 
 from eucapy.clc.specs.network import ZoneNetwork, gateway, zone_network
 from eucapy.clc.store.placed_ports import Interface
-from eucapy.wire.network import AclEntrySpec, AclSpec, GroupSpec, PortSpec, RuleSpec, SubnetSpec, VpcSpec
+from eucapy.wire.network import (
+    AclEntrySpec,
+    AclSpec,
+    GroupSpec,
+    NatGatewaySpec,
+    PortSpec,
+    RuleSpec,
+    SubnetSpec,
+    VpcSpec,
+)
 
 A, B = "us-east-1a", "us-east-1b"
 
@@ -46,6 +55,8 @@ class World:
     public_subnets: set[str] = field(default_factory=lambda: {"subnet-a", "subnet-b"})
     guards: dict[str, str] = field(default_factory=dict)
     acl_entries: dict[str, Sequence[Any]] = field(default_factory=dict)
+    nat_gateways: Sequence[Any] = ()
+    behind_nat: dict[str, str] = field(default_factory=dict)
 
     def port(self, number: int, zone: str = A, node: str = "n1", groups: Sequence[str] = ("sg-web",)) -> str:
         letter = zone[-1]
@@ -285,4 +296,22 @@ def test_an_acl_is_told_where_it_holds_something_back() -> None:
             ),
             egress=(AclEntrySpec(allow=True, protocol="-1", cidr="0.0.0.0/0"),),
         ),
+    )
+
+
+def test_a_nat_gateway_is_told_with_its_node_and_the_subnets_behind_it() -> None:
+    def gateway_in(subnet_id: str, **given: Any) -> Any:
+        base = {"id": "nat-1", "vpc_id": "vpc-1", "public_ip": "203.0.113.5", "node": "n2", "subnet_id": subnet_id}
+        return SimpleNamespace(**{**base, **given})
+
+    world = World(public_subnets={"subnet-b"}, behind_nat={"subnet-a": "nat-1", "subnet-c": "nat-2"})
+    world.port(7)
+    world.nat_gateways = [
+        gateway_in("subnet-b"),
+        gateway_in("subnet-a", id="nat-2"),
+        gateway_in("subnet-b", id="nat-3", public_ip=""),
+        gateway_in("subnet-b", id="nat-4", vpc_id="vpc-2"),
+    ]
+    assert world.compiled().vpcs["vpc-1"].nat_gateways == (
+        NatGatewaySpec(gateway_id="nat-1", public_ip="203.0.113.5", node="n2", subnets=("subnet-a",)),
     )

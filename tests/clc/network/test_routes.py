@@ -262,7 +262,6 @@ def test_what_cannot_be_made_is_described_as_absent(ec2: Any) -> None:
 
 def test_what_packets_cannot_honour_has_no_action(ec2: Any, vpc_id: str) -> None:
     for call, given in [
-        (ec2.create_nat_gateway, {"SubnetId": subnet(ec2, vpc_id)}),
         (ec2.create_vpc_peering_connection, {"VpcId": vpc_id, "PeerVpcId": default_vpc(ec2)}),
         (ec2.create_vpc_endpoint, {"VpcId": vpc_id, "ServiceName": "com.amazonaws.us-east-1.s3"}),
     ]:

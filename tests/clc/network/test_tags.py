@@ -73,6 +73,7 @@ def test_every_resource_of_an_account_takes_tags(ec2: Any, run: Run) -> None:
         "network-acl": ec2.describe_network_acls()["NetworkAcls"][0]["NetworkAclId"],
         "dhcp-options": ec2.describe_dhcp_options()["DhcpOptions"][0]["DhcpOptionsId"],
         "elastic-ip": allocation,
+        "natgateway": private_nat(ec2),
         "key-pair": ec2.create_key_pair(KeyName="key", KeyType="ed25519")["KeyPairId"],
     }
     ec2.create_tags(Resources=list(resources.values()), Tags=[tag("mark", "1")])
@@ -81,6 +82,11 @@ def test_every_resource_of_an_account_takes_tags(ec2: Any, run: Run) -> None:
     ec2.delete_tags(Resources=list(resources.values()))
     assert ec2.describe_tags()["Tags"] == []
     ec2.release_address(AllocationId=allocation)
+
+
+def private_nat(ec2: Any) -> str:
+    subnet_id = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    return str(ec2.create_nat_gateway(SubnetId=subnet_id, ConnectivityType="private")["NatGateway"]["NatGatewayId"])
 
 
 @pytest.mark.parametrize(

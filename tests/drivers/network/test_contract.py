@@ -27,6 +27,7 @@ from eucapy.drivers.network.model import (
     Route,
     Ruleset,
     Setting,
+    SourceRule,
     Thing,
     digest,
 )
@@ -241,3 +242,25 @@ async def test_removing_everything_leaves_nothing_and_can_be_done_again(on: Benc
 async def test_removing_without_a_driver_or_a_loop_of_ones_own() -> None:
     skip_without_host()
     assert remove_now("eut-nobody-", Path("/nowhere")) == 0
+
+
+async def test_a_block_is_routed_by_its_own_table_and_the_table_changes_in_one_step(on: Bench) -> None:
+    there = place(on)
+    near, _far = pair(on)
+    ways: list[Thing] = [
+        Route(namespace=there, to="10.0.0.0/16", table=7001),
+        Route(namespace=there, to="0.0.0.0/0", link="transit", via="240.0.0.1", table=7001),
+        Route(namespace=there, to="0.0.0.0/0", link="transit", via="240.0.0.2"),
+    ]
+    rule = SourceRule(namespace=there, source="10.0.1.0/24", table=7001)
+    await on.driver.apply([Put(Namespace(namespace=there)), Put(near), *(Put(way) for way in ways), Put(rule)])
+    await on.driver.apply([Put(rule)])
+    seen = (await on.driver.observe()).things
+    assert {*ways, rule} <= seen
+    moved = SourceRule(namespace=there, source="10.0.1.0/24", table=7002)
+    await on.driver.apply([Put(moved)])
+    seen = (await on.driver.observe()).things
+    assert [thing for thing in seen if isinstance(thing, SourceRule)] == [moved]
+    await on.driver.apply([Drop(moved), *(Drop(way) for way in ways), Drop(moved), Drop(ways[0])])
+    seen = (await on.driver.observe()).things
+    assert not seen & {*ways, moved, rule}

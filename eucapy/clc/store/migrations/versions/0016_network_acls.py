@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -10,7 +12,7 @@ down_revision = "0015"
 branch_labels = None
 depends_on = None
 
-_TYPES = {"is_egress": sa.Boolean(), "number": sa.Integer(), "action": sa.String()}
+_TYPES: dict[str, Any] = {"is_egress": sa.Boolean(), "number": sa.Integer(), "action": sa.String()}
 
 
 def upgrade() -> None:
