@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from eucapy_services.devcloud import cloud as devcloud
 
-from tests.clc import ebs, launching
+from tests.clc import ebs, importing, launching
 from tests.harness import agreement
 from tests.harness.cloud import Cloud
 from tests.harness.deaths import Deaths
@@ -322,6 +322,29 @@ def test_create_image(stage: Stage) -> None:
         stage.ec2.create_image(InstanceId=instance_id, Name=f"copy {round_.number}")
 
     at_every_step(stage, story, check, prepare)
+
+
+def test_import_image(stage: Stage) -> None:
+    """Every import that was acknowledged makes one image of one snapshot, whoever died meanwhile."""
+    where = {"Format": "VMDK", "UserBucket": importing.upload(stage.cloud, "disk.vmdk", importing.VMDK)}
+    importing.role(stage.cloud)
+    known: set[str] = set()
+
+    def check(steps: list[str]) -> None:
+        tasks = {one["ImportTaskId"]: one for one in stage.ec2.describe_import_image_tasks()["ImportImageTasks"]}
+        (task_id,) = set(tasks) - known
+        known.add(task_id)
+        assert tasks[task_id]["Status"] == "completed", tasks[task_id]
+        images = stage.ec2.describe_images(Filters=[{"Name": "name", "Values": ["import-ami-*"]}])["Images"]
+        assert sorted(one["Name"] for one in images) == sorted(known)
+        held = {one["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"] for one in images}
+        snapshots = stage.ec2.describe_snapshots(Filters=[{"Name": "description", "Values": ["*VMImport*"]}])[
+            "Snapshots"
+        ]
+        assert {one["SnapshotId"] for one in snapshots} == held
+        assert importing.strangers(stage.cloud) == []
+
+    at_every_step(stage, lambda: stage.ec2.import_image(DiskContainers=[where]), check, lambda: None)
 
 
 def test_snapshot(stage: Stage) -> None:

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from eucapy.aws import evaluation
-from eucapy.aws.policy import Question
+from eucapy.aws import evaluation, policygrammar
+from eucapy.aws.policy import MalformedPolicy, Question
 from eucapy.clc.context import Call
 from eucapy.clc.ec2.errors import InvalidParameter, InvalidParameterValue
+from eucapy.clc.places import Place, place_of
 from eucapy.clc.store import roles
-from eucapy.clc.sts import trust
-from eucapy.clc.user_objects import Place, place_of
 from eucapy.database import Row
 from eucapy.lifecycle import import_task as life
 
@@ -31,9 +30,17 @@ async def service_role(call: Call, name: str | None) -> Row:
     if row is not None:
         context: dict[str, str | list[str]] = {**call.keys(), "sts:externalid": EXTERNAL_ID}
         question = Question("", "", frozenset(), "sts:AssumeRole", roles.arn(row), context)
-        if evaluation.trusts(trust.read(row.trust), question, (("Service", SERVICE),)).allowed:
+        if _trusts(row.trust, question):
             return row
     raise InvalidParameter(f"The service role {name} provided does not exist or does not have sufficient permissions")
+
+
+def _trusts(text: str, question: Question) -> bool:
+    """A trust policy that cannot be read any more trusts nobody."""
+    try:
+        return evaluation.trusts(policygrammar.trust(text), question, (("Service", SERVICE),)).allowed
+    except MalformedPolicy:
+        return False
 
 
 def disk(call: Call, container: Mapping[str, Any], formats: tuple[str, ...]) -> dict[str, Any]:

@@ -19,10 +19,11 @@ from functools import partial
 from typing import Any
 
 from eucapy.clc import ova, user_objects
+from eucapy.clc.places import Place
 from eucapy.clc.reconcilers import import_images
 from eucapy.clc.seal import Seal
 from eucapy.clc.store import import_tasks, roles, snapshots
-from eucapy.clc.user_objects import AsRole, Look, Place, Refused, UserObjects
+from eucapy.clc.user_objects import AsRole, Look, Refused, UserObjects
 from eucapy.clock import Clock
 from eucapy.database import Database, Row, Tx
 from eucapy.lifecycle import import_task as life
