@@ -32,6 +32,7 @@ COMMANDS = {
     "audit": Command("audit", "who did what, from where, allowed or denied"),
     "explain": Command("explain", "may somebody do something, and which statement says so"),
     "image": Command("images", "list, build and install images"),
+    "network": Command("network", "a node's network: what shall be, what is not so yet, what was dropped"),
     "component": Command("components", "register nodes and list components"),
     "pki": Command("certificates", "make the certificate authority, issue certificates, show when they end"),
     "config": Command("configuration", "sample configuration of a daemon; check a file"),
