@@ -73,6 +73,8 @@ class Authenticator:
 
     async def credential(self, access_key_id: str, token: str | None, now: float) -> Credential:
         """The credential that a signature names. Raises Refused for one that may not be used."""
+        if not (access_key_id.isascii() and access_key_id.isprintable()):
+            raise Refused("unknown key", AWSAccessKeyId=ascii(access_key_id)[:200])  # no database takes it for a text
         found = await self._lookup(access_key_id, token)
         if found is None:
             raise Refused("unknown key", AWSAccessKeyId=access_key_id)

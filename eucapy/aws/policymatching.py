@@ -27,7 +27,7 @@ Token = tuple[str, str, "str | None"]
 TEXT, ANY, ONE, VARIABLE = "text", "*", "?", "variable"
 _SEGMENTS = 6
 _MOST_KEPT = 64
-_PARTS = re.compile(r"\$\{([^}]*)\}|(\*+)|(\?)")
+_PARTS = re.compile(r"\$\{([^{}]*)\}|(\*+)|(\?)")
 _WILD = re.compile(r"\*+|\?")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 _SPACE = re.compile(r"[\s,:]*")
-_VARIABLE = re.compile(r"\$\{([^},]+)[^}]*\}")
+_VARIABLE = re.compile(r"\$\{([^{},]+)[^{}]*\}")
 _decode = json.JSONDecoder().raw_decode
 Place = tuple[int, int]
 """(line, column)"""

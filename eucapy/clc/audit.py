@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 from pathlib import Path
 
@@ -63,7 +64,7 @@ class AuditTrail:
         if not self._lines:
             return
         lines, self._lines = self._lines, []
-        content = b"".join(msgspec.json.encode(_line(record, self._region)) + b"\n" for record in lines)
+        content = b"".join(_encoded(_line(record, self._region)) + b"\n" for record in lines)
         try:
             if self._path.exists() and self._path.stat().st_size > LARGEST_FILE_BYTES:
                 self._rotate()
@@ -84,7 +85,10 @@ class AuditTrail:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_S)
-            self.flush()
+            try:
+                self.flush()
+            except Exception:  # the trail goes on, whatever one line of it was
+                log.exception("lines of the audit trail are lost")
 
 
 def _line(record: AuditRecord, region: str) -> dict[str, object]:
@@ -111,6 +115,15 @@ def _line(record: AuditRecord, region: str) -> dict[str, object]:
         if principal.session.source_identity:
             line["source_identity"] = principal.session.source_identity
     return line
+
+
+def _encoded(line: dict[str, object]) -> bytes:
+    """Bytes of a header that were no text came in as lone surrogates, which UTF-8 has not: here they stand as `\\udcff`.
+    Whoever sends such a line is told of like everybody else."""
+    try:
+        return msgspec.json.encode(line)
+    except UnicodeEncodeError:
+        return json.dumps(line).encode()
 
 
 def _outcome(record: AuditRecord) -> str:

@@ -11,6 +11,7 @@ import pytest
 from eucapy.aws import policy
 from eucapy.aws.policy import ALLOW, DENY, MalformedPolicy, Question
 from eucapy.aws.policyconditions import Context, holds, is_operator
+from eucapy.aws.policysources import keys
 
 ACCOUNT, USER = "111122223333", "arn:aws:iam::111122223333:user/ann"
 
@@ -196,6 +197,9 @@ def test_no_pattern_makes_matching_slow() -> None:
     assert ask(text, resource=f"arn:aws:s3:::b/{name}", **{"aws:username": "a*"}) is None
     assert not holds("StringLike", "k:x", [pattern], {"k:x": name})
     assert not holds("ArnLike", "k:x", [f"arn:aws:{pattern}:::{pattern}"], {"k:x": f"arn:aws:{name}:::{name}"})
+    opened = "${" * 500_000  # nor one that takes it apart, of variables that never end
+    assert not holds("StringLike", "k:x", [opened], {"k:x": name})
+    assert not list(keys([document(statement(Resource=opened))]))
 
 
 def test_what_is_public() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,26 @@ def test_an_assumed_role_is_told_with_its_role(
     (line,) = search(cloud, tmp_path, capsys, "--denied")
     assert line["principal"] == f"arn:aws:sts::{account}:assumed-role/reader/nightly"
     assert line["session_of"] == role
+
+
+@pytest.mark.parametrize("header", ["User-Agent", "Authorization", "X-Amz-Security-Token", "Referer"])
+def test_bytes_that_are_no_text_end_no_trail(
+    cloud: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str], header: str
+) -> None:
+    """One such line once ended the writing of all that came after it."""
+    host, port = cloud.dev.address
+    scheme = (
+        b"AWS4-HMAC-SHA256 Credential=\xff\xfe/20260101/us-east-1/ec2/aws4_request, SignedHeaders=host, Signature=\xff"
+    )
+    said = scheme + b"\r\nX-Amz-Date: 20260101T000000Z" if header == "Authorization" else b"mal\xffory"
+    lines = (
+        b"POST / HTTP/1.1", b"Host: ec2.localhost", b"Content-Type: application/x-www-form-urlencoded",
+        header.encode() + b": " + said, b"Content-Length: 22", b"", b"Action=DescribeRegions",
+    )  # fmt: skip
+    with socket.create_connection((host, port), timeout=20) as wire:
+        wire.sendall(b"\r\n".join(lines))
+        assert int(wire.recv(12).split()[1]) in (400, 401, 403)
+    cloud.client("ec2").describe_regions()
+    told = search(cloud, tmp_path, capsys)
+    assert told[-1]["status"] == 200
+    assert any(line["principal"] == "" for line in told)
