@@ -33,6 +33,7 @@ from eucapy.wire.contract import Unreachable
 log = logging.getLogger(__name__)
 
 KEPT_S = 7 * 24 * 3600.0
+SWEEP_S = 3600.0
 NO_VOLUME = "vol-ffffffff"
 """What EC2 shows for a snapshot that was taken of no volume."""
 GIVEN_UP = "ClientError: Disk validation failed [{why}]"
@@ -68,6 +69,7 @@ class Imports:
         """Snapshots are made in the first of the `zones`."""
         self._database, self._objects, self._seal = database, objects, seal
         self._zone, self._clock, self._wake = zones[0], clock, wake
+        self._forget_at = 0.0
 
     async def __call__(self) -> bool:
         changed = False
@@ -79,8 +81,15 @@ class Imports:
             except Exception:
                 # One task that cannot be worked on never keeps the others.
                 log.exception("import not moved on", extra={"data": {"task": row.id}})
-        before = self._clock.time() - KEPT_S
-        return await self._database.write(lambda tx: import_tasks.forget(tx, before)) > 0 or changed
+        return await self._forget() or changed
+
+    async def _forget(self) -> bool:
+        """Once in a while, tasks that ended long ago."""
+        now = self._clock.time()
+        if now < self._forget_at:
+            return False
+        self._forget_at = now + SWEEP_S
+        return await self._database.write(lambda tx: import_tasks.forget(tx, now - KEPT_S)) > 0
 
     async def _one(self, row: Row) -> bool:
         if row.state == life.DELETING:

@@ -10,9 +10,10 @@ import re
 import tempfile
 from collections.abc import Sequence
 
+from eucapy.drivers.imaging.base import ImagingError
 from eucapy.drivers.imaging.confinement import Limits, confined, hand_over
 from eucapy.drivers.imaging.extfs import ExtFiles
-from eucapy.drivers.imaging.headers import Unsuitable, Unusable
+from eucapy.drivers.imaging.headers import Unsuitable
 from eucapy.run import RunError, run
 
 LARGEST_BYTES = 512 << 20
@@ -30,6 +31,10 @@ NO_DRIVER = (
     "ClientError: We have determined that your import doesn't have the required driver in its initramfs: virtio_blk. "
     "Install it there and try again."
 )
+UNREADABLE = (
+    "ClientError: We were unable to read your import's initramfs/initrd to determine what drivers your import requires to run "
+    "in EC2."
+)
 
 
 async def check_virtio(files: ExtFiles, folder: str, kernels: Sequence[str]) -> None:
@@ -43,10 +48,7 @@ async def check_virtio(files: ExtFiles, folder: str, kernels: Sequence[str]) -> 
             if _DRIVER.search(await _plain(packed)):
                 return
             raise Unsuitable(NO_DRIVER)
-    raise Unsuitable(
-        "ClientError: We were unable to read your import's initramfs/initrd to determine what drivers your import requires "
-        "to run in EC2."
-    )
+    raise Unsuitable(UNREADABLE)
 
 
 async def _plain(content: bytes) -> bytes:
@@ -68,14 +70,19 @@ async def _plain(content: bytes) -> bytes:
         hand_over(packed.fileno())
         hand_over(plain.fileno())
         # What follows the packed archive is not an error of ours.
-        script = f"{packer} -dc </proc/self/fd/{packed.fileno()} >/proc/self/fd/{plain.fileno()} 2>/dev/null; exit 0"
+        script = (
+            f"command -v {packer} >&2 || exit 3; "
+            f"{packer} -dc </proc/self/fd/{packed.fileno()} >/proc/self/fd/{plain.fileno()} 2>/dev/null; exit 0"
+        )
         limits = Limits(300.0, file_bytes=LARGEST_BYTES)
         try:
             await run(
                 *confined(["sh", "-c", script], limits), timeout_s=300.0, pass_fds=(packed.fileno(), plain.fileno())
             )
         except RunError as error:
-            raise Unusable("The guest's initramfs cannot be unpacked") from error
+            if error.status == 3:
+                raise ImagingError(f"{packer} is not installed on the storage's host") from error
+            raise Unsuitable(UNREADABLE) from error
         plain.seek(0)
         return plain.read()
 

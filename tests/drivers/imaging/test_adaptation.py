@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,12 @@ from eucapy.drivers.imaging.extfs import ExtFiles, Link, Write
 from eucapy.drivers.imaging.headers import Unsuitable, Unusable
 from eucapy.run import run_now
 from tests.drivers.imaging.machines import MENU, MIB, disk
+
+_PROGRAMS = ("debugfs", "e2fsck", "mke2fs", "sfdisk")
+pytestmark = pytest.mark.skipif(
+    not all(map(shutil.which, _PROGRAMS)),
+    reason=f"needs {', '.join(_PROGRAMS)} on the path (packages e2fsprogs, fdisk)",
+)
 
 CONSOLE = "console=tty0 console=ttyS0,115200n8"
 

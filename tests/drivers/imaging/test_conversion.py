@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from tests.drivers.imaging import foreign
 from tests.drivers.imaging.foreign import FORMATS, MIB, VIRTUAL_BYTES
 
 LARGEST = 1 << 40
+
+pytestmark = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="needs qemu-img (package qemu-utils)")
 
 
 @pytest.fixture
