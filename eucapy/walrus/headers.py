@@ -119,7 +119,11 @@ def encode_tags(pairs: Sequence[tuple[str, str]], most: int) -> str | None:
     for name, value in pairs:
         if name in seen:
             raise errors.InvalidTag("Cannot provide multiple Tags with the same key", fields={"TagKey": name})
-        if not name or len(name) > 128 or name.startswith("aws:"):
+        if name.lower().startswith("aws:"):
+            theirs = "System tags cannot be added/updated by requester"
+            words = "Your TagKey cannot be prefixed with aws:" if most == MOST_TAGS else theirs
+            raise errors.InvalidTag(words, fields={"TagKey": name})
+        if not name or len(name) > 128:
             raise errors.InvalidTag("The TagKey you have provided is invalid", fields={"TagKey": name})
         if len(value) > 256:
             raise errors.InvalidTag(fields={"TagKey": name, "TagValue": value})

@@ -47,6 +47,16 @@ def test_replacing_headers_and_tags(s3: Any, bucket: str) -> None:
     assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [{"Key": "u", "Value": "2"}]
 
 
+def test_a_buckets_encryption_is_a_change_to_what_is_copied_onto_itself(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    rules = [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}]
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
+    for _ in range(2):
+        copied = s3.copy_object(Bucket=bucket, Key="k", CopySource=f"{bucket}/k")
+        assert copied["ServerSideEncryption"] == "AES256"
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
+
+
 def test_what_a_copy_refuses(s3: Any, bucket: str, refused: Refused) -> None:
     etag = s3.put_object(Bucket=bucket, Key="k", Body=b"x")["ETag"]
     when = s3.head_object(Bucket=bucket, Key="k")["LastModified"]

@@ -303,6 +303,13 @@ def test_tags_of_an_object(s3: Any, bucket: str, refused: Refused) -> None:
         s3.put_object_tagging(Bucket=bucket, Key="k", Tagging=twice)
     with refused("NoSuchKey", 404):
         s3.get_object_tagging(Bucket=bucket, Key="absent")
+    theirs = {"TagSet": [{"Key": "AWS:mine", "Value": "1"}]}
+    with refused("InvalidTag", 400) as of_object:
+        s3.put_object_tagging(Bucket=bucket, Key="k", Tagging=theirs)
+    with refused("InvalidTag", 400) as of_bucket:
+        s3.put_bucket_tagging(Bucket=bucket, Tagging=theirs)
+    assert "Your TagKey cannot be prefixed with aws:" in str(of_object.value)
+    assert "System tags cannot be added/updated by requester" in str(of_bucket.value)
 
 
 def test_many_are_deleted_at_once(s3: Any, bucket: str, refused: Refused) -> None:

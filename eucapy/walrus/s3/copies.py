@@ -168,17 +168,19 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     wanted = lockheaders.asked(call, p, with_body=False)
     itself = source["Bucket"] == p["Bucket"] and source["Key"] == p["Key"] and "VersionId" not in source
     encrypted = p.get("ServerSideEncryption") or p.get("SSECustomerAlgorithm")
-    if itself and not (replace or label or encrypted or p.get("WebsiteRedirectLocation") or p.get("StorageClass")):
-        raise InvalidRequest(
-            "This copy request is illegal because it is trying to copy an object to itself without changing the "
-            "object's metadata, storage class, website redirect location or encryption attributes."
-        )
+    changes = replace or label or encrypted or p.get("WebsiteRedirectLocation") or p.get("StorageClass")
 
     sealed: Sealed | None = None
 
     async def look(tx: Tx) -> tuple[Found, Keys]:
         nonlocal sealed
         target = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
+        # An encryption that somebody has set for the bucket is a change, even to what the object has.
+        if itself and not changes and target.encryption in ("", call.walrus.default_encryption):
+            raise InvalidRequest(
+                "This copy request is illegal because it is trying to copy an object to itself without changing the "
+                "object's metadata, storage class, website redirect location or encryption attributes."
+            )
         acls.of_new_object(call, target, p)
         if wanted is not None:
             lockheaders.may_lock(call, target, p["Key"], wanted)
