@@ -82,7 +82,7 @@ async def of(tx: Tx, scope: Scope, touched: Touched, asked: Collection[str]) -> 
     return facts
 
 
-async def completed(tx: Tx, scope: Scope, facts: Mapping[str, "str | list[str]"]) -> Found:
+async def completed(tx: Tx, scope: Scope, facts: Mapping[str, str | list[str]]) -> Found:
     """What the request says, instance profiles that it names by their names by their ARNs."""
     found = Found(facts)
     for key in ("ec2:instanceprofile", "ec2:newinstanceprofile"):
