@@ -84,6 +84,9 @@ NO_IDS = {"OwnerIds", "RestorableByUserIds", "ZoneIds"}
 VALUES = {"group-id": "sg-0123456789abcdef0"}
 """What nothing has, for filters whose values are checked."""
 
+WITHOUT_PAGINATOR = {"GetSubnetCidrReservations"}
+"""botocore's client pages through these no more than by hand."""
+
 TAKES_MORE = {"DescribeVpcEndpoints"}
 """`If the value is greater than 1,000, we return only 1,000 items.`"""
 
@@ -154,9 +157,10 @@ def _populate(cloud: Cloud) -> dict[str, Any]:
         ec2.create_launch_template_version(LaunchTemplateId=template, LaunchTemplateData={"ImageId": ami})
     cloud.settle()
     principal = cloud.client("sts").get_caller_identity()["Arn"]
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     group = ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]
     return {
-        "every": {"VpcId": own, "PrincipalArn": principal, "GroupId": [group]},
+        "every": {"VpcId": own, "SubnetId": subnet, "PrincipalArn": principal, "GroupId": [group]},
         "DescribeImages": {"Owners": ["self"]},
         "DescribeSnapshots": {"OwnerIds": ["self"]},
         "DescribeLaunchTemplateVersions": {"LaunchTemplateId": template},
@@ -266,7 +270,8 @@ def test_pages_and_ids_exclude_each_other_where_the_reference_says_so(world: Wor
 
 def test_paging_through_shows_each_item_once_and_in_the_same_order(world: World) -> None:
     several = set()
-    for action in paged(world):
+    walked = [action for action in paged(world) if action not in WITHOUT_PAGINATOR]
+    for action in walked:
         name = _method(world.ec2, action)
         assert world.ec2.can_paginate(name), action
         paginator = world.ec2.get_paginator(name)
@@ -282,7 +287,7 @@ def test_paging_through_shows_each_item_once_and_in_the_same_order(world: World)
         if len(pages) > 1:
             several.add(action)
             assert all(pages), action
-    rest = set(paged(world)) - several
+    rest = set(walked) - several
     nothing = {action for action in rest if world.asked(action)[1] == "" and not _items(world, action)}
     assert rest - nothing == set()
 
