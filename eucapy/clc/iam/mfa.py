@@ -58,7 +58,7 @@ async def create(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     tags = checked(p.get("Tags"))
     serial = f"arn:aws:iam::{call.account}:mfa{path}{name}"
     if await iam_mfa.by_serial(call.tx, serial) is not None:
-        raise EntityAlreadyExists("MFA device already exists.")
+        raise EntityAlreadyExists("MFADevice entity at the same path and name already exists.")
     seed = os.urandom(SEED_BYTES)
     await iam_mfa.insert(call.tx, call.account, serial, call.seal(seed), call.now)
     await iam_tags.put(call.tx, serial, tags)

@@ -209,6 +209,10 @@ def test_a_device_is_enabled_by_two_codes_in_a_row(shared: Cloud, iam: Any, numb
 
 def test_a_code_counts_once_and_only_for_its_user(shared: Cloud, iam: Any) -> None:
     device = iam.create_virtual_mfa_device(VirtualMFADeviceName="phone")["VirtualMFADevice"]
+    assert error(iam.create_virtual_mfa_device, VirtualMFADeviceName="phone") == (
+        "EntityAlreadyExists",
+        "MFADevice entity at the same path and name already exists.",
+    )
     serial, seed = device["SerialNumber"], base64.b32decode(device["Base32StringSeed"])
     for name in ("u", "v"):
         iam.create_user(UserName=name)
