@@ -45,7 +45,6 @@ def test_a_snapshot_is_deleted_while_it_is_copied(stage: Stage) -> None:
         left = {one["SnapshotId"]: one["State"] for one in taken(stage) if one["SnapshotId"] not in kept}
         assert left == {ids["copy"]: "completed"}
         assert set(pool(stage).snapshots) == {*kept, ids["copy"]}
-        assert content(stage, ids["copy"]) == "kept"
         stage.ec2.delete_snapshot(SnapshotId=ids["copy"])
         stage.cloud.settle()
 
