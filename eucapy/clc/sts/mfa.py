@@ -7,6 +7,7 @@ from typing import Any
 
 from eucapy.clc import totp
 from eucapy.clc.context import ROOT, USER, Call
+from eucapy.clc.guesses import GUESSES
 from eucapy.clc.store import iam_mfa
 from eucapy.clc.sts.service import AccessDenied, ValidationError
 
@@ -30,6 +31,9 @@ async def shown(call: Call, p: Mapping[str, Any]) -> int | None:
     device = await iam_mfa.by_serial(call.tx, serial)
     if device is None or device.user_id != principal.user_id:
         raise AccessDenied(_NO_DEVICE)
+    if not GUESSES.may_try(serial, call.now):
+        raise AccessDenied(_WRONG_CODE)
     if not await totp.check(call.tx, call.unseal, call.now, principal.user_id, serial, code):
         raise AccessDenied(_WRONG_CODE)
+    GUESSES.was_right(serial)
     return int(call.now)

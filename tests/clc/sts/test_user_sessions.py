@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from eucapy.clc.guesses import MOST, WITHIN_S
+from eucapy.clc.totp import STEP_S, shown_code
 from tests.clc.launching import error
 from tests.clc.sts.granting import ALL, role, trust, with_credentials
 from tests.harness.cloud import Cloud
@@ -92,8 +94,6 @@ def test_a_token_is_as_long_as_its_taker_can_test_with(cloud: Cloud) -> None:
 
 
 def test_an_mfa_code_counts_once_and_is_told_to_trust_policies(cloud: Cloud) -> None:
-    from eucapy.clc.totp import STEP_S, shown_code
-
     keys, account = cloud.user("careful", "all"), cloud.account("eucalyptus")["account_id"]
     iam = cloud.client("iam")
     made = iam.create_virtual_mfa_device(VirtualMFADeviceName="careful")["VirtualMFADevice"]
@@ -127,6 +127,15 @@ def test_an_mfa_code_counts_once_and_is_told_to_trust_policies(cloud: Cloud) -> 
         assert with_credentials(cloud, "iam", held).list_users()["Users"]
         cloud.clock.shift_s += STEP_S
         assert sts.assume_role(**given, SerialNumber=serial, TokenCode=code())["Credentials"]
+        guess = next(one for one in ("000000", "111111", "222222", "333333") if one not in (code(-1), code(), code(1)))
+        for _ in range(MOST):
+            assert error(sts.get_session_token, SerialNumber=serial, TokenCode=guess)[0] == "AccessDenied"
+        cloud.clock.shift_s += STEP_S
+        assert error(sts.get_session_token, SerialNumber=serial, TokenCode=code())[0] == "AccessDenied", (
+            "too many guesses"
+        )
+        cloud.clock.shift_s += WITHIN_S
+        assert sts.get_session_token(SerialNumber=serial, TokenCode=code())["Credentials"]
     finally:
         cloud.clock.shift_s = shift
 
