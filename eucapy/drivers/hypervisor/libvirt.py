@@ -24,6 +24,7 @@ from eucapy.drivers.hypervisor.base import (
     Capabilities,
     Disk,
     DiskConflict,
+    DomainNotFound,
     DomainSpec,
     DomainStatus,
     Event,
@@ -44,7 +45,8 @@ _STOP_LIMIT_S = 60.0  # libvirt gives QEMU 10 s to go by itself, and a disk that
 _MOST_DISKS = 20  # the PCI slots of a `pc` machine that our other devices leave free
 _CPU_TIME = 4  # its place in what `virDomain.info()` answers; nanoseconds
 _COPY_POLL_S = 0.5
-_RECONNECTS = 3
+_RECONNECT_PAUSES_S = (0.0, 0.1, 0.5, 1.0, 2.0)
+"""Between QEMU's attempts to see a disk's new size, through a new connection to the disk's server."""
 _RECONNECT_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 _LIVE, _CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 
@@ -127,7 +129,16 @@ class LibvirtDriver(HypervisorDriver):
         await self._connection.call(lambda conn: _detach_nic(conn.lookupByName(instance_id), tap))
 
     async def resize_disk(self, instance_id: str, serial: str, size_gib: int) -> None:
-        await self._running(instance_id, lambda domain: _resize(domain, serial, size_gib << 30))
+        pauses = list(_RECONNECT_PAUSES_S)
+        while True:
+            try:
+                await self._running(instance_id, lambda domain: _resize(domain, serial, size_gib << 30))
+            except HypervisorError as error:
+                if not pauses or isinstance(error, DomainNotFound | HypervisorUnavailable):
+                    raise
+                await asyncio.sleep(pauses.pop(0))
+            else:
+                return
 
     async def copy_disk(self, instance_id: str, serial: str, target: str) -> None:
         await self._connection.call(lambda conn: _begin_copy(conn.lookupByName(instance_id), serial, target))
@@ -389,18 +400,11 @@ def _resize(domain: Any, serial: str, size_bytes: int) -> None:
     if now is None or serial not in now.targets:
         return
     # QEMU connects to the server again at the next request only, and until then knows the old size. No request of ours
-    # reaches a disk through libvirt's own interface, so it is made through QEMU's: it reads a sector for nobody. The first
-    # may only find that the old connection is dead; QEMU does not tell us what came of it, but refuses the new size.
+    # reaches a disk through libvirt's own interface, so it is made through QEMU's: it reads a sector for nobody. It may only
+    # find that the old connection is dead, or the server not ready yet: then QEMU refuses the new size.
     read = f'qemu-io -d /machine/peripheral/{libvirt_xml.alias(serial)}/virtio-backend "read 0 512"'
-    for tries_left in reversed(range(_RECONNECTS)):
-        libvirt_qemu.qemuMonitorCommand(domain, read, libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
-        try:
-            domain.blockResize(now.targets[serial], size_bytes, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
-        except libvirt.libvirtError:
-            if not tries_left:
-                raise
-        else:
-            return
+    libvirt_qemu.qemuMonitorCommand(domain, read, libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
+    domain.blockResize(now.targets[serial], size_bytes, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
 
 
 def _begin_copy(domain: Any, serial: str, target: str) -> None:
