@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from eucapy.clc.app import services
 from eucapy.walrus.s3 import registry
+from tests.clc import importing
 from tests.clc.launching import DISK
 from tests.harness.cloud import Cloud
 from tests.harness.postgres import NewDatabase
@@ -39,6 +40,7 @@ class Stage:
     """Clients, and an image to launch from."""
 
     def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
         self.ec2, self.s3, self.iam = cloud.client("ec2"), cloud.client("s3"), cloud.client("iam")
         self.s3.create_bucket(Bucket=BUCKET)
         self.s3.put_object(Bucket=BUCKET, Key="disk.raw", Body=DISK)
@@ -139,6 +141,13 @@ def nat_gateway_gone(stage: Stage) -> dict[str, Any]:
     return {"NatGatewayIds": [gateway_id]}
 
 
+def imported(stage: Stage) -> dict[str, Any]:
+    importing.role(stage.cloud)
+    disk = importing.upload(stage.cloud, "disk.vmdk", importing.VMDK)
+    made = stage.ec2.import_snapshot(DiskContainer={"Format": "VMDK", "UserBucket": disk})
+    return {"ImportTaskIds": [made["ImportTaskId"]]}
+
+
 def group(stage: Stage) -> dict[str, Any]:
     return {"GroupIds": [stage.ec2.create_security_group(GroupName="waiting", Description="waiting")["GroupId"]]}
 
@@ -170,6 +179,7 @@ ENDS: dict[tuple[str, str], Callable[[Stage], dict[str, Any]]] = {
     ("ec2", "network_interface_available"): interface,
     ("ec2", "security_group_exists"): group,
     ("ec2", "snapshot_completed"): snapshot,
+    ("ec2", "snapshot_imported"): imported,
     ("ec2", "subnet_available"): lambda stage: {"SubnetIds": [stage.subnet()]},
     ("ec2", "system_status_ok"): lambda stage: {"InstanceIds": [stage.launch()]},
     ("ec2", "volume_available"): lambda stage: {"VolumeIds": [stage.volume(), stage.volume()]},
