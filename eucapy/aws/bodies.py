@@ -7,7 +7,8 @@
                                          trailing headers          …-TRAILER, STREAMING-UNSIGNED-PAYLOAD-TRAILER
 
 Pieces are handed on as they arrive, before the signature over them is known: a reader promises that it raises *before it
-reports the end*, so whoever stores a body commits only after having read b"".
+reports the end*, so whoever stores a body commits only after having read b"" (and, having taken over the hashing of a large
+one to do it beside the reading, after the `check` of that).
 
 The aws-chunked form:
 
@@ -105,6 +106,13 @@ class BodyReader(ABC):
         while piece := await self.read():
             yield piece
 
+    def hand_over(self) -> PayloadHash | None:
+        """The hash that was signed, for a reader who hashes elsewhere; None where there is none.
+
+        From then on the end is reported whatever came: who takes it calls `check` before believing the body.
+        """
+        return None
+
     @abstractmethod
     async def _next(self) -> bytes:
         """The next piece from the wire; b"" at the end."""
@@ -141,23 +149,41 @@ class BytesReader(BodyReader):
         return b""
 
 
+class PayloadHash:
+    """The SHA-256 of a body beside the one that was signed: `update` with every piece in order, then `check`."""
+
+    def __init__(self, sha256_hex: str) -> None:
+        self._expected, self._hash = sha256_hex, hashlib.sha256()
+        self.update = self._hash.update
+
+    def check(self) -> None:
+        """Raises XAmzContentSHA256Mismatch."""
+        computed = self._hash.hexdigest()
+        if computed != self._expected:
+            details = {"ClientComputedContentSHA256": self._expected, "S3ComputedContentSHA256": computed}
+            raise refusal(Refused("payload", **details), "s3")
+
+
 class HashedReader(BodyReader):
     """A body whose SHA-256 was signed."""
 
     def __init__(self, source: BodyReader, sha256_hex: str) -> None:
         super().__init__(source.length)
-        self._source, self._expected, self._hash = source, sha256_hex, hashlib.sha256()
+        self._source = source
+        self._hash: PayloadHash | None = PayloadHash(sha256_hex)
+
+    def hand_over(self) -> PayloadHash | None:
+        hash_, self._hash = self._hash, None
+        return hash_
 
     async def _next(self) -> bytes:
         piece = await self._source.read()
-        if piece:
-            self._hash.update(piece)
-            return piece
-        computed = self._hash.hexdigest()
-        if computed != self._expected:
-            details = {"ClientComputedContentSHA256": self._expected, "S3ComputedContentSHA256": computed}
-            raise refusal(Refused("payload", **details), "s3")
-        return b""
+        if self._hash is not None:
+            if piece:
+                self._hash.update(piece)
+            else:
+                self._hash.check()
+        return piece
 
 
 class ChunkSigner:

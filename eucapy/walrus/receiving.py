@@ -1,8 +1,8 @@
 """Bytes on their way in: read from the client, hashed, checked, and put where they will stay.
 
-    reader ──pieces──► gather to 1 MiB ──► one hop: MD5, the checksum  ┐ side by side, while the
-                                       └─► the driver's writer: append ┘ next MiB is being read
-    end of the body: Content-MD5, checksum (header or trailer), length ─► put() ─► Received
+    reader ──pieces──► gather to 1 MiB ──► one hop: MD5, SHA-256, the checksum ┐ side by side, while the
+                                       └─► the driver's writer: append         ┘ next MiB is being read
+    end of the body: signature, Content-MD5, checksum (header or trailer), length ─► put() ─► Received
 
 Small bodies of known length never leave the event loop: they are hashed in place and handed on as bytes, to be written
 with their metadata. What this module returns is durable or in memory, but *not visible*: `Received.keep` runs the
@@ -15,12 +15,13 @@ import asyncio
 import base64
 import binascii
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from eucapy.aws.bodies import BodyReader, PayloadHash
 from eucapy.aws.errors import IncompleteBody, InvalidRequest, MissingContentLength
 from eucapy.database import Tx
 from eucapy.drivers.blob.base import BLOCK_BYTES, NoSpace, Writer
@@ -266,8 +267,9 @@ async def _receive(
     walrus.room.check(length or 0)
     if length is not None and length <= limit:
         return await _receive_small(walrus, source, want, length, data_key)
+    signed = source.hand_over() if isinstance(source, BodyReader) else None
     async with walrus.blobs.create() as writer:
-        hashes = _Hashes(want)
+        hashes = _Hashes(want, signed)
         sink = writer if data_key is None else _SealedWriter(writer, data_key)
         size = await _pump(source, sink, hashes, most_bytes, walrus.room)
         if length is not None and size != length:
@@ -342,7 +344,7 @@ async def _pump(source: Source, writer: _Sink, hashes: _Hashes, most_bytes: int,
                 working = None
             if pieces:
                 room.check()
-                working = asyncio.ensure_future(_take(writer, hashes, pieces, gathered))
+                working = asyncio.ensure_future(_taken(writer, hashes, pieces, gathered))
                 pieces, gathered = [], 0
             if not piece:
                 if working is not None:
@@ -354,25 +356,33 @@ async def _pump(source: Source, writer: _Sink, hashes: _Hashes, most_bytes: int,
             await asyncio.gather(working, return_exceptions=True)
 
 
-async def _take(writer: _Sink, hashes: _Hashes, pieces: list[bytes], count: int) -> None:
+def _taken(writer: _Sink, hashes: _Hashes, pieces: list[bytes], count: int) -> Coroutine[Any, Any, None]:
+    """Begin to hash a block; what is returned writes it meanwhile and ends with both.
+
+    The hashing begins here and now: as part of a task it would wait for the turn in which the event loop reads the next
+    megabyte: a third of a megabyte's time.
+    """
     if count <= HASH_IN_PLACE_BYTES:
         hashes.update(pieces)
-        for piece in pieces:
-            await writer.write(piece)
-        return
-    hashing = asyncio.get_running_loop().run_in_executor(_pool, hashes.update, pieces)
+        return _write(writer, pieces, None)
+    return _write(writer, pieces, asyncio.get_running_loop().run_in_executor(_pool, hashes.update, pieces))
+
+
+async def _write(writer: _Sink, pieces: list[bytes], hashing: asyncio.Future[None] | None) -> None:
     try:
         for piece in pieces:
             await writer.write(piece)
     finally:
-        await hashing
+        if hashing is not None:
+            await hashing
 
 
 class _Hashes:
-    """The MD5 and the checksums of one body."""
+    """The MD5 and the checksums of one body, and the hash that was `signed` for it."""
 
-    def __init__(self, want: Expected) -> None:
+    def __init__(self, want: Expected, signed: PayloadHash | None = None) -> None:
         self._want = want
+        self._signed = signed
         self._md5 = _EMPTY_MD5.copy()
         self._running = {want.algorithm: checksums.running(want.algorithm)}
         if want.also is not None and want.also not in self._running:
@@ -383,11 +393,15 @@ class _Hashes:
     def update(self, pieces: list[bytes]) -> None:
         for piece in pieces:
             self._md5.update(piece)
+            if self._signed is not None:
+                self._signed.update(piece)
             for running in self._running.values():
                 running.update(piece)
 
     def check(self, trailers: Mapping[str, str]) -> None:
-        """Finish and compare with what was promised. Raises BadDigest, InvalidRequest."""
+        """Finish and compare with what was promised. Raises XAmzContentSHA256Mismatch, BadDigest, InvalidRequest."""
+        if self._signed is not None:
+            self._signed.check()
         want = self._want
         md5 = self._md5.digest()
         self.md5_hex = md5.hex()
