@@ -214,6 +214,11 @@ async def _of_image(tx: Tx, scope: Scope, touched: Touched) -> list[Touched]:
     return made
 
 
+async def _snapshots_of_image(tx: Tx, scope: Scope, touched: Touched) -> list[Touched]:
+    devices = (await images.devices_of(tx, [touched.id])).get(touched.id, ())
+    return [Touched(touched.kind, device.snapshot_id) for device in devices if device.snapshot_id]
+
+
 def _of_device(device: Row, scope: Scope) -> dict[str, str]:
     return {
         "ec2:Encrypted": str(bool(device.encrypted)).lower(),
@@ -285,6 +290,7 @@ _RESOLVERS: dict[str, _Resolver] = {
     "default subnets": _default_subnets,
     "to be in subnet": _to_be_in_subnet,
     "of image": _of_image,
+    "snapshots of image": _snapshots_of_image,
     "volumes of instance": _volumes_of_instance,
     "key id": _key_id,
     "placement group id": _placement_group_id,

@@ -123,7 +123,6 @@ def test_an_owner_reports_only_what_runs(cloud: Cloud, stopped: str, caplog: pyt
 def test_settings_that_have_one_position_say_so(cloud: Cloud) -> None:
     ec2 = cloud.client("ec2")
     assert ec2.get_serial_console_access_status()["SerialConsoleAccessEnabled"] is False
-    assert ec2.get_image_block_public_access_state()["ImageBlockPublicAccessState"] == "unblocked"
     assert ec2.get_snapshot_block_public_access_state()["State"] == "unblocked"
     for family, option in (("t2", "standard"), ("t3", "unlimited")):
         default = ec2.get_default_credit_specification(InstanceFamily=family)

@@ -14,6 +14,7 @@ from eucapy.clc.actions.declaration import Ask, Facts, Further, Params, Scope, T
 from eucapy.clc.actions.ec2_kinds import KINDS, ROLE
 
 CREATE_TAGS, DELETE_TAGS, PASS_ROLE = "ec2:CreateTags", "ec2:DeleteTags", "iam:PassRole"
+DELETE_SNAPSHOT = "ec2:DeleteSnapshot"
 _NAMES = ("DryRun", "ClientToken", "Attribute", "Value", "OperationType", "UserIds", "UserGroups", "GroupNames")
 
 
@@ -227,6 +228,13 @@ def _disks(p: Params, scope: Scope) -> Iterable[Touched]:
         "of image",
         new_tags(p, "volume"),
     )
+
+
+def deleting_snapshots(p: Params, scope: Scope) -> Iterable[Ask]:
+    """ec2:DeleteSnapshot on the image's snapshots that go with it. AWS answers `missing-permissions` for each that may not go;
+    here the image stays too."""
+    if p.get("DeleteAssociatedSnapshots"):
+        yield Ask(DELETE_SNAPSHOT, Touched(KINDS["snapshot"], str(p.get("ImageId") or ""), "snapshots of image"))
 
 
 def passing(path: str) -> Further:

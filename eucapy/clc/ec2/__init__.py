@@ -19,6 +19,8 @@ MODULES = (
     "dhcp_options",
     "id_format",
     "image_attributes",
+    "image_availability",
+    "image_public_access",
     "images",
     "import_image",
     "import_snapshot",

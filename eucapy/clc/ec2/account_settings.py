@@ -19,12 +19,6 @@ async def get_serial_console_access_status(call: Call, p: Mapping[str, Any]) -> 
     return {"SerialConsoleAccessEnabled": False, "ManagedBy": "account"}
 
 
-@ec2.action("GetImageBlockPublicAccessState")
-async def get_image_block_public_access_state(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    """Launch permissions may say `all`."""
-    return {"ImageBlockPublicAccessState": "unblocked", "ManagedBy": "account"}
-
-
 @ec2.action("GetSnapshotBlockPublicAccessState")
 async def get_snapshot_block_public_access_state(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     """CreateVolume permissions may say `all`."""

@@ -8,12 +8,19 @@ from typing import Any
 
 from eucapy.clc.context import Call
 from eucapy.clc.ec2 import image_views
-from eucapy.clc.ec2.errors import InvalidAMIAttributeItemValue, InvalidParameterCombination, InvalidParameterValue
+from eucapy.clc.ec2.errors import (
+    InvalidAMIAttributeItemValue,
+    InvalidAMIIDUnavailable,
+    InvalidParameterCombination,
+    InvalidParameterValue,
+)
+from eucapy.clc.ec2.image_public_access import require_open
 from eucapy.clc.ec2.images import described as description
 from eucapy.clc.ec2.images import own
 from eucapy.clc.ec2.service import ec2
 from eucapy.clc.store import images
 from eucapy.database import Row
+from eucapy.lifecycle import image as life
 
 ALL = "all"
 _ACCOUNT = re.compile(r"[0-9]{12}")
@@ -48,7 +55,7 @@ async def describe_image_attribute(call: Call, p: Mapping[str, Any]) -> dict[str
         case "imdsSupport":
             out["ImdsSupport"] = {"Value": row.imds or None}
         case "deregistrationProtection":
-            out["DeregistrationProtection"] = {"Value": "disabled"}
+            out["DeregistrationProtection"] = {"Value": image_views.protection(row, call.now) or "disabled"}
         case "lastLaunchedTime":
             out["LastLaunchedTime"] = {"Value": image_views.moment(row.launched_at)}
         case other:
@@ -94,6 +101,10 @@ async def _permissions(call: Call, row: Row) -> list[dict[str, str]]:
 async def _share(call: Call, row: Row, add: set[str], remove: set[str]) -> None:
     if not add and not remove:
         raise InvalidParameterCombination("No attributes specified.")
+    if add and row.state == life.DISABLED:
+        raise InvalidAMIIDUnavailable(image=row.id)
+    if ALL in add:
+        await require_open(call)
     if ALL in add | remove:
         await images.set_values(call.tx, row.id, public=ALL in add)
     await images.share(call.tx, row.id, add - {ALL})

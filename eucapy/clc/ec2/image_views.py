@@ -15,10 +15,10 @@ async def shown(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The images as EC2 shows them, in the order of `rows`."""
     devices = await images.devices_of(call.tx, [row.id for row in rows])
     tagged = await tags.of(call.tx, [row.id for row in rows if row.account == call.account])
-    return [view(row, devices.get(row.id, ()), tagged.get(row.id, [])) for row in rows]
+    return [view(row, devices.get(row.id, ()), tagged.get(row.id, []), call.now) for row in rows]
 
 
-def view(row: Row, devices: Iterable[Row], tag_set: list[dict[str, str]]) -> dict[str, Any]:
+def view(row: Row, devices: Iterable[Row], tag_set: list[dict[str, str]], now: float) -> dict[str, Any]:
     """An Image; tags are shown to its owner alone."""
     out: dict[str, Any] = {
         "Architecture": row.architecture,
@@ -26,7 +26,7 @@ def view(row: Row, devices: Iterable[Row], tag_set: list[dict[str, str]]) -> dic
         "BootMode": row.boot_mode or None,
         "CreationDate": moment(row.created_at),
         "DeprecationTime": moment(row.deprecated_at),
-        "DeregistrationProtection": "disabled",
+        "DeregistrationProtection": protection(row, now) or "disabled",
         "Description": row.description or None,
         "EnaSupport": row.ena or None,
         "Hypervisor": "xen",
@@ -55,6 +55,12 @@ def view(row: Row, devices: Iterable[Row], tag_set: list[dict[str, str]]) -> dic
     if row.reason_code:
         out["StateReason"] = {"Code": row.reason_code, "Message": row.reason}
     return out
+
+
+def protection(row: Row, now: float) -> str:
+    """How the image is protected from being deregistered, in EC2's words; "" where it is not. A cool-down lasts on after the
+    protection was switched off."""
+    return str(row.protection) if row.protected_until is None or now < row.protected_until else ""
 
 
 def moment(seconds: float | None) -> str | None:

@@ -1,8 +1,8 @@
-"""RegisterImage, DeregisterImage, DescribeImages, EnableImageDeprecation, DisableImageDeprecation.
+"""RegisterImage, DeregisterImage, DescribeImages.
 
 An image is made of a disk image that lies in a bucket (`ImageLocation="bucket/key"`, raw or qcow2) or of a snapshot that
 its root device's mapping names. The first is `pending` until `reconcilers/images.py` has looked at the object. Who may
-launch it: `image_attributes.py`; states: `eucapy/lifecycle/image.py`.
+launch it: `image_attributes.py`, `image_availability.py`; states: `eucapy/lifecycle/image.py`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from eucapy.clc.ec2.errors import (
     InvalidBlockDeviceMapping,
     InvalidParameterCombination,
     InvalidParameterValue,
+    OperationNotPermitted,
     Unsupported,
 )
 from eucapy.clc.ec2.launch_devices import Device, NewEphemeral, NewVolume
@@ -85,14 +86,29 @@ async def register_image(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
 
 @ec2.action("DeregisterImage")
 async def deregister_image(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    """Instances that run from it go on, and can be stopped and started."""
-    if p.get("DeleteAssociatedSnapshots"):
-        raise Unsupported("DeleteAssociatedSnapshots is not supported in this region.")
+    """Instances that run from it go on, and can be stopped and started. Its snapshots go with it where that is wanted and no
+    other image needs them."""
     row = await own(call, p["ImageId"])
+    if image_views.protection(row, call.now):
+        raise OperationNotPermitted(f"The image '{row.id}' is protected from being deregistered.")
+    devices = (await images.devices_of(call.tx, [row.id])).get(row.id, [])
     await advance(call.tx, IMAGE, row, "deregister")
     await images.strip(call.tx, row.id)
     call.wake("captures")
-    return {"Return": True}
+    if not p.get("DeleteAssociatedSnapshots"):
+        return {"Return": True}
+    wanted = dict.fromkeys(device.snapshot_id for device in devices if device.snapshot_id)
+    return {"Return": True, "DeleteSnapshotResults": [await _deleted(call, snapshot_id) for snapshot_id in wanted]}
+
+
+async def _deleted(call: Call, snapshot_id: str) -> dict[str, str]:
+    """A snapshot of a deregistered image, deleted or not, as DeleteSnapshotReturnCode."""
+    held = await snapshots.by_id(call.tx, call.account, snapshot_id)
+    if held is None or await images.using_snapshot(call.tx, snapshot_id):
+        return {"SnapshotId": snapshot_id, "ReturnCode": "skipped"}
+    await snapshots.move(call.tx, held, "delete", call.now)
+    call.wake("storage_sync")
+    return {"SnapshotId": snapshot_id, "ReturnCode": "success"}
 
 
 @ec2.action("DescribeImages")
@@ -111,8 +127,11 @@ async def describe_images(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
         if missing:
             raise ids.missing("ami", missing)
         conditions.append(table.c.id.in_(wanted))
-    elif not p.get("IncludeDeprecated"):
-        conditions.append(images.not_deprecated_for(call.account, call.now))
+    else:
+        if not p.get("IncludeDeprecated"):
+            conditions.append(images.not_deprecated_for(call.account, call.now))
+        if not p.get("IncludeDisabled"):
+            conditions.append(images.not_disabled())
     if p.get("Owners"):
         conditions.append(images.owned_by(call.account, p["Owners"]))
     if p.get("ExecutableUsers"):
@@ -123,23 +142,6 @@ async def describe_images(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     if more:
         out["NextToken"] = call.token(rows[-1].id)
     return out
-
-
-@ec2.action("EnableImageDeprecation")
-async def enable_image_deprecation(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    row = await own(call, p["ImageId"])
-    at = p["DeprecateAt"].timestamp() if hasattr(p["DeprecateAt"], "timestamp") else float(p["DeprecateAt"])
-    if at <= call.now:
-        raise InvalidParameterValue("The deprecation date must be in the future.")
-    await images.set_values(call.tx, row.id, deprecated_at=at)
-    return {"Return": True}
-
-
-@ec2.action("DisableImageDeprecation")
-async def disable_image_deprecation(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    row = await own(call, p["ImageId"])
-    await images.set_values(call.tx, row.id, deprecated_at=None)
-    return {"Return": True}
 
 
 async def own(call: Call, image_id: str) -> Row:

@@ -2,6 +2,8 @@
 
 `source` says where the root disk comes from: `{"kind": "object", "bucket", "key", "etag", "size_bytes", "format"}` (etag,
 size and format once inspected) or `{"kind": "snapshot", "snapshot_id"}`. Block device mappings are rows of `devices`.
+`protection` says how it is protected from being deregistered, in EC2's words ("": it is not); one with a cool-down that was
+switched off lasts until `protected_until`.
 """
 
 from __future__ import annotations
@@ -49,6 +51,8 @@ table = sa.Table(
     sa.Column("source_image_id", sa.String(32), nullable=False, server_default=""),
     sa.Column("deprecated_at", sa.Float),
     sa.Column("launched_at", sa.Float),
+    sa.Column("protection", sa.String(32), nullable=False, server_default=""),
+    sa.Column("protected_until", sa.Float),
     sa.Index(None, "account", "name"),
     sa.Index(None, "state"),
 )
@@ -78,7 +82,7 @@ devices = sa.Table(
 
 lifecycle_table(life.IMAGE, table)
 
-VISIBLE = (life.PENDING, life.AVAILABLE, life.FAILED)
+VISIBLE = (life.PENDING, life.AVAILABLE, life.FAILED, life.DISABLED)
 EBS, INSTANCE_STORE = "ebs", "instance-store"
 
 
@@ -135,6 +139,11 @@ def owned_by(account: str, owners: Sequence[str]) -> filters.Condition:
 def not_deprecated_for(account: str, now: float) -> filters.Condition:
     """The image is not deprecated yet, or the account's own."""
     return sa.or_(table.c.deprecated_at.is_(None), table.c.deprecated_at > now, table.c.account == account)
+
+
+def not_disabled() -> filters.Condition:
+    """The image may be launched, or may not for another reason than that its owner disabled it."""
+    return table.c.state != life.DISABLED
 
 
 def _shared_with(account: str) -> sa.Select[Any]:
