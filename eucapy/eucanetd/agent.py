@@ -126,10 +126,11 @@ class NetworkController:
     ) -> None:
         faults = {**self._executor.faults(), **desired.faults}
         ready = {thing.namespace for thing in observed.things if isinstance(thing, Namespace) and thing.ready}
+        taps = {vpc_id: observed.taps(layout.namespace(vpc_id)) for vpc_id in intent.laid.vpcs}
         ports: dict[str, PortStatus] = {}
         for interface_id, port in intent.laid.ports.items():
             fault = faults.get(port.vpc_id) or faults.get(NODE_ITEM)
-            there = port.tap in observed.taps(layout.namespace(port.vpc_id))
+            there = port.tap in taps.get(port.vpc_id, ())
             plugged = there and fault is None and port.vpc_id not in unfinished
             ports[interface_id] = PortStatus(interface_id=interface_id, plugged=plugged, fault=fault)
         laid_out = [

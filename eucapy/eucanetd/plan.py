@@ -58,11 +58,9 @@ class Desired:
 
 def intend(spec: NetworkSpec, laid: Laid, observed: Observed, layout: Layout) -> Intent:
     """Join the spec with what must be kept. Pure."""
-    kept = {
-        interface_id: port
-        for interface_id, port in laid.ports.items()
-        if interface_id not in spec.ports and port.tap in observed.taps(layout.namespace(port.vpc_id))
-    }
+    forgotten = {interface_id: port for interface_id, port in laid.ports.items() if interface_id not in spec.ports}
+    taps = {port.vpc_id: observed.taps(layout.namespace(port.vpc_id)) for port in forgotten.values()}
+    kept = {interface_id: port for interface_id, port in forgotten.items() if port.tap in taps[port.vpc_id]}
     ports = {**kept, **spec.ports}
     vpcs = dict(spec.vpcs)
     for port in kept.values():

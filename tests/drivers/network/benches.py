@@ -51,6 +51,7 @@ class LinuxBench:
 
     def __init__(self, host: str, folder: Path) -> None:
         self._host = host
+        self.folder = folder
         self.prefix = f"{host}-"
         self.driver: NetworkDriver = LinuxNetwork(prefix=self.prefix, folder=folder, home=host)
         self._held: dict[str, int] = {}

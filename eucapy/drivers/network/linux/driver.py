@@ -6,17 +6,30 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from socket import AF_INET
 from typing import Any, TypeVar
 
 from pyroute2 import NetlinkError
 
 from eucapy.drivers.network import netns
 from eucapy.drivers.network.base import Capabilities, StepFailed
-from eucapy.drivers.network.linux import links, namespaces, passages, publics, routes, rulesets
+from eucapy.drivers.network.linux import links, namespaces, netlink, passages, publics, routes
 from eucapy.drivers.network.linux.events import LinkEvents
 from eucapy.drivers.network.linux.places import Place, Places
 from eucapy.drivers.network.linux.resolvers import Resolvers
+from eucapy.drivers.network.linux.rulesets import Rulesets
+from eucapy.drivers.network.linux.sights import (
+    ADDRESSES,
+    FORWARDING,
+    LINKS,
+    NEIGHBOURS,
+    OWN_ADDRESSES,
+    OWN_LINKS,
+    OWN_ROUTES,
+    ROUTES,
+    SOURCES,
+    Sight,
+    Sights,
+)
 from eucapy.drivers.network.model import (
     NODE,
     Address,
@@ -57,12 +70,16 @@ class LinuxNetwork:
         self._prefix = prefix
         self._home = home
         self._resolvers = Resolvers(folder)
+        self._rulesets = Rulesets()
+        self._sights = Sights(home)
+        self.messages_read = 0
+        """Netlink messages that looking has cost so far: it grows with what has changed, not with what there is."""
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="network")
         self._events: LinkEvents | None = None
         self._put: dict[type, Callable[[Any, Places], None]] = {
             Namespace: namespaces.put,
             Setting: _put_setting,
-            Ruleset: rulesets.put,
+            Ruleset: self._rulesets.put,
             Link: links.put,
             Neighbour: routes.put_neighbour,
             Forwarding: routes.put_forwarding,
@@ -76,7 +93,7 @@ class LinuxNetwork:
         self._drop: dict[type, Callable[[Any, Places], None]] = {
             Namespace: namespaces.drop,
             Setting: lambda thing, places: None,  # who else relies on it cannot be known
-            Ruleset: rulesets.drop,
+            Ruleset: self._rulesets.drop,
             Link: links.drop,
             Neighbour: routes.drop_neighbour,
             Forwarding: routes.drop_forwarding,
@@ -109,6 +126,7 @@ class LinuxNetwork:
             self._events.close()
             self._events = None
         await asyncio.to_thread(self._worker.shutdown)
+        self._sights.close()
 
     async def _work(self, function: Callable[[], T]) -> T:
         """A cancelled caller waits for the work under way: half a step would be no step of ours."""
@@ -122,35 +140,43 @@ class LinuxNetwork:
     def _observe(self) -> Observed:
         things: set[Thing] = set()
         broken: dict[str, str] = {}
-        waiting: frozenset[str] = frozenset()
-        mtus: dict[str, int] = {}
         with Places(self._prefix, self._home) as places:
+            self._sights.hear()
             node = places.node
-            messages = list(node.ip.link("dump"))
-            waiting = frozenset(m.get_attr("IFLA_IFNAME") for m in messages if links.is_tap(m))
-            all_names = {m["index"]: m.get_attr("IFLA_IFNAME") for m in messages}
-            mtu_of = {m["index"]: m.get_attr("IFLA_MTU") for m in messages}
-            for message in node.ip.get_addr(family=AF_INET):
-                mtus[message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")] = mtu_of.get(message["index"], 0)
+            sight = self._sights.of(node, node)
+            found = sight.part(LINKS, lambda: links.look(node.asking))
+            mtu_of = {link.index: link.mtu for link in found}
+            known = sight.part(ADDRESSES, lambda: list(routes.addresses(node.asking)))
             for name, value in node.read([name.replace(".", "/") for name in NODE_SETTINGS]).items():
                 things.add(Setting(namespace=NODE, name=name.replace("/", "."), value=value))
-            things |= set(_contents(node, messages))
-            things |= publics.observe(node, all_names, routes.others(node, things))
-            forward_chains = passages.chains(node)
-            barriers = frozenset(chain for chain, drops in forward_chains.items() if drops)
-            things |= set(passages.observe(node, forward_chains))
-            for name in netns.of_vpcs(self._prefix):
+            things |= _contents(node, sight, self._rulesets)
+            routed = sight.part(ROUTES, lambda: routes.look(node.asking))
+            others = routes.others((t for t in things if isinstance(t, Route)), routed)
+            names = {link.index: link.name for link in found}
+            things |= {thing for thing in publics.observe(node, names) if thing.ip not in others}
+            forward_chains, passed = sight.of_generation(
+                "passages", netlink.generation(node.netns), lambda: _passages(node)
+            )
+            things |= passed
+            there = netns.of_vpcs(self._prefix)
+            for name in there:
                 try:
-                    place = places[name]
-                    found = {namespaces.observe(place), *_contents(place, list(place.ip.link("dump")))}
+                    things |= _namespace(places[name], self._sights, self._rulesets, node)
                 except (OSError, NetlinkError, LookupError) as error:
                     broken[name] = str(error)
-                    continue
                 finally:
                     places.forget(name)
-                things |= found
+            self._sights.keep_only({NODE, *there})
+            places.forget(NODE)
+            self.messages_read += places.messages
             things |= set(self._resolvers.observe(self._prefix))
-        return Observed(things=frozenset(things), waiting_taps=waiting, mtus=mtus, barriers=barriers, broken=broken)
+        return Observed(
+            things=frozenset(things),
+            waiting_taps=frozenset(link.name for link in found if link.kind == links.TUN),
+            mtus={ip: mtu_of.get(index, 0) for index, ip, _ in known},
+            barriers=frozenset(chain for chain, drops in forward_chains.items() if drops),
+            broken=broken,
+        )
 
     def _apply(self, steps: Sequence[Step]) -> None:
         with Places(self._prefix, self._home) as places:
@@ -176,20 +202,34 @@ def _put_setting(thing: Setting, places: Places) -> None:
     places[thing.namespace].write(thing.name.replace(".", "/"), thing.value)
 
 
-def _contents(place: Place, messages: list[Any]) -> set[Thing]:
-    """What is ours in an opened namespace."""
-    found: set[Thing] = set(links.observe(place, messages))
-    ours = {thing.name for thing in found if isinstance(thing, Link)}
-    vxlan_names = {thing.name for thing in found if isinstance(thing, Link) and thing.kind is LinkKind.VXLAN}
-    names = {m["index"]: m.get_attr("IFLA_IFNAME") for m in messages}
-    if place.namespace == NODE:
-        names = {index: name for index, name in names.items() if name in ours}
+def _passages(node: Place) -> tuple[dict[tuple[str, str, str], bool], frozenset[Thing]]:
+    chains = passages.chains(node)
+    return chains, frozenset(passages.observe(node, chains))
+
+
+def _namespace(place: Place, sights: Sights, rulesets: Rulesets, node: Place) -> set[Thing]:
+    """A namespace of ours, with what is in it."""
+    sight = sights.of(place, node)
+    seen = sight.part(LINKS, lambda: links.look(place.asking))
+    loopback_up = any(link.up for link in seen if link.name == "lo")
+    return {namespaces.observe(place, loopback_up), *_contents(place, sight, rulesets)}
+
+
+def _contents(place: Place, sight: Sight, rulesets: Rulesets) -> set[Thing]:
+    """What is ours in an opened namespace: read, where it is not as it was."""
+    seen = sight.part(LINKS, lambda: links.look(place.asking))
+    own = sight.part(OWN_LINKS, lambda: frozenset(links.observe(place, seen)))
+    vxlan_names = {link.name for link in own if link.kind is LinkKind.VXLAN}
+    ours = {link.name for link in own}
+    names = {link.index: link.name for link in seen if place.namespace != NODE or link.name in ours}
     vxlans = {index: name for index, name in names.items() if name in vxlan_names}
-    found |= set(rulesets.observe(place))
-    found |= set(routes.observe_addresses(place, names))
-    found |= set(routes.observe_routes(place, names))
+    found: set[Thing] = set(own)
+    found |= sight.of_generation("rules", netlink.generation(place.netns), lambda: frozenset(rulesets.observe(place)))
+    found |= sight.part(OWN_ADDRESSES, lambda: frozenset(routes.observe_addresses(place, names)))
+    routed = sight.part(ROUTES, lambda: routes.look(place.asking))
+    found |= sight.part(OWN_ROUTES, lambda: frozenset(routes.observe_routes(place, names, routed)))
     if place.namespace != NODE:
-        found |= set(routes.observe_source_rules(place))
-    found |= set(routes.observe_neighbours(place, names))
-    found |= set(routes.observe_forwarding(place, vxlans))
+        found |= sight.part(SOURCES, lambda: frozenset(routes.observe_source_rules(place)))
+    found |= sight.part(NEIGHBOURS, lambda: frozenset(routes.observe_neighbours(place, names)))
+    found |= sight.part(FORWARDING, lambda: frozenset(routes.observe_forwarding(place, vxlans)))
     return found

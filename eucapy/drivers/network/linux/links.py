@@ -8,16 +8,30 @@ made from the node's namespace straight into its own, and keeps sending through 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from socket import AF_INET
 from typing import Any
 
 from pyroute2 import NetlinkError
 
 from eucapy.drivers.network import netns
+from eucapy.drivers.network.linux import netlink
+from eucapy.drivers.network.linux.netlink import Asking
 from eucapy.drivers.network.linux.places import Place, Places, gone
 from eucapy.drivers.network.model import NODE, Link, LinkKind
 
 IFF_UP = 1
+TUN = "tun"
+"""The kind of a tap."""
+
+_KINDS = {TUN: LinkKind.TAP, "vxlan": LinkKind.VXLAN, "veth": LinkKind.VETH}
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINKINFO, _IFLA_AF_SPEC = 1, 3, 4, 18, 26
+_INFO_KIND, _INFO_DATA = 1, 2
+_VXLAN_ID, _VXLAN_LOCAL, _VXLAN_PORT = 1, 4, 15
+_INET_CONF, _PROXY_ARP, _RP_FILTER = 1, 2, 7
+"""The attribute with IPv4's settings, and where in it they are."""
 
 
 def _info(message: Any) -> tuple[str, Any]:
@@ -28,42 +42,76 @@ def _info(message: Any) -> tuple[str, Any]:
 
 
 def is_tap(message: Any) -> bool:
-    return _info(message)[0] == "tun"
+    return _info(message)[0] == TUN
 
 
-def _settings(message: Any) -> Any:
-    families = message.get_attr("IFLA_AF_SPEC")
-    return (families.get_attr("AF_INET") if families is not None else None) or {}
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A link as a dump shows it. `proxy_arp` and `check_source` are settings of IPv4; VXLAN's values are empty for others."""
+
+    index: int
+    name: str
+    kind: str
+    mtu: int
+    up: bool
+    mac: str
+    proxy_arp: bool
+    check_source: bool
+    vni: int = 0
+    local: str = ""
+    port: int = 0
 
 
-def observe(place: Place, messages: list[Any]) -> Iterator[Link]:
-    """Our links among the messages of a dump. A link that is down reports MTU 0, so that it differs from any desired."""
-    for message in messages:
-        name = message.get_attr("IFLA_IFNAME")
-        kind, data = _info(message)
-        if place.namespace == NODE and not (kind == "veth" and name.startswith(netns.peers(place.prefix))):
+def look(asking: Asking) -> list[Seen]:
+    """Every link of the namespace. Raises OSError."""
+    return [_seen(message) for message in asking.dump(netlink.GETLINK, bytes(16))]
+
+
+def _seen(message: bytes) -> Seen:
+    index, flags = struct.unpack_from("=iI", message, 4)
+    found = netlink.attributes(message, 16)
+    info = netlink.attributes(found.get(_IFLA_LINKINFO, b""))
+    kind = netlink.text(info.get(_INFO_KIND))
+    data = netlink.attributes(info.get(_INFO_DATA, b"")) if kind == "vxlan" else {}
+    families = netlink.attributes(found.get(_IFLA_AF_SPEC, b""))
+    settings = netlink.attributes(families.get(AF_INET, b"")).get(_INET_CONF, b"")
+    values = struct.unpack(f"={len(settings) // 4}I", settings[: len(settings) // 4 * 4])
+    return Seen(
+        index=index,
+        name=netlink.text(found.get(_IFLA_IFNAME)),
+        kind=kind,
+        mtu=netlink.number(found.get(_IFLA_MTU)),
+        up=bool(flags & IFF_UP),
+        mac=netlink.mac(found.get(_IFLA_ADDRESS)),
+        proxy_arp=len(values) > _PROXY_ARP and bool(values[_PROXY_ARP]),
+        check_source=len(values) > _RP_FILTER and bool(values[_RP_FILTER]),
+        vni=netlink.number(data.get(_VXLAN_ID)),
+        local=netlink.address(data.get(_VXLAN_LOCAL)),
+        port=int.from_bytes(data.get(_VXLAN_PORT, b""), "big"),
+    )
+
+
+def observe(place: Place, links: Iterable[Seen]) -> Iterator[Link]:
+    """Our links among those. A link that is down reports MTU 0, so that it differs from any desired."""
+    for seen in links:
+        if place.namespace == NODE and not (seen.kind == "veth" and seen.name.startswith(netns.peers(place.prefix))):
             continue
-        settings = _settings(message)
-        common: dict[str, Any] = {
-            "namespace": place.namespace,
-            "name": name,
-            "mtu": message.get_attr("IFLA_MTU") if message["flags"] & IFF_UP else 0,
-            "mac": message.get_attr("IFLA_ADDRESS") or "",
-            "proxy_arp": bool(settings.get("proxy_arp")),
-            "check_source": bool(settings.get("rp_filter")),
-        }
-        if kind == "tun":
-            yield Link(kind=LinkKind.TAP, **common)
-        elif kind == "vxlan":
-            yield Link(
-                kind=LinkKind.VXLAN,
-                vni=data.get_attr("IFLA_VXLAN_ID"),
-                local=data.get_attr("IFLA_VXLAN_LOCAL") or "",
-                port=data.get_attr("IFLA_VXLAN_PORT"),
-                **common,
-            )
-        elif kind == "veth":
-            yield Link(kind=LinkKind.VETH_PEER if place.namespace == NODE else LinkKind.VETH, **common)
+        kind = _KINDS.get(seen.kind)
+        if kind is None:
+            continue
+        vxlan: dict[str, Any] = (
+            {"vni": seen.vni, "local": seen.local, "port": seen.port} if kind is LinkKind.VXLAN else {}
+        )
+        yield Link(
+            namespace=place.namespace,
+            name=seen.name,
+            kind=LinkKind.VETH_PEER if kind is LinkKind.VETH and place.namespace == NODE else kind,
+            mtu=seen.mtu if seen.up else 0,
+            mac=seen.mac,
+            proxy_arp=seen.proxy_arp,
+            check_source=seen.check_source,
+            **vxlan,
+        )
 
 
 def put(link: Link, places: Places) -> None:
@@ -86,7 +134,7 @@ def _same_device(link: Link, found: Any) -> bool:
     if link.kind is LinkKind.VXLAN:
         held = [data.get_attr(f"IFLA_VXLAN_{name}") for name in ("ID", "LOCAL", "PORT")] if kind == "vxlan" else []
         return held == [link.vni, link.local, link.port]
-    return kind == {LinkKind.TAP: "tun"}.get(link.kind, "veth")
+    return kind == {LinkKind.TAP: TUN}.get(link.kind, "veth")
 
 
 def _make(link: Link, places: Places) -> None:

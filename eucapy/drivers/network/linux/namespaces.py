@@ -14,8 +14,6 @@ from eucapy.drivers.network.linux.places import Place, Places
 from eucapy.drivers.network.model import Namespace
 from eucapy.run import run_now
 
-IFF_UP = 1
-
 SETTINGS = {
     "net/ipv4/ip_forward": "1",
     "net/ipv4/conf/all/rp_filter": "0",
@@ -31,12 +29,11 @@ SETTINGS = {
 }
 
 
-def observe(place: Place) -> Namespace:
+def observe(place: Place, loopback_up: bool) -> Namespace:
     """The opened namespace; `ready` when every setting that the kernel has is as it must be."""
     found = place.read(list(SETTINGS))
-    loopback = place.link("lo")
     ready = all(SETTINGS[name] == value for name, value in found.items())
-    return Namespace(namespace=place.namespace, ready=ready and bool(loopback and loopback["flags"] & IFF_UP))
+    return Namespace(namespace=place.namespace, ready=ready and loopback_up)
 
 
 def put(thing: Namespace, places: Places) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import socket
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 from pyroute2 import IPRoute, NetlinkError
 
 from eucapy.drivers.network import netns
+from eucapy.drivers.network.linux import netlink
+from eucapy.drivers.network.linux.netlink import Asking
 from eucapy.drivers.network.model import NODE
 
 OURS = 180
@@ -31,11 +34,36 @@ class Place:
         self.namespace = namespace
         self.netns = name
         self.prefix = prefix
-        with netns.inside(name):
-            self.ip: Any = IPRoute()
+        self._ip: Any | None = None
+        self._asking: Asking | None = None
+        if name and not netns.exists(name):
+            raise FileNotFoundError(f"no network namespace {name}")
+
+    @property
+    def ip(self) -> Any:
+        """Made when it is first asked for: who finds everything as it was needs none."""
+        if self._ip is None:
+            with netns.inside(self.netns):
+                self._ip = IPRoute()
+        return self._ip
+
+    @property
+    def asking(self) -> Asking:
+        """For looking; made when it is first asked for."""
+        if self._asking is None:
+            self._asking = Asking(self.netns, netlink.ROUTE)
+        return self._asking
+
+    @property
+    def messages(self) -> int:
+        """That were read by `asking`."""
+        return self._asking.messages if self._asking is not None else 0
 
     def close(self) -> None:
-        self.ip.close()
+        if self._ip is not None:
+            self._ip.close()
+        if self._asking is not None:
+            self._asking.close()
 
     def link(self, name: str) -> Any | None:
         """The link's netlink message, or None when there is no such link."""
@@ -49,10 +77,11 @@ class Place:
 
     def index(self, name: str) -> int:
         """Raises LookupError."""
-        found = self.link(name)
-        if found is None:
-            raise LookupError(f"no link {name} in {self.namespace or 'the node'}")
-        return int(found["index"])
+        with netns.inside(self.netns):
+            try:
+                return socket.if_nametoindex(name)
+            except OSError as error:
+                raise LookupError(f"no link {name} in {self.namespace or 'the node'}") from error
 
     def write(self, setting: str, value: str) -> None:
         """A kernel setting, as a path under /proc/sys."""
@@ -76,6 +105,8 @@ class Places:
         self._prefix = prefix
         self._home = home
         self._open: dict[str, Place] = {}
+        self.messages = 0
+        """Netlink messages that were read in the places closed since."""
 
     def __enter__(self) -> Places:
         return self
@@ -83,8 +114,8 @@ class Places:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        while self._open:
-            self._open.popitem()[1].close()
+        for namespace in list(self._open):
+            self.forget(namespace)
 
     @property
     def node(self) -> Place:
@@ -100,6 +131,7 @@ class Places:
         """Close the namespace's socket: an open one keeps a removed namespace alive."""
         place = self._open.pop(namespace, None)
         if place is not None:
+            self.messages += place.messages
             place.close()
 
 

@@ -9,32 +9,31 @@ import socket
 import struct
 
 from pyroute2 import NetlinkError
-from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST
-from pyroute2.netlink.rtnl import RTM_GETNEIGH
-from pyroute2.netlink.rtnl.ndmsg import ndmsg
 
 from eucapy.drivers.network import netns
+from eucapy.drivers.network.linux import netlink
 from eucapy.drivers.network.linux.places import OURS, Place, Places, gone
 from eucapy.drivers.network.model import NODE, PublicAddress
 
 NTF_PROXY = 0x08
+_NDA_DST, _NDA_PROTOCOL = 1, 12
 ETH_P_ARP = 0x0806
 _ARP_REQUEST = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1)
 
 
-def observe(place: Place, names: dict[int, str], others: set[str]) -> set[PublicAddress]:
-    """`names` are all the links of the node's namespace, by index; `others` the addresses of another cloud's guests."""
-    request = ndmsg()
-    request["family"] = socket.AF_INET
-    request["flags"] = NTF_PROXY
-    place.ip.status["nlm_generator"] = True
-    return {
-        PublicAddress(namespace=NODE, link=names[message["ifindex"]], ip=message.get_attr("NDA_DST"))
-        for message in list(place.ip.nlm_request(request, RTM_GETNEIGH, NLM_F_REQUEST | NLM_F_DUMP))
-        if message.get_attr("NDA_PROTOCOL") == OURS
-        and message["ifindex"] in names
-        and message.get_attr("NDA_DST") not in others
-    }
+def observe(place: Place, names: dict[int, str]) -> set[PublicAddress]:
+    """Those of every cloud on the node, always read anew: the kernel tells nobody when one comes or goes. `names` are all the
+    links of the node's namespace, by index."""
+    found = set()
+    for message in place.asking.dump(
+        netlink.GETNEIGH, struct.pack("=BBHiHBB", socket.AF_INET, 0, 0, 0, 0, NTF_PROXY, 0)
+    ):
+        (index,) = struct.unpack_from("=i", message, 4)
+        more = netlink.attributes(message, 12)
+        if more.get(_NDA_PROTOCOL) == bytes((OURS,)) and index in names:
+            ip = netlink.address(more.get(_NDA_DST))
+            found.add(PublicAddress(namespace=NODE, link=names[index], ip=ip))
+    return found
 
 
 def put(thing: PublicAddress, places: Places) -> None:

@@ -6,15 +6,19 @@ protocol number, and what lies on our links.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable, Iterator, Mapping
 from socket import AF_INET
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyroute2 import NetlinkError
 
+from eucapy.drivers.network.linux import netlink
+from eucapy.drivers.network.linux.netlink import Asking
 from eucapy.drivers.network.linux.places import OURS, Place, Places, gone
-from eucapy.drivers.network.model import NODE, Address, Forwarding, Neighbour, Route, SourceRule, Thing
+from eucapy.drivers.network.model import NODE, Address, Forwarding, Neighbour, Route, SourceRule
 
+AF_BRIDGE = 7
 RTPROT_KERNEL = 2
 RT_TABLE_MAIN = 254
 RT_TABLE_LOCAL = 255
@@ -25,17 +29,29 @@ SOURCES = 1000
 NUD_PERMANENT = 0x80
 NTF_PROXY = 0x08
 NTF_SELF = 0x02
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_TABLE = 1, 4, 5, 15
+_NDA_DST, _NDA_LLADDR = 1, 2
 ANY = "0.0.0.0"  # noqa: S104 - the default route's destination
 
 
-def observe_addresses(place: Place, names: dict[int, str]) -> Iterator[Address]:
+def observe_addresses(place: Place, names: Mapping[int, str]) -> Iterator[Address]:
     """`names` are our links, by index."""
-    for message in place.ip.get_addr(family=AF_INET):
-        link = names.get(message["index"])
-        ip = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+    for index, ip, length in addresses(place.asking):
+        link = names.get(index)
         if link is not None and not (link == "lo" and ip == "127.0.0.1"):
-            length = message["prefixlen"]
             yield Address(namespace=place.namespace, link=link, ip=ip if length == 32 else f"{ip}/{length}")
+
+
+def addresses(asking: Asking) -> Iterator[tuple[int, str, int]]:
+    """(index of its link, address, length of its prefix) of every address of the namespace."""
+    for message in asking.dump(netlink.GETADDR, struct.pack("=BBBBI", AF_INET, 0, 0, 0, 0)):
+        found = netlink.attributes(message, 8)
+        yield (
+            struct.unpack_from("=I", message, 4)[0],
+            netlink.address(found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)),
+            message[1],
+        )
 
 
 def put_address(thing: Address, places: Places) -> None:
@@ -51,33 +67,53 @@ def drop_address(thing: Address, places: Places) -> None:
         _unless_gone(place.ip.addr, "del", index=link["index"], address=ip, prefixlen=int(length or 32))
 
 
-def observe_routes(place: Place, names: dict[int, str]) -> Iterator[Route]:
-    for message in place.ip.route("dump", family=AF_INET):
-        ours = message["proto"] == OURS if place.namespace == NODE else message["proto"] != RTPROT_KERNEL
-        table = message.get_attr("RTA_TABLE")
-        if not ours or table == RT_TABLE_LOCAL or (place.namespace == NODE and table != RT_TABLE_MAIN):
+def observe_routes(place: Place, names: Mapping[int, str], seen: Iterable[Seen]) -> Iterator[Route]:
+    """`seen` are the namespace's routes, as `look` finds them."""
+    for route in seen:
+        ours = route.protocol == OURS if place.namespace == NODE else route.protocol != RTPROT_KERNEL
+        if not ours or route.table == RT_TABLE_LOCAL or (place.namespace == NODE and route.table != RT_TABLE_MAIN):
             continue
-        link = "" if message["type"] in (RTN_UNREACHABLE, RTN_THROW) else names.get(message.get_attr("RTA_OIF"), "?")
+        link = "" if route.kind in (RTN_UNREACHABLE, RTN_THROW) else names.get(route.link, "?")
         if place.namespace == NODE and link == "?":
             continue  # another cloud's
-        yield Route(
-            namespace=place.namespace,
-            to=f"{message.get_attr('RTA_DST') or ANY}/{message['dst_len']}",
-            link=link,
-            via=message.get_attr("RTA_GATEWAY") or "",
-            table=0 if table == RT_TABLE_MAIN else table,
+        table = 0 if route.table == RT_TABLE_MAIN else route.table
+        yield Route(namespace=place.namespace, to=route.to, link=link, via=route.via, table=table)
+
+
+class Seen(NamedTuple):
+    """A route as a dump shows it."""
+
+    protocol: int
+    table: int
+    kind: int
+    to: str
+    via: str
+    link: int
+
+
+def look(asking: Asking) -> list[Seen]:
+    """Every IPv4 route of the namespace."""
+    found = []
+    for message in asking.dump(netlink.GETROUTE, struct.pack("=BBBBBBBBI", AF_INET, *([0] * 8))):
+        _, length, _, _, table, protocol, _, kind, _ = struct.unpack_from("=BBBBBBBBI", message)
+        more = netlink.attributes(message, 12)
+        found.append(
+            Seen(
+                protocol,
+                netlink.number(more.get(_RTA_TABLE)) or table,
+                kind,
+                f"{netlink.address(more.get(_RTA_DST)) or ANY}/{length}",
+                netlink.address(more.get(_RTA_GATEWAY)),
+                netlink.number(more.get(_RTA_OIF)),
+            )
         )
+    return found
 
 
-def others(node: Place, ours: set[Thing]) -> set[str]:
-    """Addresses that another cloud on this node routes to guests of its own."""
-    own = {thing.to for thing in ours if isinstance(thing, Route) and thing.namespace == NODE}
-    found = {
-        f"{message.get_attr('RTA_DST')}/{message['dst_len']}"
-        for message in node.ip.route("dump", family=AF_INET)
-        if message["proto"] == OURS
-    }
-    return {to.removesuffix("/32") for to in found - own}
+def others(ours: Iterable[Route], seen: Iterable[Seen]) -> set[str]:
+    """Addresses that another cloud on this node routes to guests of its own, among the node's routes."""
+    own = {route.to for route in ours}
+    return {route.to.removesuffix("/32") for route in seen if route.protocol == OURS and route.to not in own}
 
 
 def put_route(thing: Route, places: Places) -> None:
@@ -129,16 +165,14 @@ def _source_rule(thing: SourceRule) -> dict[str, Any]:
     return {"family": AF_INET, "priority": SOURCES, "src": block, "src_len": int(length), "table": thing.table}
 
 
-def observe_neighbours(place: Place, names: dict[int, str]) -> Iterator[Neighbour]:
-    for message in place.ip.neigh("dump", family=AF_INET):
-        link = names.get(message["ifindex"])
-        if link is not None and message["state"] & NUD_PERMANENT and not message["flags"] & NTF_PROXY:
-            yield Neighbour(
-                namespace=place.namespace,
-                link=link,
-                ip=message.get_attr("NDA_DST"),
-                mac=message.get_attr("NDA_LLADDR") or "",
-            )
+def observe_neighbours(place: Place, names: Mapping[int, str]) -> Iterator[Neighbour]:
+    for message in place.asking.dump(netlink.GETNEIGH, struct.pack("=BBHiHBB", AF_INET, *([0] * 6))):
+        index, state, flags, _ = struct.unpack_from("=iHBB", message, 4)
+        link = names.get(index)
+        if link is not None and state & NUD_PERMANENT and not flags & NTF_PROXY:
+            found = netlink.attributes(message, 12)
+            ip, mac = netlink.address(found.get(_NDA_DST)), netlink.mac(found.get(_NDA_LLADDR))
+            yield Neighbour(namespace=place.namespace, link=link, ip=ip, mac=mac)
 
 
 def put_neighbour(thing: Neighbour, places: Places) -> None:
@@ -153,13 +187,15 @@ def drop_neighbour(thing: Neighbour, places: Places) -> None:
         _unless_gone(place.ip.neigh, "del", ifindex=link["index"], dst=thing.ip)
 
 
-def observe_forwarding(place: Place, vxlans: dict[int, str]) -> Iterator[Forwarding]:
+def observe_forwarding(place: Place, vxlans: Mapping[int, str]) -> Iterator[Forwarding]:
     """`vxlans` are the VXLAN links, by index."""
     for index, link in vxlans.items():
-        for message in place.ip.fdb("dump", ifindex=index):
-            node = message.get_attr("NDA_DST")
-            if message["ifindex"] == index and node:
-                mac = message.get_attr("NDA_LLADDR")
+        # The old form of the question, a link's header: the kernel answers it for one link alone.
+        for message in place.asking.dump(netlink.GETNEIGH, struct.pack("=BBHiII", AF_BRIDGE, 0, 0, index, 0, 0)):
+            found = netlink.attributes(message, 12)
+            node = netlink.address(found.get(_NDA_DST))
+            if struct.unpack_from("=i", message, 4)[0] == index and node:
+                mac = netlink.mac(found.get(_NDA_LLADDR))
                 yield Forwarding(namespace=place.namespace, link=link, mac=mac, node=node)
 
 
