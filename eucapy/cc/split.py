@@ -50,10 +50,19 @@ def split(spec: ClusterSpec) -> dict[str, Part]:
     for known in spec.groups.values():
         members[known.group_id].update(known.members)
     addresses = {**spec.far_nodes, **{name: entry.address for name, entry in spec.nodes.items()}}
+    # Made once, not once a node: a node's part is a choice among them.
+    remotes = {
+        vpc_id: sorted(
+            (RemoteSpec(ip=ip, node=placed.node) for placed in found for ip in placed.port.private_ips),
+            key=lambda remote: (remote.ip, remote.node),
+        )
+        for vpc_id, found in by_vpc.items()
+    }
+    ordered = {group_id: tuple(sorted(found)) for group_id, found in members.items()}
     return {
         name: Part(
             NodeSpec(generation=spec.generation, node=name, instances=entry.instances),
-            _network(spec, name, by_node[name], by_vpc, members, addresses),
+            _network(spec, name, by_node[name], remotes, ordered, addresses),
         )
         for name, entry in spec.nodes.items()
     }
@@ -63,8 +72,8 @@ def _network(
     spec: ClusterSpec,
     node: str,
     mine: list[PlacedPort],
-    by_vpc: dict[str, list[PlacedPort]],
-    members: dict[str, set[str]],
+    remotes: dict[str, list[RemoteSpec]],
+    members: dict[str, tuple[str, ...]],
     addresses: dict[str, str],
 ) -> NetworkSpec:
     vpcs = {}
@@ -73,18 +82,14 @@ def _network(
         vpc_id for vpc_id, vpc in spec.vpcs.items() if any(gateway.node == node for gateway in vpc.nat_gateways)
     }
     for vpc_id in sorted({placed.port.vpc_id for placed in mine} | translating):
-        remotes = []
-        for placed in by_vpc[vpc_id]:
-            if placed.node != node and placed.node in addresses:
-                far.add(placed.node)
-                remotes += [RemoteSpec(ip=ip, node=placed.node) for ip in placed.port.private_ips]
+        others = [remote for remote in remotes.get(vpc_id, ()) if remote.node != node and remote.node in addresses]
+        far |= {remote.node for remote in others}
         if vpc_id in spec.vpcs:
-            remotes.sort(key=lambda remote: (remote.ip, remote.node))
             gateways = spec.vpcs[vpc_id].nat_gateways
             far |= {gateway.node for gateway in gateways if gateway.node != node and gateway.node in addresses}
             vpcs[vpc_id] = msgspec.structs.replace(
                 spec.vpcs[vpc_id],
-                remotes=tuple(remotes),
+                remotes=tuple(others),
                 nat_gateways=tuple(
                     msgspec.structs.replace(gateway, node="") if gateway.node == node else gateway
                     for gateway in gateways
@@ -100,16 +105,14 @@ def _network(
     )
 
 
-def _groups(spec: ClusterSpec, used: set[str], members: dict[str, set[str]]) -> dict[str, GroupSpec]:
+def _groups(spec: ClusterSpec, used: set[str], members: dict[str, tuple[str, ...]]) -> dict[str, GroupSpec]:
     """The groups in use with their rules; groups that these name, with their members alone."""
     groups: dict[str, GroupSpec] = {}
     for group_id in sorted(used & set(spec.groups)):
         group = spec.groups[group_id]
-        groups[group_id] = msgspec.structs.replace(group, members=tuple(sorted(members[group_id])))
+        groups[group_id] = msgspec.structs.replace(group, members=members.get(group_id, ()))
         for rule in (*group.ingress, *group.egress):
             if rule.group and rule.group not in used and rule.group not in groups:
                 vpc = spec.groups[rule.group].vpc_id if rule.group in spec.groups else group.vpc_id
-                groups[rule.group] = GroupSpec(
-                    group_id=rule.group, vpc_id=vpc, members=tuple(sorted(members.get(rule.group, ())))
-                )
+                groups[rule.group] = GroupSpec(group_id=rule.group, vpc_id=vpc, members=members.get(rule.group, ()))
     return groups
