@@ -10,6 +10,7 @@ old clients sign for `undefined-PID` or for a host's label, S3 requests may come
     the signature's scope, where it names a service that we serve
     Authorization: AWS …, or a presigned SigV2 query                S3
     Action (and Version) of the query string or the form            Query
+    a scope that names none of ours, on a request that is not S3's   UnknownOperationException, which says so
     else S3, if it is served here, and MissingAction if not
 
 `claim()` looks at the head of the request only, so that a body that streams is never read here; `route()` then finds the
@@ -139,7 +140,7 @@ class Router:
     # --- the head
 
     def claim(self, method: str, path: str, query: str, headers: Mapping[str, str], host: str) -> Claim:
-        """See the module's docstring. Raises Unrouted for a target that nobody serves."""
+        """See the module's docstring. Raises Unrouted for a target, or a signature's service, that nobody serves."""
         if self._websites:
             name = host.partition(":")[0].lower()
             for suffix in self._websites:
@@ -174,6 +175,8 @@ class Router:
         if "Action=" in query or has_form or service is not None:
             return Claim(named if service is not None else None, "query", path, scope=scope)
         if self.has_s3:
+            if scope not in ("", "s3") and scope not in self._scopes and "x-amz-content-sha256" not in headers:
+                raise Unrouted(_not_served(scope), "rest-json", None)  # every signed request of S3 has that header
             return self._claim_s3(path, host, bucket, scope)
         return Claim(None, "query", path, scope=scope)
 
@@ -194,7 +197,7 @@ class Router:
         service = self._prefixes.get(prefix)
         version = "1.1" if "1.1" in headers.get("content-type", "") else "1.0"
         if service is None:
-            raise Unrouted(errors.UnknownOperationException(), "json", None)
+            raise Unrouted(_not_served(scope), "json", None)
         return Claim(service.name, "json", path, target=operation, scope=scope, version=version)
 
     def _claim_smithy(self, prefix: str, operation: str, path: str, scope: str) -> Claim:
@@ -345,6 +348,10 @@ def _is_s3(headers: Mapping[str, str], query: str) -> bool:
     if headers.get("authorization", "").startswith("AWS "):
         return True
     return "AWSAccessKeyId=" in query and "Expires=" in query and "Action=" not in query
+
+
+def _not_served(scope: str) -> ApiError:
+    return errors.UnknownOperationException(f"The service {scope} is not served here." if scope else "")
 
 
 def _has_form(method: str, headers: Mapping[str, str]) -> bool:

@@ -190,6 +190,15 @@ def test_a_target_that_nobody_has() -> None:
     assert (refused.value.protocol, refused.value.error.code) == ("json", "UnknownOperationException")
 
 
+def test_a_rest_service_that_nobody_has_is_not_taken_for_s3() -> None:
+    with pytest.raises(Unrouted) as refused:
+        routed("GET", "/2015-03-31/functions", scope="us-east-1/lambda")
+    assert (refused.value.protocol, refused.value.error.code) == ("rest-json", "UnknownOperationException")
+    assert str(refused.value) == "The service lambda is not served here."
+    ours = routed("GET", "/bucket/key", scope="us-east-1/service", X_Amz_Content_Sha256="UNSIGNED-PAYLOAD")
+    assert ours.service.name == "s3"
+
+
 def test_a_foreign_s3_is_claimed_and_left_to_its_owner() -> None:
     elsewhere = Router([s for s in SERVICES if s.name != "s3"], foreign=("s3",))
     for target, host in (("/b/k", "127.0.0.1"), ("/k", "b.s3.localhost"), ("/", "s3.localhost")):
