@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=0,
         help="stories that tests/network/test_matrix.py tells, each time others; 0: a few, every time the same",
     )
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """A command that runs within a test sends the process's logs to that test's stderr, which is closed after it."""
+    root, served = logging.getLogger(), logging.getLogger("aiohttp.server")
+    before = (root.handlers[:], root.level, served.filters[:])
+    yield
+    root.handlers[:], served.filters[:] = before[0], before[2]
+    root.setLevel(before[1])
 
 
 @pytest.fixture(scope="session")

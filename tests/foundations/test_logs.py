@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-from collections.abc import Iterator
 
 import pytest
 from aiohttp import web
 
 from eucapy import logs
 from eucapy.http import Limits, Server, listen, listening_socket
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    root, served = logging.getLogger(), logging.getLogger("aiohttp.server")
-    before = (root.handlers[:], root.level, served.filters[:])
-    yield
-    root.handlers[:], served.filters[:] = before[0], before[2]
-    root.setLevel(before[1])
 
 
 async def said(port: int, request: bytes) -> bytes:
