@@ -102,6 +102,7 @@ def _network(
         vpcs=vpcs,
         ports={placed.port.interface_id: placed.port for placed in mine},
         groups=_groups(spec, {group for placed in mine for group in placed.port.groups}, members),
+        guest_blocks=spec.guest_blocks,
     )
 
 

@@ -46,6 +46,7 @@ class Intent:
     kept: frozenset[str]
     leaving: frozenset[str]
     nodes: dict[str, str]
+    guest_blocks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def intend(spec: NetworkSpec, laid: Laid, observed: Observed, layout: Layout) ->
         kept=frozenset(kept),
         leaving=frozenset(leaving),
         nodes=dict(spec.nodes),
+        guest_blocks=spec.guest_blocks,
     )
 
 
@@ -131,7 +133,9 @@ def desire(intent: Intent, observed: Observed, layout: Layout) -> Desired:
     try:
         taps_named = _sound(text.link, (port.tap for port in laid.ports.values()))
         nodes = _sound(text.ip, intent.nodes.values())
-        desired.items[NODE_ITEM] = compile_node(layout, taps_named, public, nodes, observed.barriers)
+        desired.items[NODE_ITEM] = compile_node(
+            layout, taps_named, public, nodes, observed.barriers, intent.guest_blocks
+        )
     except ValueError as error:
         desired.faults[NODE_ITEM] = Fault(code="InvalidSpec", message=str(error), final=True)
     return desired

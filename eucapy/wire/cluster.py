@@ -41,6 +41,8 @@ class ClusterSpec(Spec, frozen=True, kw_only=True):
     far_ports: dict[str, PlacedPort] = {}
     """Ports of the same VPCs in other zones: remotes for the nodes here; `far_nodes` has their underlay addresses."""
     far_nodes: dict[str, str] = {}
+    guest_blocks: tuple[str, ...] = ()
+    """The cloud's public addresses, as CIDRs."""
 
 
 class NodeReport(Message, frozen=True, kw_only=True):

@@ -131,6 +131,8 @@ class NetworkSpec(Spec, frozen=True, kw_only=True):
     ports: dict[str, PortSpec] = {}
     """By network interface id."""
     groups: dict[str, GroupSpec] = {}
+    guest_blocks: tuple[str, ...] = ()
+    """The cloud's public addresses: what comes from them is a guest's, on whichever node that is."""
 
 
 class PortStatus(Message, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from eucapy.clc.reconcilers.cluster_sync import ClusterSync
 from eucapy.clc.reconcilers.observe import REMEMBERED_S, Observe
-from eucapy.clc.store import instances, placed_ports, vms
+from eucapy.clc.store import instances, placed_ports, public_ranges, vms
 from eucapy.clc.store.advance import advance, advance_all
 from eucapy.database import Row, Tx
 from eucapy.lifecycle.instance import INSTANCE
@@ -31,8 +31,10 @@ def compiled(cloud: Cloud, sync: ClusterSync) -> list[tuple[ClusterSpec, str]]:
 
 
 def forgetful(cloud: Cloud) -> ClusterSync:
+    config = cloud.dev.config
+    blocks = public_ranges.blocks(config.public_ranges)
     return ClusterSync(
-        cloud.dev.database, cloud.dev, cloud.dev.config.zones, cloud.dev.config.region, lambda zone: None
+        cloud.dev.database, cloud.dev, config.zones, config.region, lambda zone: None, guest_blocks=blocks
     )
 
 

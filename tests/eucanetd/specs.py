@@ -8,6 +8,8 @@ import msgspec
 
 from eucapy.wire.network import GroupSpec, NetworkSpec, PortSpec, RuleSpec, SubnetSpec, VpcSpec
 
+PUBLIC = ("198.51.100.96/27",)
+"""The public addresses of all guests of the tests' cloud."""
 ALL_OUT = (RuleSpec(protocol="-1", cidr="0.0.0.0/0"),)
 PING = RuleSpec(protocol="icmp", from_port=-1, to_port=-1, cidr="0.0.0.0/0")
 
@@ -66,4 +68,5 @@ def network(
         vpcs={each.vpc_id: each for each in vpcs},
         ports={each.interface_id: each for each in ports},
         groups={each.group_id: each for each in groups},
+        guest_blocks=PUBLIC,
     )

@@ -94,7 +94,10 @@ def test_a_subnet_whose_acl_nobody_describes_is_refused() -> None:
 
 def test_the_rules_of_the_node_are_the_golden_ones() -> None:
     layout = Layout(underlay="10.8.0.1", uplink="eth1", masquerade=True, host_ports=(8773, 443))
-    rules = one(set(compile_node(layout, ["tap2", "tap1"], ["198.51.100.101"], NODES.values())), Ruleset)
+    guests = ("198.51.100.96/28", "198.51.100.112/28")
+    rules = one(
+        set(compile_node(layout, ["tap2", "tap1"], ["198.51.100.101"], NODES.values(), guest_blocks=guests)), Ruleset
+    )
     assert isinstance(rules, Ruleset)
     is_golden("node.nft", rules.text)
 

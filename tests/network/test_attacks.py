@@ -22,6 +22,7 @@ from eucapy.drivers.network import netns
 from eucapy.wire.network import RemoteSpec
 from tests.eucanetd.cloud import NetworkCloud, Node, network_cloud
 from tests.eucanetd.specs import OPEN, group, port, tcp, vpc
+from tests.harness.waiting import wait_until
 from tests.network import frames
 from tests.network.frames import ARP, BROADCAST, IPV4, IPV6, VLAN, Packet
 from tests.network.wires import Guest, wait_for_any
@@ -103,7 +104,7 @@ class Stage:
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     with asyncio.Runner() as runner, contextlib.ExitStack() as stack:
-        context = network_cloud(2, closed=("198.51.100.2/32",))
+        context = network_cloud(2)
         cloud = runner.run(context.__aenter__())
         stack.callback(lambda: runner.run(context.__aexit__(None, None, None)))
         here, there = cloud.nodes
@@ -257,9 +258,38 @@ def test_another_vpc_with_the_same_addresses_hears_nothing(stage: Stage, to: str
 
 @pytest.mark.parametrize("host", ["10.8.0.1", "198.51.100.1", "240.0.0.0", "240.0.0.100", "10.8.0.2", "198.51.100.2"])
 def test_the_hosts_and_the_clouds_ports_are_out_of_reach(stage: Stage, host: str) -> None:
-    """From an address with a public one, so that nothing but the guard stands between. The other host's address on the
-    public network is no node's to the guard: the operator has closed it."""
+    """From an address with a public one, so that nothing but the guard stands between: this host's, or the other's, which
+    knows guests by their public addresses, whatever address of it they ask."""
     assert not answered(stage, host)
+
+
+@pytest.mark.parametrize(("hops", "teller"), [(1, "10.0.0.1"), (2, "240.0.0.0")])
+def test_who_asks_for_the_way_learns_no_address_of_a_host(stage: Stage, hops: int, teller: str) -> None:
+    """As traceroute does: packets that may go so far and no further. The first hop is the guest's gateway, the second the
+    pair between VPC and host, which has the same address everywhere."""
+
+    def trace(mark: bytes) -> list[bytes]:
+        return [framed(short_lived(frames.udp("10.0.0.11", "198.51.100.254", 4000, 33434, mark), hops))]
+
+    told: set[str] = set()
+
+    def asked() -> bool:  # again, since the kernel tells one guest so many errors a second and no more
+        stage.me.got.clear()
+        stage.seen(trace)
+        came = [packet for frame in stage.me.got if isinstance(packet := frames.read(frame), Packet)]
+        told.update(p.source for p in came if (p.protocol, p.source_port) == (frames.ICMP, TIME_EXCEEDED))
+        return bool(told)
+
+    wait_until(asked)
+    assert told == {teller}
+
+
+TIME_EXCEEDED = 11
+
+
+def short_lived(packet: bytes, hops: int) -> bytes:
+    head = packet[:8] + bytes((hops, packet[9], 0, 0)) + packet[12:20]
+    return head[:10] + struct.pack("!H", frames.checksum(head)) + head[12:] + packet[20:]
 
 
 def test_the_gateway_answers_echo_and_names_alone(stage: Stage) -> None:

@@ -67,11 +67,13 @@ class ClusterSync:
         region: str,
         heard: Callable[[str], int | None],
         ahead: Callable[[str], int] = lambda zone: 0,
+        guest_blocks: Sequence[str] = (),
     ) -> None:
         """`heard` tells the generation in the newest status of a zone, None before the first (`Observe.generation`);
-        `ahead` the generation that an agent on a node of the zone will not go back from (`Observe.ahead`)."""
+        `ahead` the generation that an agent on a node of the zone will not go back from (`Observe.ahead`); `guest_blocks`
+        are the public addresses that guests get, as CIDRs."""
         self._database, self._agents, self._zones, self._region = database, agents, zones, region
-        self._heard, self._ahead = heard, ahead
+        self._heard, self._ahead, self._guest_blocks = heard, ahead, tuple(guest_blocks)
         self._sent: dict[str, tuple[str, int]] = {}
         """Zone → (digest, generation) of what its cluster controller acknowledged in this life."""
         self._made: dict[str, _Made] = {}
@@ -145,6 +147,7 @@ class ClusterSync:
             groups=network.groups,
             far_ports=network.far_ports,
             far_nodes={node.name: node.address for node in others},
+            guest_blocks=self._guest_blocks,
         )
         return spec, fingerprint(spec, [one.digest for name in spec.nodes for one in made.get(name, ())])
 

@@ -31,3 +31,12 @@ def _spans(ranges: tuple[str, ...]) -> tuple[Span, ...]:
                 raise ValueError(f"the range {text!r} overlaps another one")
         found.append(span)
     return tuple(found)
+
+
+def blocks(ranges: Sequence[str]) -> list[str]:
+    """The same addresses as CIDRs. Raises ValueError as `spans` does."""
+    return [
+        str(network)
+        for first, last in spans(ranges)
+        for network in ipaddress.summarize_address_range(ipaddress.IPv4Address(first), ipaddress.IPv4Address(last))
+    ]

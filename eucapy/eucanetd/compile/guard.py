@@ -3,11 +3,14 @@
 Only a table of ours, with policies that accept: the host's own firewall stays the operator's. A tap that waits to be
 adopted is deaf and dumb. From the VPCs' pairs come guests that have public addresses, and the VPCs' resolvers asking
 theirs upstream; neither may reach the host itself, or another node, but for answers to what the host has asked them and
-`host_ports`.
+`host_ports`. Guests of other nodes come from outside, by any of this host's addresses, and are known by the cloud's public
+addresses: the same holds for them. What the host itself has to say about a guest's packet, that it is too large or has gone
+too far, comes from the pair's address, not from one of the host's.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
 
 from eucapy.drivers.network.model import NODE, Ruleset, digest
@@ -15,8 +18,11 @@ from eucapy.eucanetd.compile import text
 from eucapy.eucanetd.compile.layout import Layout
 
 
-def ruleset(plan: Layout, taps: Iterable[str], public: Iterable[str], nodes: Iterable[str]) -> Ruleset:
-    """`taps` of this node's ports, `public` addresses that are here, underlay addresses of the other `nodes`."""
+def ruleset(
+    plan: Layout, taps: Iterable[str], public: Iterable[str], nodes: Iterable[str], guests: Iterable[str]
+) -> Ruleset:
+    """`taps` of this node's ports, `public` addresses that are here, underlay addresses of the other `nodes`, and the blocks
+    of all `guests`' public addresses."""
     pairs = plan.peers
     transit = text.cidr(plan.transit)
     dns = f"ip saddr {transit} meta l4proto {{ tcp, udp }} th dport 53 accept"
@@ -30,6 +36,9 @@ def ruleset(plan: Layout, taps: Iterable[str], public: Iterable[str], nodes: Ite
     there = f"    iifname {pairs} ip daddr @nodes tcp dport {{ {numbers} }} accept\n" if numbers else ""
     blocks = sorted({text.cidr(block) for block in plan.closed})
     closed = f"    iifname {pairs} ip daddr {{ {', '.join(blocks)} }} drop\n" if blocks else ""
+    everywhere = ipaddress.collapse_addresses(ipaddress.IPv4Network(text.cidr(block)) for block in guests)
+    abroad = f"    iifname != {pairs} ip saddr @guests"
+    open_abroad = f"{abroad} tcp dport {{ {numbers} }} accept\n" if numbers else ""
     waiting = _set("taps", "ifname", [f'"{text.link(tap)}"' for tap in sorted(taps)])
     masquerade = f"    ip saddr @published oifname != {pairs} masquerade\n" if plan.masquerade else ""
     body = (
@@ -43,6 +52,7 @@ def ruleset(plan: Layout, taps: Iterable[str], public: Iterable[str], nodes: Ite
         f"table inet {plan.node_table} {{\n"
         f"{waiting}"
         f"{_set('published', 'ipv4_addr', sorted({text.ip(ip) for ip in public}))}"
+        f"{_set('guests', 'ipv4_addr', [str(block) for block in everywhere], 'flags interval')}"
         f"{_set('nodes', 'ipv4_addr', sorted({text.ip(ip) for ip in nodes}))}"
         "  chain early {\n"
         "    type filter hook prerouting priority raw; policy accept;\n"
@@ -55,6 +65,14 @@ def ruleset(plan: Layout, taps: Iterable[str], public: Iterable[str], nodes: Ite
         f"    iifname {pairs} {dns}\n"
         f"{here}"
         f"    iifname {pairs} drop\n"
+        f"{abroad} ct state established,related accept\n"
+        f"{open_abroad}"
+        f"{abroad} drop\n"
+        "  }\n"
+        "  chain errors {\n"
+        "    type filter hook output priority filter; policy accept;\n"
+        f"    oifname {pairs} icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} "
+        f"ip saddr set {plan.transit_gateway}\n"
         "  }\n"
         "  chain passage {\n"
         "    type filter hook forward priority filter; policy accept;\n"
@@ -76,5 +94,6 @@ def ruleset(plan: Layout, taps: Iterable[str], public: Iterable[str], nodes: Ite
     return Ruleset(namespace=NODE, digest=digest(body), text=body)
 
 
-def _set(name: str, of: str, items: list[str]) -> str:
-    return f"  set {name} {{\n    type {of}\n{text.elements(items)}  }}\n"
+def _set(name: str, of: str, items: list[str], *flags: str) -> str:
+    more = "".join(f"    {flag}\n" for flag in flags)
+    return f"  set {name} {{\n    type {of}\n{more}{text.elements(items)}  }}\n"

@@ -15,12 +15,13 @@ def compile_node(
     public: Iterable[str],
     nodes: Iterable[str],
     barriers: Iterable[tuple[str, str, str]] = (),
+    guest_blocks: Iterable[str] = (),
 ) -> frozenset[Thing]:
     """`taps` of all ports of the node, `public` addresses alive here, underlay addresses of the other `nodes`,
-    `barriers` of the host's own firewall."""
+    `barriers` of the host's own firewall, `guest_blocks` the public addresses of all the cloud's guests."""
     return frozenset(
         {
-            guard.ruleset(plan, taps, public, [node for node in nodes if node != plan.underlay]),
+            guard.ruleset(plan, taps, public, [node for node in nodes if node != plan.underlay], guest_blocks),
             Setting(namespace=NODE, name="net.ipv4.ip_forward", value="1"),
             *(Passage(namespace=NODE, family=family, table=table, chain=chain) for family, table, chain in barriers),
         }
