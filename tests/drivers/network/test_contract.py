@@ -139,6 +139,20 @@ async def test_what_is_dropped_is_gone_and_dropping_it_again_is_no_error(on: Ben
         assert {thing for thing in left if not isinstance(thing, Setting)} == set()
 
 
+async def test_an_address_leaves_a_guest_that_runs_on_and_takes_its_way_with_it(on: Bench) -> None:
+    on.plug("tap1")
+    there = place(on)
+    second: list[Thing] = [
+        Neighbour(namespace=there, link="tap1", ip="10.0.0.6", mac="02:00:00:00:00:05"),
+        Address(namespace=there, link="tap1", ip="10.0.1.1"),
+        Route(namespace=there, to="10.0.0.6/32", link="tap1"),
+    ]
+    things = everything(on)
+    await on.driver.apply([Put(thing) for thing in [*things, *second]])
+    await on.driver.apply([Drop(thing) for thing in reversed(second)])
+    assert here(await on.driver.observe(), on) == set(things)
+
+
 async def test_a_namespace_takes_what_is_in_it_and_the_far_ends_with_it(on: Bench) -> None:
     on.plug("tap1")
     things = everything(on)

@@ -22,6 +22,8 @@ AF_BRIDGE = 7
 RTPROT_KERNEL = 2
 RT_TABLE_MAIN = 254
 RT_TABLE_LOCAL = 255
+RT_SCOPE_NOWHERE = 255
+"""Of whichever scope it is: a guest's own route has another one than those that lead through a gateway."""
 RTN_UNREACHABLE = 7
 RTN_THROW = 9
 SOURCES = 1000
@@ -131,7 +133,7 @@ def put_route(thing: Route, places: Places) -> None:
 
 
 def drop_route(thing: Route, places: Places) -> None:
-    request: dict[str, Any] = {"dst": thing.to, "table": thing.table or RT_TABLE_MAIN}
+    request: dict[str, Any] = {"dst": thing.to, "table": thing.table or RT_TABLE_MAIN, "scope": RT_SCOPE_NOWHERE}
     if not thing.link:
         request["type"] = "throw" if thing.table else "unreachable"
     _unless_gone(places[thing.namespace].ip.route, "del", **request)
