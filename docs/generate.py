@@ -28,6 +28,7 @@ SERVICES = (
     ("EC2", "eucapy.clc.ec2", "eucapy.clc.ec2.service", "ec2"),
     ("IAM", "eucapy.clc.iam", "eucapy.clc.iam.service", "iam"),
     ("STS", "eucapy.clc.sts", "eucapy.clc.sts.service", "sts"),
+    ("EBS direct APIs", "eucapy.clc.ebs", "eucapy.clc.ebs.service", "ebs"),
     ("S3", "eucapy.walrus.s3.registry", "eucapy.walrus.s3.service", "s3"),
 )
 

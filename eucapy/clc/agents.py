@@ -1,17 +1,21 @@
-"""The agents below the cloud controller: one cluster and one storage controller a zone, and the plain reads of instances."""
+"""The agents below the cloud controller: one cluster and one storage controller a zone; the plain reads of instances, and
+the blocks of snapshots."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
+from eucapy.clc.blocks import Listed, Refused, Silent
 from eucapy.clc.store import components
 from eucapy.database import Database
-from eucapy.wire.client import AgentClient, Caller, ReadingClient
+from eucapy.wire.blocks import Denied
+from eucapy.wire.client import Caller, ReadingClient, StorageClient
 from eucapy.wire.cluster import ClusterAgent, ClusterSpec, ClusterStatus
 from eucapy.wire.contract import Unreachable
 from eucapy.wire.node import Console, Screenshot, Sensors
-from eucapy.wire.storage import StorageAgent, StorageSpec, StorageStatus
+from eucapy.wire.storage import StorageAgent
 
 T = TypeVar("T")
 
@@ -30,7 +34,7 @@ class RegisteredAgents:
     def __init__(self, database: Database, caller: Caller) -> None:
         self._database, self._caller = database, caller
         self._clusters: dict[str, ReadingClient[ClusterSpec, ClusterStatus]] = {}
-        self._storages: dict[str, AgentClient[StorageSpec, StorageStatus]] = {}
+        self._storages: dict[str, StorageClient] = {}
 
     async def cluster(self, zone: str) -> ClusterAgent | None:
         url = await self._url("cc", zone)
@@ -45,7 +49,7 @@ class RegisteredAgents:
         if url is None:
             return None
         if url not in self._storages:
-            self._storages[url] = AgentClient(self._caller, url, StorageStatus)
+            self._storages[url] = StorageClient(self._caller, url)
         return self._storages[url]
 
     async def _url(self, kind: str, zone: str) -> str | None:
@@ -81,3 +85,39 @@ class InstanceReads:
             except Unreachable as error:
                 silent = error
         raise LookupError(f"{instance_id} is on no node that answers") from silent
+
+
+class SnapshotBlocks:
+    """The blocks of snapshots (`blocks.Blocks`), asked of the storage controller of the zone that has them."""
+
+    def __init__(self, agents: Agents) -> None:
+        self._agents = agents
+
+    async def listed(self, zone: str, snapshot_id: str, first: int, most: int, than: str = "") -> Listed:
+        with _told():
+            found = await (await self._storage(zone)).list_blocks(snapshot_id, first, most, than)
+        return Listed(found.indexes, frozenset(found.before), found.next)
+
+    async def read(self, zone: str, snapshot_id: str, index: int) -> bytes:
+        with _told():
+            return await (await self._storage(zone)).read_block(snapshot_id, index)
+
+    async def put(self, zone: str, snapshot_id: str, index: int, content: bytes) -> None:
+        with _told():
+            await (await self._storage(zone)).put_block(snapshot_id, index, content)
+
+    async def _storage(self, zone: str) -> StorageAgent:
+        storage = await self._agents.storage(zone)
+        if storage is None:
+            raise Unreachable(f"the zone {zone} has no storage controller")
+        return storage
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except Denied as error:
+        raise Refused(error.code, str(error)) from error
+    except Unreachable as error:
+        raise Silent(str(error)) from error

@@ -17,8 +17,8 @@ from eucapy.aws.http import Edge
 from eucapy.aws.paging import Pager
 from eucapy.aws.route import Router
 from eucapy.aws.service import Service
-from eucapy.clc import ec2, iam, instance_types, loops, sts
-from eucapy.clc.agents import Agents, InstanceReads
+from eucapy.clc import ebs, ec2, iam, instance_types, loops, sts
+from eucapy.clc.agents import Agents, InstanceReads, SnapshotBlocks
 from eucapy.clc.audit import AuditTrail
 from eucapy.clc.authenticate import Keys
 from eucapy.clc.config import Config
@@ -47,7 +47,7 @@ KEY_CHANGES = "keys"
 
 def services() -> list[Service]:
     """Every service that is answered here, with its handlers registered."""
-    return [ec2.load(), sts.load(), iam.load()]
+    return [ec2.load(), sts.load(), iam.load(), ebs.load()]
 
 
 class CloudController:
@@ -85,6 +85,7 @@ class CloudController:
             audit=self.audit,
             fire=self.fire,
             reads=InstanceReads(agents, list(config.zones)),
+            blocks=SnapshotBlocks(agents),
             sessions=sessions,
             issuers=self.issuers,
             served=TRAFFIC.served,

@@ -104,6 +104,8 @@ class Call:
     """Opens an authorization failure message of the caller's account (`refusing.UnreadableMessage`)."""
     reads: Any = None
     """The plain reads of instances (`wire.node.NodeReads`), for use in `Later` alone: never inside the transaction."""
+    blocks: Any = None
+    """The blocks of snapshots (`clc.blocks.Blocks`), for use in `Later` alone."""
     token: Callable[[str], str] = field(default=str, repr=False)
     """Makes an opaque paging token of a position; `position` takes it back (InvalidNextToken)."""
     position: Callable[[str], str] = field(default=str, repr=False)

@@ -50,7 +50,10 @@ class DryRunOperation(ApiError):
 
 Merge = Callable[[Call, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 LONGEST_TOKEN = 64
-LONGER_TOKENS = dict.fromkeys(("CreateLaunchTemplate", "CreateLaunchTemplateVersion", "ModifyLaunchTemplate"), 128)
+LONGER_TOKENS = {
+    **dict.fromkeys(("CreateLaunchTemplate", "CreateLaunchTemplateVersion", "ModifyLaunchTemplate"), 128),
+    "StartSnapshot": 255,
+}
 """By action. Source: their reference, "ClientToken"."""
 
 
@@ -62,6 +65,15 @@ class InvalidParameterValue(ApiError):
 
 class IdempotentParameterMismatch(ApiError):
     message = "Request with the same token, but different parameters, has already been made."
+
+
+class ConflictException(ApiError):
+    status = 409
+    message = "The request uses the same client token as a previous, but non-identical request."
+
+
+MISMATCHES: dict[str, type[ApiError]] = {"ec2": IdempotentParameterMismatch, "ebs": ConflictException}
+"""Services whose requests carry client tokens, and what they say of one that is used for something else."""
 
 
 class CloudEnvironment:
@@ -83,6 +95,7 @@ class CloudEnvironment:
         audit: AuditTrail,
         fire: Callable[[str], None],
         reads: Any,
+        blocks: Any,
         sessions: Sessions,
         issuers: Issuers,
         served: Callable[[], None],
@@ -92,7 +105,8 @@ class CloudEnvironment:
         """`effective`: the parameters that a request has in the end, by "service:operation", where it does not say all."""
         self._config, self._database, self._keys, self._seal = config, database, keys, seal
         self._pager, self._types, self._clock, self._audit = pager, types, clock, audit
-        self._fire, self._reads, self._served, self._used = fire, reads, served, used
+        self._fire, self._served, self._used = fire, served, used
+        self._reads, self._blocks = reads, blocks
         self._sessions, self._issuers = sessions, issuers
         self._standings, self._messages, self._limits = standings, messages, limits
         merges = {name: self._merging(merge) for name, merge in effective.items()}
@@ -117,7 +131,8 @@ class CloudEnvironment:
         """The handler's answer, its transaction committed."""
         params = request.params
         dry_run = bool(params.get("DryRun"))
-        token = str(params.get("ClientToken") or "") if request.service.name == "ec2" else ""
+        mismatch = MISMATCHES.get(request.service.name)
+        token = str(params.get("ClientToken") or "") if mismatch is not None else ""
         most = LONGER_TOKENS.get(request.action, LONGEST_TOKEN)
         if len(token) > most or not token.isascii():
             raise InvalidParameterValue(most=most)
@@ -135,7 +150,8 @@ class CloudEnvironment:
                 held = await client_tokens.find(tx, call.account, request.action, token)
                 if held is not None:
                     if held.digest != digest:
-                        raise IdempotentParameterMismatch
+                        assert mismatch is not None
+                        raise mismatch
                     return msgspec.msgpack.decode(held.answer, ext_hook=_rendered)
             await self._authority.confirm(tx, request)
             answer = await handler.function(call, params)
@@ -178,6 +194,7 @@ class CloudEnvironment:
             unseal=self._seal.unseal,
             fire=self._fire,
             reads=self._reads,
+            blocks=self._blocks,
             sessions=self._sessions,
             issuers=self._issuers,
             powers=lambda: self._powers(request),

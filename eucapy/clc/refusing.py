@@ -1,6 +1,7 @@
 """How a refusal is worded, by service, and the sealed details that EC2 adds for sts:DecodeAuthorizationMessage.
 
 EC2   UnauthorizedOperation  You are not authorized to perform this operation. User: … is not authorized to perform: …
+JSON  AccessDeniedException  User: … is not authorized to perform: …
 others AccessDenied          User: … is not authorized to perform: …
 
 What the details tell (which statements matched, the condition keys of the request) may be nobody's business but the
@@ -36,6 +37,11 @@ class AccessDenied(ApiError):
     message = "Access Denied"
 
 
+class AccessDeniedException(ApiError):
+    status = 403
+    message = "User is not authorized to perform this operation."
+
+
 class UnreadableMessage(Exception):
     """Not a message of this cloud's, or not this account's."""
 
@@ -48,6 +54,8 @@ def worded(arn: str, action: str, resource: str | None, because: str) -> str:
 
 def refusal(family: str, text: str, encoded: str = "") -> ApiError:
     """The error of a service of that family (`Service.family`)."""
+    if family == "json":
+        return AccessDeniedException(text)
     if family != "ec2":
         return AccessDenied(text)
     more = f". Encoded authorization failure message: {encoded}" if encoded else ""

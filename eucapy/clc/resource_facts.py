@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
+from eucapy.clc.actions import ebs
 from eucapy.clc.actions.declaration import Scope, Touched
 from eucapy.clc.actions.ec2_kinds import KINDS
 from eucapy.clc.store import (
@@ -75,7 +76,7 @@ async def of(tx: Tx, scope: Scope, touched: Touched, asked: Collection[str]) -> 
     if row is not None:
         facts.update({key.lower(): value for key, value in _SAID[kind.name](row, scope).items() if value})
     if any(key.startswith(("aws:resourcetag/", "ec2:resourcetag/", "iam:resourcetag/")) for key in asked):
-        service = "ec2" if kind.name in KINDS and kind is KINDS[kind.name] else "iam"
+        service = "ec2" if kind is KINDS.get(kind.name) or kind is ebs.KIND else "iam"
         values = await (_ec2_tags if service == "ec2" else _iam_tags)(tx, scope, touched)
         for key, value in values.items():
             facts[f"aws:resourcetag/{key}".lower()] = facts[f"{service}:resourcetag/{key}".lower()] = value

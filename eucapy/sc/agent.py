@@ -17,14 +17,14 @@ import asyncio
 import contextlib
 import errno
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from eucapy.clock import Clock
-from eucapy.drivers.block.base import BlockDriver, BlockError, NoSpace, PoolSeen
+from eucapy.drivers.block.base import BlockDriver, BlockError, NoSpace, NoSuchSnapshot, PoolSeen
 from eucapy.ledger import Ledger
 from eucapy.reconcile.backoff import Backoff
 from eucapy.reconcile.loop import Loop
@@ -32,10 +32,11 @@ from eucapy.reconcile.traffic import TRAFFIC
 from eucapy.run import RunError
 from eucapy.sc import observe
 from eucapy.sc.executor import Executor, Told
-from eucapy.sc.planner import CopySnapshot, CreateVolume, ImportSnapshot, Plan, Step, TakeSnapshot, plan
+from eucapy.sc.planner import CopySnapshot, CreateVolume, ImportSnapshot, Plan, SealSnapshot, Step, TakeSnapshot, plan
 from eucapy.sc.transfer import TransferError
 from eucapy.wire.agent import SpecKeeper, StatusBoard
-from eucapy.wire.contract import Ack, Cursor, Fault
+from eucapy.wire.blocks import BlockList, Denied
+from eucapy.wire.contract import Ack, Cursor, Fault, Unreachable
 from eucapy.wire.storage import StorageSpec, StorageStatus
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class _Failure:
 
 
 class StorageController:
-    """`Agent[StorageSpec, StorageStatus]` over a block driver."""
+    """`StorageAgent` over a block driver."""
 
     def __init__(
         self,
@@ -112,6 +113,26 @@ class StorageController:
 
     async def get_status(self, since: Cursor, wait_s: float) -> StorageStatus:
         return await self._board.wait(since, wait_s)
+
+    async def list_blocks(self, snapshot_id: str, first: int, most: int, than: str = "") -> BlockList:
+        with _told():
+            found = await self._driver.held_blocks(snapshot_id, first, most, than)
+        return BlockList(indexes=found.indexes, before=tuple(sorted(found.before)), next=found.next)
+
+    async def read_block(self, snapshot_id: str, index: int) -> bytes:
+        with _told():
+            return await self._driver.read_block(snapshot_id, index)
+
+    async def put_block(self, snapshot_id: str, index: int, content: bytes) -> None:
+        """Kept in a draft, whether or not a spec names the snapshot yet."""
+        fault, spec = self._board.status.fault, self._keeper.spec
+        if fault is not None:
+            raise Unreachable(fault.message)
+        item = spec.snapshots.get(snapshot_id) if spec is not None else None
+        if item is not None and (item.gone or item.written is None or item.written.abandoned):
+            raise Denied("SnapshotNotFound", f"{snapshot_id} is not being written")
+        with _told():
+            await self._driver.put_block(snapshot_id, index, content)
 
     async def _activate(self) -> bool:
         spec = self._keeper.spec
@@ -210,7 +231,7 @@ class StorageController:
         """What is there already waits for room as long as it takes; nobody waits for ever for what shall be made."""
         held = self._failures.get(item)
         tries = held.tries + 1 if held is not None and held.steps == steps else 1
-        makes = isinstance(step, CreateVolume | TakeSnapshot | CopySnapshot | ImportSnapshot)
+        makes = isinstance(step, CreateVolume | TakeSnapshot | CopySnapshot | ImportSnapshot | SealSnapshot)
         final = makes and tries >= MOST_TRIES_WITHOUT_ROOM
         self._failed(item, steps, Fault(code=NoSpace.code, message=reason, final=final), tries)
 
@@ -242,3 +263,19 @@ class StorageController:
         if any(not failure.fault.final and item not in self._tasks for item, failure in self._failures.items()):
             wait_s = self._backoff.next_wait_s()
             self.loop.again_in(max(0.1, wait_s) if wait_s is not None else None)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What goes wrong with a block, in the words of the wire."""
+    try:
+        yield
+    except NoSuchSnapshot as error:
+        raise LookupError(str(error)) from error
+    except BlockError as error:
+        if error.final:
+            raise Denied(error.code, str(error)) from error
+        raise Unreachable(str(error)) from error
+    except OSError as error:
+        log.warning("block", extra={"data": {"reason": str(error)}})
+        raise Unreachable(f"{type(error).__name__}: {error}") from error

@@ -17,6 +17,7 @@ from eucapy.sc.config import Config
 from eucapy.sc.executor import Executor
 from eucapy.sc.hosts import own_address
 from eucapy.sc.transfer import Transfer
+from eucapy.wire import blocks
 from eucapy.wire.objects import WalrusFetcher
 from eucapy.wire.server import Listener, application
 from eucapy.wire.storage import StorageSpec
@@ -55,8 +56,10 @@ class StorageControllerApp:
         self.agent = StorageController(
             config.zone, config.data_folder, driver, executor, SystemClock(), config.resync_s, is_here=own_address
         )
+        face = application(self.agent, StorageSpec, CALLERS)
+        blocks.add_routes(face, self.agent)
         self._listener = Listener(
-            application(self.agent, StorageSpec, CALLERS),
+            face,
             config.host,
             config.port,
             pki.server_context(certificates, "sc") if certificates is not None else None,

@@ -23,6 +23,7 @@ from eucapy.sc.planner import (
     ImportSnapshot,
     RemoveSnapshot,
     RemoveVolume,
+    SealSnapshot,
     SetPace,
     Step,
     TakeSnapshot,
@@ -80,6 +81,8 @@ class Executor:
                 await driver.ensure_snapshot(snapshot_id, volume_id)
             case CopySnapshot(snapshot_id, source_id):
                 await driver.copy_snapshot(snapshot_id, source_id)
+            case SealSnapshot(snapshot_id, size_gib, written):
+                await driver.seal_snapshot(snapshot_id, size_gib, written.parent, written.blocks, written.checksum)
             case RemoveSnapshot(snapshot_id):
                 await driver.remove_snapshot(snapshot_id)
             case ImportSnapshot():

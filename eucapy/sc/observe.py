@@ -48,7 +48,7 @@ def status(
             name: _snapshot(item, seen, faults.get(name), *progress.get(name, (0, "")), name in busy)
             for name, item in snapshots.items()
         },
-        strangers=tuple(sorted({*seen.volumes, *seen.snapshots} - named)),
+        strangers=tuple(sorted({*seen.volumes, *seen.snapshots, *seen.drafts} - named)),
         capacity=Capacity(total_gib=seen.total_gib, free_gib=seen.free_gib),
     )
 
@@ -87,7 +87,7 @@ def _snapshot(
     if there is None:
         return SnapshotStatus(
             snapshot_id=item.snapshot_id,
-            presence=_absent(item.gone, fault, busy),
+            presence=_absent(item.gone, fault, busy or item.snapshot_id in seen.drafts),
             progress=0 if item.gone else percent,
             stage="" if item.gone else stage,
             fault=None if item.gone else fault,

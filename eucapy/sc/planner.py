@@ -6,8 +6,9 @@ in order. An item waits, without a step, for what it needs of another:
     volume from a snapshot      waits until the snapshot is there; impossible when it will never be
     snapshot of a volume        waits until the volume is there; impossible when it will never be
     copy of a snapshot          waits until that is there; impossible when it will never be
+    snapshot written by blocks  waits until it is sealed, and until its parent is there; abandoned, its draft goes
     tombstone of a volume       its exports end first; snapshots that are still to be taken of it go before
-    tombstone of a snapshot     volumes and copies that are still to be made of it go before
+    tombstone of a snapshot     what is still to be made of it goes before: volumes, copies, what is written over it
 
 What no spec names is left alone: absence never destroys. An export that the spec of its volume does not name, or names for
 another node, is ended, because the volume's spec is the whole truth about the volume.
@@ -22,7 +23,7 @@ from eucapy.drivers.block.base import Capabilities, PoolSeen, VolumeSeen
 from eucapy.pace import UNLIMITED, Pace
 from eucapy.wire.contract import Fault
 from eucapy.wire.node import NodeSource, ObjectSource
-from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, VolumeSpec
+from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, VolumeSpec, WrittenSpec
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,15 @@ class CopySnapshot:
 
 
 @dataclass(frozen=True)
+class SealSnapshot:
+    """`written`: what it stands on, and what its writer says of it."""
+
+    snapshot_id: str
+    size_gib: int
+    written: WrittenSpec
+
+
+@dataclass(frozen=True)
 class ImportSnapshot:
     snapshot_id: str
     source: ObjectSource | NodeSource
@@ -98,6 +108,7 @@ Step = (
     | TakeSnapshot
     | CopySnapshot
     | ImportSnapshot
+    | SealSnapshot
     | RemoveSnapshot
 )
 
@@ -127,12 +138,14 @@ def _plan_snapshot(result: Plan, snapshot: SnapshotSpec, spec: StorageSpec, seen
     snapshot_id = snapshot.snapshot_id
     there = snapshot_id in seen.snapshots
     if snapshot.gone:
-        if there and not _is_awaited(snapshot_id, spec, seen):
+        if (there or snapshot_id in seen.drafts) and not _is_awaited(snapshot_id, spec, seen):
             result.steps[snapshot_id] = (RemoveSnapshot(snapshot_id),)
     elif there:
         return
     elif snapshot.source is not None:
         result.steps[snapshot_id] = (ImportSnapshot(snapshot_id, snapshot.source, snapshot.size_gib),)
+    elif snapshot.written is not None:
+        _plan_written(result, snapshot, snapshot.written, spec, seen)
     elif snapshot.copy_of:
         _plan_copy(result, snapshot, spec, seen)
     elif snapshot.volume_id in seen.volumes:
@@ -144,14 +157,35 @@ def _plan_snapshot(result: Plan, snapshot: SnapshotSpec, spec: StorageSpec, seen
 
 
 def _is_awaited(snapshot_id: str, spec: StorageSpec, seen: PoolSeen) -> bool:
-    """Whether a volume or a copy is still to be made of the snapshot."""
+    """Whether a volume, a copy or what is written over it is still to be made of the snapshot."""
     return any(
         volume.snapshot_id == snapshot_id and not volume.gone and volume.volume_id not in seen.volumes
         for volume in spec.volumes.values()
     ) or any(
-        copy.copy_of == snapshot_id and not copy.gone and copy.snapshot_id not in seen.snapshots
-        for copy in spec.snapshots.values()
+        snapshot_id in (other.copy_of, _parent(other)) and not other.gone and other.snapshot_id not in seen.snapshots
+        for other in spec.snapshots.values()
     )
+
+
+def _parent(snapshot: SnapshotSpec) -> str:
+    return snapshot.written.parent if snapshot.written is not None and not snapshot.written.abandoned else ""
+
+
+def _plan_written(
+    result: Plan, snapshot: SnapshotSpec, written: WrittenSpec, spec: StorageSpec, seen: PoolSeen
+) -> None:
+    snapshot_id, parent = snapshot.snapshot_id, written.parent
+    if written.abandoned:
+        if snapshot_id in seen.drafts:
+            result.steps[snapshot_id] = (RemoveSnapshot(snapshot_id),)
+    elif not written.sealed:
+        return
+    elif not parent or parent in seen.snapshots:
+        result.steps[snapshot_id] = (SealSnapshot(snapshot_id, snapshot.size_gib, written),)
+    elif not _will_be_made(spec.snapshots.get(parent)):
+        result.faults[snapshot_id] = Fault(
+            code="SnapshotNotFound", message=f"there is no snapshot {parent}", final=True
+        )
 
 
 def _plan_copy(result: Plan, copy: SnapshotSpec, spec: StorageSpec, seen: PoolSeen) -> None:

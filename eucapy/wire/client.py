@@ -11,13 +11,18 @@ from typing import Generic, TypeVar
 
 import aiohttp
 
-from eucapy.wire import codec
+from eucapy.wire import blocks, codec
+from eucapy.wire.blocks import BlockList, Denial, Denied
 from eucapy.wire.contract import Ack, Cursor, Spec, Status, Unreachable
 from eucapy.wire.node import Console, Screenshot, Sensors
+from eucapy.wire.storage import StorageSpec, StorageStatus
 
 SpecT = TypeVar("SpecT", bound=Spec)
 StatusT = TypeVar("StatusT", bound=Status)
 T = TypeVar("T")
+
+BLOCKS_S = 60.0
+"""How long blocks may take: a merge of their layers may have to end first."""
 
 
 class Caller:
@@ -38,6 +43,21 @@ class Caller:
         may_miss: bool = False,
     ) -> T:
         """Raises Unreachable; with `may_miss` LookupError when the peer says 404, which else means that it is no agent."""
+        content = await self.exchange(method, url, body, timeout_s, may_miss)
+        try:
+            return codec.decode(content, kind)
+        except codec.BadMessage as error:
+            raise Unreachable(f"{method} {url}: {error}") from error
+
+    async def exchange(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        timeout_s: float | None = None,
+        may_miss: bool = False,
+    ) -> bytes:
+        """What the peer answers, whatever it is. Raises as `call`, and Denied."""
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, ssl=self._tls if self._tls is not None else True)
             self._session = aiohttp.ClientSession(connector=connector)
@@ -49,12 +69,15 @@ class Caller:
             raise Unreachable(f"{method} {url}: {type(error).__name__} {error}") from error
         if answer.status == 404 and may_miss:
             raise LookupError(content.decode(errors="replace"))
+        if answer.status == 409:
+            try:
+                denial = codec.decode(content, Denial)
+            except codec.BadMessage as error:
+                raise Unreachable(f"{method} {url}: {error}") from error
+            raise Denied(denial.code, denial.message)
         if answer.status != 200:
             raise Unreachable(f"{method} {url}: HTTP {answer.status} {content[:500].decode(errors='replace')}")
-        try:
-            return codec.decode(content, kind)
-        except codec.BadMessage as error:
-            raise Unreachable(f"{method} {url}: {error}") from error
+        return content
 
     async def close(self) -> None:
         if self._session is not None:
@@ -94,3 +117,21 @@ class ReadingClient(AgentClient[SpecT, StatusT]):
     async def _read(self, name: str, instance_id: str, kind: type[T], query: str = "") -> T:
         url = f"{self._url}/v1/read/{name}/{instance_id}{query}"
         return await self._caller.call("GET", url, kind, timeout_s=30.0, may_miss=True)
+
+
+class StorageClient(AgentClient[StorageSpec, StorageStatus]):
+    """A client of a storage controller, which gives its snapshots by blocks too."""
+
+    def __init__(self, caller: Caller, url: str) -> None:
+        super().__init__(caller, url, StorageStatus)
+
+    async def list_blocks(self, snapshot_id: str, first: int, most: int, than: str = "") -> BlockList:
+        url = f"{self._url}{blocks.PATH}{snapshot_id}?first={first}&most={most}&than={than}"
+        return await self._caller.call("GET", url, BlockList, timeout_s=BLOCKS_S, may_miss=True)
+
+    async def read_block(self, snapshot_id: str, index: int) -> bytes:
+        url = f"{self._url}{blocks.PATH}{snapshot_id}/{index}"
+        return await self._caller.exchange("GET", url, timeout_s=BLOCKS_S, may_miss=True)
+
+    async def put_block(self, snapshot_id: str, index: int, content: bytes) -> None:
+        await self._caller.exchange("PUT", f"{self._url}{blocks.PATH}{snapshot_id}/{index}", content, BLOCKS_S, True)

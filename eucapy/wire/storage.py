@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Protocol
 
 from eucapy.pace import UNLIMITED, Pace
+from eucapy.wire.blocks import BlockAccess
 from eucapy.wire.contract import Agent, Fault, Message, Spec, Status
 from eucapy.wire.node import NodeSource, ObjectSource
 
@@ -32,15 +34,29 @@ class VolumeSpec(Message, frozen=True, kw_only=True):
     gone: bool = False
 
 
+class WrittenSpec(Message, frozen=True, kw_only=True):
+    """A snapshot that is written block by block (`blocks.py`), over the content of `parent` ("": of nothing). Once it is
+    `sealed` it is made of what was written: `blocks` blocks, with the linear aggregate `checksum` ("": whatever it is).
+    `abandoned`: what was written may go."""
+
+    parent: str = ""
+    sealed: bool = False
+    blocks: int | None = None
+    checksum: str = ""
+    abandoned: bool = False
+
+
 class SnapshotSpec(Message, frozen=True, kw_only=True):
     """A snapshot, taken of `volume_id` once, or a copy of another one of the same storage (`copy_of`), or made from an
-    object of the store (a disk image in whatever format) or from what a node captured. `gone` is the tombstone."""
+    object of the store (a disk image in whatever format) or from what a node captured, or written by somebody. `gone` is the
+    tombstone."""
 
     snapshot_id: str
     volume_id: str = ""
     copy_of: str = ""
     size_gib: int = 0
     source: ObjectSource | NodeSource | None = None
+    written: WrittenSpec | None = None
     gone: bool = False
 
 
@@ -112,4 +128,5 @@ class StorageStatus(Status, frozen=True, kw_only=True):
     fault: Fault | None = None
 
 
-StorageAgent = Agent[StorageSpec, StorageStatus]
+class StorageAgent(Agent[StorageSpec, StorageStatus], BlockAccess, Protocol):
+    """A storage controller: the agent's verbs, and its snapshots by blocks."""

@@ -4,6 +4,7 @@ pending        an hour on its node        failed (first start), or stopped again
 stopping       five minutes               its power is cut
 shutting-down  ten minutes on a node that does not answer or is no longer registered: terminated; its tombstone
                stays for that node, which removes what is left when it comes back
+pending        a snapshot that is written by blocks, and rested for as long as it may: error
 terminated     `keep_terminated_s`        its row goes, once its node confirmed (or is no longer registered)
 deregistered   no instance of it left     the image's row goes
 """
@@ -16,7 +17,17 @@ from collections.abc import Callable
 from eucapy.clc import transitions
 from eucapy.clc.config import Config
 from eucapy.clc.reconcilers import endings
-from eucapy.clc.store import client_tokens, components, hosts, images, instances, tags, vms
+from eucapy.clc.store import (
+    client_tokens,
+    components,
+    hosts,
+    images,
+    instances,
+    snapshot_writes,
+    snapshots,
+    tags,
+    vms,
+)
 from eucapy.clc.store.advance import advance
 from eucapy.clock import Clock
 from eucapy.database import Database, Row, Tx
@@ -30,6 +41,7 @@ PENDING_S = 3600.0
 STOPPING_S = 300.0
 SHUTTING_DOWN_S = 600.0
 TOKENS_S = 24 * 3600.0
+UNWRITTEN = "The snapshot was not completed within its timeout."
 
 
 class Deadlines:
@@ -54,6 +66,8 @@ class Deadlines:
         for row in await instances.in_state(tx, life.SHUTTING_DOWN, now - SHUTTING_DOWN_S):
             if away(row.node):
                 moved = await self._end(tx, row, now) or moved
+        for row in await snapshot_writes.overdue(tx, now):
+            moved = await snapshots.move(tx, row, "failed", now, fault=UNWRITTEN) or moved
         if moved:
             tx.on_commit(lambda: self._wake("cluster_sync"))
             tx.on_commit(lambda: self._wake("storage_sync"))

@@ -22,7 +22,16 @@ from eucapy.clc.reconcilers.storage_verdicts import (
     judge_volume,
 )
 from eucapy.clc.specs.storage import fingerprint, storage_spec
-from eucapy.clc.store import attachments, components, instances, snapshots, vms, volume_modifications, volumes
+from eucapy.clc.store import (
+    attachments,
+    components,
+    instances,
+    snapshot_writes,
+    snapshots,
+    vms,
+    volume_modifications,
+    volumes,
+)
 from eucapy.clc.store.advance import advance
 from eucapy.clock import Clock
 from eucapy.database import Database, Row, Tx
@@ -103,8 +112,9 @@ class StorageSync:
             instances=await instances.whereabouts(tx, sorted({row.instance_id for row in attached})),
             addresses={node.name: node.address for node in nodes},
             urls={node.name: node.url for node in nodes},
-            needed=await snapshots.needed(tx, zone),
+            needed=await snapshots.needed(tx, zone) | await snapshot_writes.needed(tx, zone),
             awaited=await snapshots.awaited(tx, zone),
+            writes=await snapshot_writes.in_zone(tx, zone),
         )
 
     async def _apply(self, tx: Tx, zone: str, status: StorageStatus) -> bool:
@@ -175,6 +185,7 @@ class StorageSync:
             verdict = judge_snapshot(row, seen, now)
             if verdict.event == "gone":
                 await snapshots.finish(tx, row, now)
+                await snapshot_writes.remove(tx, row.id)
                 tx.on_commit(lambda: self._wake("imports"))
             elif verdict.event:
                 await snapshots.move(tx, row, verdict.event, now, **verdict.columns)

@@ -17,7 +17,7 @@ from eucapy.lifecycle import snapshot as snapshot_life
 from eucapy.lifecycle import volume as volume_life
 from eucapy.wire import codec
 from eucapy.wire.node import NodeSource, ObjectSource
-from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, VolumeSpec
+from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, VolumeSpec, WrittenSpec
 
 
 def storage_spec(
@@ -31,10 +31,11 @@ def storage_spec(
     needed: Collection[str] = (),
     awaited: Collection[str] = (),
     urls: Mapping[str, str] | None = None,
+    writes: Mapping[str, Any] | None = None,
 ) -> StorageSpec:
     """Generation 0. `instances` by id (state, node), those that have attachments; `addresses` and `urls` of nodes by
     name; `needed` are snapshots that volumes, in whatever zone, or copies are being made of, `awaited` volumes that
-    snapshots wait to be taken of: these stay until that is done."""
+    snapshots wait to be taken of: these stay until that is done; `writes`, by snapshot, those that are written by blocks."""
     exports = {
         attachment.volume_id: _export(attachment, instances[attachment.instance_id], addresses)
         for attachment in attachments
@@ -44,7 +45,7 @@ def storage_spec(
         generation=0,
         zone=zone,
         volumes={row.id: _volume(row, exports.get(row.id), awaited) for row in volumes},
-        snapshots={row.id: _snapshot(row, needed, urls or {}) for row in snapshots},
+        snapshots={row.id: _snapshot(row, needed, urls or {}, (writes or {}).get(row.id)) for row in snapshots},
     )
 
 
@@ -71,7 +72,7 @@ def _volume(row: Any, export: ExportSpec | None, awaited: Collection[str]) -> Vo
     )
 
 
-def _snapshot(row: Any, needed: Collection[str], urls: Mapping[str, str]) -> SnapshotSpec:
+def _snapshot(row: Any, needed: Collection[str], urls: Mapping[str, str], write: Any | None) -> SnapshotSpec:
     source: NodeSource | ObjectSource | None = None
     if row.source is not None:
         if "bucket" in row.source:
@@ -81,10 +82,21 @@ def _snapshot(row: Any, needed: Collection[str], urls: Mapping[str, str]) -> Sna
     return SnapshotSpec(
         source=source,
         snapshot_id=row.id,
-        volume_id="" if row.copied_from else row.volume_id,
+        volume_id="" if row.copied_from or write is not None else row.volume_id,
         copy_of=row.copied_from,
+        written=_written(write, row.state) if write is not None else None,
         size_gib=row.size_gib,
         gone=row.state == snapshot_life.DELETING and row.id not in needed,
+    )
+
+
+def _written(write: Any, state: str) -> WrittenSpec:
+    return WrittenSpec(
+        parent=write.parent,
+        sealed=write.sealed,
+        blocks=write.blocks if write.sealed else None,
+        checksum=write.checksum,
+        abandoned=state == snapshot_life.ERROR,
     )
 
 

@@ -6,11 +6,14 @@ state. A verb returns when its effect is durable.
 
     volume      absent ──ensure_volume──► there ──ensure_export──► exported ──remove_export──► there ──remove_volume──► absent
     snapshot    absent ──ensure_snapshot | copy_snapshot | import_snapshot──► there ──remove_snapshot──► absent
+                absent ──put_block──► draft ──seal_snapshot──► there
 
 * A snapshot is the volume at one moment between the call and its return, crash-consistent, whether or not the volume is
   exported and written meanwhile. It never changes afterwards.
 * Volumes and snapshots are independent once made: removing one never harms another, whatever shares its blocks.
 * A volume has one writer: it is exported for one attachment on one node at a time.
+* A snapshot can be read by blocks of 512 KiB, and one that is not made yet written by them: a draft, which becomes a snapshot
+  by `seal_snapshot` and goes with `remove_snapshot`.
 * An export outlives the process that made it. One whose server died is observed without an address; `ensure_export`
   brings it back with everything that was flushed.
 
@@ -28,6 +31,8 @@ from typing import Protocol
 from eucapy.pace import UNLIMITED, Pace
 
 GIB = 1 << 30
+BLOCK_BYTES = 512 << 10
+"""What snapshots are read and written by. Source: EBS direct APIs, "Concepts"."""
 
 _ID = re.compile(r"[a-z][a-z0-9-]{1,24}")
 
@@ -79,6 +84,27 @@ class UnusableImage(BlockError):
     final = True
 
 
+class NotADraft(BlockError):
+    """The snapshot is made: no block can be put into it."""
+
+    code = "SnapshotSealed"
+    final = True
+
+
+class WrittenOtherwise(BlockError):
+    """What was put into a draft is not what its writer says."""
+
+    code = "ChecksumMismatch"
+    final = True
+
+
+class Unrelated(BlockError):
+    """Two snapshots that have no volume or snapshot in common that both come from."""
+
+    code = "UnrelatedSnapshots"
+    final = True
+
+
 class PoolLost(BlockError):
     """The pool is not the one that was opened: its file system is not mounted, or it is damaged."""
 
@@ -124,14 +150,26 @@ class SnapshotSeen:
 
 
 @dataclass(frozen=True)
+class HeldBlocks:
+    """Blocks in their order, by index. Of a comparison, `before` are those of them that the older snapshot holds. `next`: from
+    which block on to ask again; None at the end."""
+
+    indexes: tuple[int, ...]
+    before: frozenset[int] = frozenset()
+    next: int | None = None
+
+
+@dataclass(frozen=True)
 class PoolSeen:
-    """Everything in a pool. `pool_id` tells this pool from an empty folder that took its place."""
+    """Everything in a pool. `pool_id` tells this pool from an empty folder that took its place. `drafts`: snapshots that are
+    being written by blocks."""
 
     pool_id: str
     volumes: Mapping[str, VolumeSeen]
     snapshots: Mapping[str, SnapshotSeen]
     total_gib: int = 0
     free_gib: int = 0
+    drafts: frozenset[str] = frozenset()
 
 
 class BlockDriver(Protocol):
@@ -186,8 +224,31 @@ class BlockDriver(Protocol):
         Raises UnusableImage, NoSpace."""
         ...
 
+    async def held_blocks(self, snapshot_id: str, first: int, most: int, than: str = "") -> HeldBlocks:
+        """The blocks from `first` on that were ever written, at most `most`; with `than`, a snapshot with which this one shares
+        its beginnings, those that may differ between the two. Raises NoSuchSnapshot, Unrelated."""
+        ...
+
+    async def read_block(self, snapshot_id: str, index: int) -> bytes:
+        """`BLOCK_BYTES`: zeros where nothing was written, and past the end. Raises NoSuchSnapshot."""
+        ...
+
+    async def put_block(self, snapshot_id: str, index: int, content: bytes) -> None:
+        """Put a block of a snapshot that is still to be made; the last one put at an index counts. Raises NotADraft, NoSpace,
+        BadRequest."""
+        ...
+
+    async def seal_snapshot(
+        self, snapshot_id: str, size_gib: int, parent_id: str = "", blocks: int | None = None, checksum: str = ""
+    ) -> None:
+        """Make a snapshot of what was put, which may be nothing, over the content of `parent_id`. `blocks`: how many of them
+        there must be; `checksum` the linear aggregate of their SHA-256 ("": whatever it is). A snapshot that exists is left
+        as it is. Raises WrittenOtherwise, NoSuchSnapshot, BadRequest (also when the parent is larger)."""
+        ...
+
     async def remove_snapshot(self, snapshot_id: str) -> None:
-        """Removing what is not there succeeds. Volumes made from it, and older and newer snapshots, stay whole."""
+        """Removing what is not there succeeds; a draft goes too. Volumes made from it, and older and newer snapshots, stay
+        whole."""
         ...
 
     async def ensure_export(self, volume_id: str, attachment_id: str, node: str = "") -> str:
@@ -209,6 +270,20 @@ def check_id(identifier: str) -> str:
     if not _ID.fullmatch(identifier):
         raise BadRequest(f"not an id of a volume or snapshot: {identifier!r}")
     return identifier
+
+
+def check_block(index: int, content: bytes) -> None:
+    """Raises BadRequest."""
+    if not 0 <= index < 1 << 32 or len(content) != BLOCK_BYTES:
+        raise BadRequest(f"block {index} of {len(content)} bytes: a block has {BLOCK_BYTES}")
+
+
+def check_written(snapshot_id: str, has: int, aggregate: str, blocks: int | None, checksum: str) -> None:
+    """Whether a draft is what its writer says. Raises WrittenOtherwise."""
+    if blocks is not None and blocks != has:
+        raise WrittenOtherwise(f"{has} blocks of {snapshot_id} were written, and not {blocks}")
+    if checksum and checksum != aggregate:
+        raise WrittenOtherwise(f"the checksum of {snapshot_id} is {aggregate}, and not {checksum}")
 
 
 def check_size(size_gib: int, capabilities: Capabilities) -> int:

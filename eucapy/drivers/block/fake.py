@@ -1,8 +1,9 @@
 """The fake block driver: the family's semantics in two journals, at once and without any program.
 
 It lives in a folder and survives restarts, so that the cloud of the tests may be killed at any moment. The content of a
-volume is a map from block number to a word, which the tests write and read through `write` and `read` while the volume is
-exported (like a guest) or not. Failures are injected before or after the effect of the n-th verb from now: `fail_at`.
+volume is a map from block number to a word (`fake_content.py`), which the tests write and read through `write` and `read`
+while the volume is exported (like a guest) or not. Failures are injected before or after the effect of the n-th verb from
+now: `fail_at`.
 """
 
 from __future__ import annotations
@@ -15,25 +16,27 @@ from pathlib import Path
 import msgspec
 
 from eucapy import diskimage, ledger
-from eucapy.drivers.block import base
+from eucapy.drivers.block import base, drafts
 from eucapy.drivers.block.base import (
     BadRequest,
     BlockError,
     Capabilities,
     ExportSeen,
+    HeldBlocks,
     InUse,
     NoSpace,
     NoSuchSnapshot,
     NoSuchVolume,
+    NotADraft,
     PoolSeen,
     SnapshotSeen,
+    Unrelated,
     UnusableImage,
     VolumeSeen,
 )
+from eucapy.drivers.block.fake_content import Chunks, Content
 from eucapy.drivers.journal import Journal
 from eucapy.pace import UNLIMITED, Pace
-
-Blocks = dict[int, str]
 
 
 class Injected(BlockError):
@@ -42,8 +45,9 @@ class Injected(BlockError):
     code = "Injected"
 
 
-class FakeVolume(msgspec.Struct, kw_only=True):
-    """A volume; `served` is whether the export's server runs, `node` whom on another host it is for."""
+class FakeVolume(Content, kw_only=True):
+    """A volume; `served` is whether the export's server runs, `node` whom on another host it is for. `origin`: the volume or
+    snapshot at the beginning of what it came from, "" for itself."""
 
     size_gib: int
     snapshot_id: str = ""
@@ -51,13 +55,13 @@ class FakeVolume(msgspec.Struct, kw_only=True):
     node: str = ""
     served: bool = False
     pace: Pace = UNLIMITED
-    blocks: Blocks = {}
+    origin: str = ""
 
 
-class FakeSnapshot(msgspec.Struct, kw_only=True):
+class FakeSnapshot(Content, kw_only=True):
     size_gib: int
     volume_id: str = ""
-    blocks: Blocks = {}
+    origin: str = ""
 
 
 class FakePool(msgspec.Struct, frozen=True):
@@ -67,7 +71,8 @@ class FakePool(msgspec.Struct, frozen=True):
 
 
 class FakeDriver:
-    """A pool in `folder` (`pool.json`, `volumes.jsonl`, `snapshots.jsonl`) with room for `total_gib`."""
+    """A pool in `folder` (`pool.json`; `volumes`, `snapshots` and `drafts`, each a `.jsonl`; `chunks/`) with room for
+    `total_gib`."""
 
     def __init__(self, folder: Path, total_gib: int = 1024) -> None:
         self.capabilities = Capabilities(name="fake", grows_exported=True, largest_gib=16 * 1024)
@@ -79,6 +84,8 @@ class FakeDriver:
         self._pool_id = ""
         self._volumes = Journal(folder / "volumes.jsonl", FakeVolume)
         self._snapshots = Journal(folder / "snapshots.jsonl", FakeSnapshot)
+        self._drafts = Journal(folder / "drafts.jsonl", Content)
+        self._chunks = Chunks(folder / "chunks")
         self._on_change: Callable[[], None] = lambda: None
         self._fail_at: int | None = None
         self._fail_after = False
@@ -100,7 +107,7 @@ class FakeDriver:
 
     def read(self, volume_id: str, block: int) -> str:
         """What a guest reads; "" where nothing was written."""
-        return self._volumes[volume_id].blocks.get(block, "")
+        return self._chunks.word(self._volumes[volume_id], block)
 
     async def open(self, on_change: Callable[[], None]) -> None:
         self._on_change = on_change
@@ -111,11 +118,13 @@ class FakeDriver:
         self._pool_id = held.pool_id
         self._volumes.load()
         self._snapshots.load()
+        self._drafts.load()
 
     async def close(self) -> None:
         self._on_change = lambda: None
         self._volumes.close()
         self._snapshots.close()
+        self._drafts.close()
 
     async def observe(self) -> PoolSeen:
         used_gib = sum(volume.size_gib for volume in self._volumes.values())
@@ -139,6 +148,7 @@ class FakeDriver:
             },
             total_gib=self._total_gib,
             free_gib=max(0, self._total_gib - used_gib),
+            drafts=frozenset(self._drafts),
         )
 
     async def ensure_volume(self, volume_id: str, size_gib: int, snapshot_id: str = "") -> None:
@@ -146,15 +156,20 @@ class FakeDriver:
         base.check_size(size_gib, self.capabilities)
         self._before()
         if volume_id not in self._volumes:
-            blocks: Blocks = {}
+            source: Content = Content()
+            origin = ""
             if snapshot_id:
-                source = self._snapshots.get(snapshot_id)
-                if source is None:
-                    raise NoSuchSnapshot(f"there is no snapshot {snapshot_id}")
-                blocks, size_gib = dict(source.blocks), max(size_gib, source.size_gib)
+                source = held = self._snapshot(snapshot_id)
+                size_gib, origin = max(size_gib, held.size_gib), held.origin or snapshot_id
             if sum(volume.size_gib for volume in self._volumes.values()) + size_gib > self._total_gib:
                 raise NoSpace(f"less than {size_gib} GiB are free")
-            self._volumes[volume_id] = FakeVolume(size_gib=size_gib, snapshot_id=snapshot_id, blocks=blocks)
+            self._volumes[volume_id] = FakeVolume(
+                size_gib=size_gib,
+                snapshot_id=snapshot_id,
+                origin=origin,
+                blocks=dict(source.blocks),
+                chunks=dict(source.chunks),
+            )
         self._volumes.save(volume_id)
         self._after()
 
@@ -189,7 +204,11 @@ class FakeDriver:
         if snapshot_id not in self._snapshots:
             volume = self._require(volume_id)
             self._snapshots[snapshot_id] = FakeSnapshot(
-                size_gib=volume.size_gib, volume_id=volume_id, blocks=dict(volume.blocks)
+                size_gib=volume.size_gib,
+                volume_id=volume_id,
+                origin=volume.origin or volume_id,
+                blocks=dict(volume.blocks),
+                chunks=dict(volume.chunks),
             )
         self._snapshots.save(snapshot_id)
         self._after()
@@ -198,10 +217,13 @@ class FakeDriver:
         base.check_id(snapshot_id)
         self._before()
         if snapshot_id not in self._snapshots:
-            source = self._snapshots.get(source_id)
-            if source is None:
-                raise NoSuchSnapshot(f"there is no snapshot {source_id}")
-            self._snapshots[snapshot_id] = FakeSnapshot(size_gib=source.size_gib, blocks=dict(source.blocks))
+            source = self._snapshot(source_id)
+            self._snapshots[snapshot_id] = FakeSnapshot(
+                size_gib=source.size_gib,
+                origin=source.origin or source_id,
+                blocks=dict(source.blocks),
+                chunks=dict(source.chunks),
+            )
         self._snapshots.save(snapshot_id)
         self._after()
 
@@ -220,10 +242,65 @@ class FakeDriver:
         self._snapshots.save(snapshot_id)
         self._after()
 
+    async def held_blocks(self, snapshot_id: str, first: int, most: int, than: str = "") -> HeldBlocks:
+        here = self._snapshot(snapshot_id)
+        found, before = here.held(), frozenset[int]()
+        if than:
+            older = self._snapshot(than)
+            if (here.origin or snapshot_id) != (older.origin or than):
+                raise Unrelated(f"{snapshot_id} and {than} have nothing in common")
+            before = frozenset(older.held())
+            found = {index for index in {*found, *before} if not here.is_equal(older, index)}
+        indexes = sorted(index for index in found if index >= first)
+        shown = tuple(indexes[:most])
+        return HeldBlocks(shown, before.intersection(shown), indexes[most] if len(indexes) > most else None)
+
+    async def read_block(self, snapshot_id: str, index: int) -> bytes:
+        return self._chunks.read(self._snapshot(snapshot_id), index)
+
+    async def put_block(self, snapshot_id: str, index: int, content: bytes) -> None:
+        base.check_id(snapshot_id)
+        base.check_block(index, content)
+        self._before()
+        if snapshot_id in self._snapshots:
+            raise NotADraft(f"the snapshot {snapshot_id} is made already")
+        self._drafts.setdefault(snapshot_id, Content()).put(index, self._chunks.keep(content))
+        self._drafts.save(snapshot_id)
+        self._after()
+
+    async def seal_snapshot(
+        self, snapshot_id: str, size_gib: int, parent_id: str = "", blocks: int | None = None, checksum: str = ""
+    ) -> None:
+        base.check_id(snapshot_id)
+        base.check_size(size_gib, self.capabilities)
+        self._before()
+        if snapshot_id not in self._snapshots:
+            put = self._drafts.get(snapshot_id, Content()).chunks
+            aggregate = drafts.linear(bytes.fromhex(digest) for _, digest in sorted(put.items()))
+            base.check_written(snapshot_id, len(put), aggregate, blocks, checksum)
+            if any((index + 1) * base.BLOCK_BYTES > size_gib * base.GIB for index in put):
+                raise BadRequest(f"{snapshot_id} has blocks past its end")
+            made = FakeSnapshot(size_gib=size_gib)
+            if parent_id:
+                parent = self._snapshot(parent_id)
+                if parent.size_gib > size_gib:
+                    raise BadRequest(f"{parent_id} has {parent.size_gib} GiB, which is more than {size_gib}")
+                made.origin = parent.origin or parent_id
+                made.blocks, made.chunks = dict(parent.blocks), dict(parent.chunks)
+            for index, name in put.items():
+                made.put(index, name)
+            self._snapshots[snapshot_id] = made
+        self._snapshots.save(snapshot_id)
+        self._drafts.pop(snapshot_id, None)
+        self._drafts.save(snapshot_id)
+        self._after()
+
     async def remove_snapshot(self, snapshot_id: str) -> None:
         self._before()
-        self._snapshots.pop(snapshot_id, None)
-        self._snapshots.save(snapshot_id)
+        for held in (self._drafts, self._snapshots):
+            held.pop(snapshot_id, None)
+            held.save(snapshot_id)
+        self._chunks.collect([*self._volumes.values(), *self._snapshots.values(), *self._drafts.values()])
         self._after()
 
     async def ensure_export(self, volume_id: str, attachment_id: str, node: str = "") -> str:
@@ -257,6 +334,12 @@ class FakeDriver:
         if volume is None:
             raise NoSuchVolume(f"there is no volume {volume_id}")
         return volume
+
+    def _snapshot(self, snapshot_id: str) -> FakeSnapshot:
+        snapshot = self._snapshots.get(snapshot_id)
+        if snapshot is None:
+            raise NoSuchSnapshot(f"there is no snapshot {snapshot_id}")
+        return snapshot
 
     def _before(self) -> None:
         self.verbs += 1

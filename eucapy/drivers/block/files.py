@@ -1,8 +1,8 @@
 """The block driver `files`: qcow2 layers on a file system, exported by QEMU's storage daemon. The embedded default.
 
 In the pool's folder: `pool` (its identity), `lock` (one process at a time), `layers/` (`layers.py`), `volumes/` and
-`snapshots/` (`records.py`). Snapshots and volumes made from them copy nothing: they share frozen layers. Room is taken as it
-is written.
+`snapshots/` (`records.py`), `drafts/` (`drafts.py`). Snapshots and volumes made from them copy nothing: they share frozen
+layers. Room is taken as it is written.
 
 What a crash may interrupt, and who finishes it:
 
@@ -13,6 +13,8 @@ What a crash may interrupt, and who finishes it:
                      `open` (or the same call again) goes on from 1 forward. If the daemon died in between, the new head
                      is right whether or not step 3 was done: if not, it is empty and shows what is beneath it.
     set_pace         daemon, then record           the record is old: called again
+    seal_snapshot    tables into the draft, its file linked as a layer, record, draft removed        a layer without a record
+                     is collected, and sealing begins again; a draft beside its snapshot is removed by `open`
     ensure_export    record, then daemon           the record says attached, no daemon runs: called again
     remove_export    daemon, then record           the same, the other way round
 
@@ -28,31 +30,35 @@ import logging
 import os
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from eucapy import diskimage, ledger
-from eucapy.drivers.block import base
+from eucapy.drivers.block import base, qcow2
 from eucapy.drivers.block.base import (
     GIB,
     BadRequest,
     BlockError,
     Capabilities,
     ExportSeen,
+    HeldBlocks,
     InUse,
     NoSpace,
     NoSuchSnapshot,
     NoSuchVolume,
+    NotADraft,
     PoolLost,
     PoolSeen,
     SnapshotSeen,
     TooManySnapshots,
+    Unrelated,
     UnusableImage,
     VolumeSeen,
 )
 from eucapy.drivers.block.compaction import Compactor, Use
+from eucapy.drivers.block.drafts import Drafts
 from eucapy.drivers.block.exporter import Exporter, Listening, PortTaken, Remote
 from eucapy.drivers.block.layers import Layers
 from eucapy.drivers.block.records import Records, SnapshotRecord, VolumeRecord
@@ -92,6 +98,7 @@ class FilesDriver:
         self._layers = Layers(folder / "layers", owner)
         self._volumes: Records[VolumeRecord] = Records(folder / "volumes", VolumeRecord)
         self._snapshots: Records[SnapshotRecord] = Records(folder / "snapshots", SnapshotRecord)
+        self._drafts = Drafts(folder / "drafts")
         self._exporter = Exporter(run_folder, self._layers.path, export_group_id, remote, owner)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._making: list[tuple[str, ...]] = []
@@ -123,6 +130,10 @@ class FilesDriver:
                 elif volume_id not in self._volumes.damaged:
                     await self._exporter.stop(volume_id)
             self._collect()
+            self._drafts.open()
+            for name in self._drafts.names:
+                if name in self._snapshots:
+                    self._drafts.remove(name)
             self._compactor.wake()
         except BaseException:
             await self.close()
@@ -146,6 +157,7 @@ class FilesDriver:
             },
             total_gib=space.f_blocks * space.f_frsize // GIB,
             free_gib=max(0, space.f_bavail * space.f_frsize // GIB - self._reserve_gib),
+            drafts=self._drafts.names,
         )
 
     def _view(self, record: VolumeRecord) -> VolumeSeen:
@@ -294,8 +306,95 @@ class FilesDriver:
                     snapshot_id, SnapshotRecord(snapshot_id=snapshot_id, size_gib=size_gib, layer=snapshot_id)
                 )
 
+    async def held_blocks(self, snapshot_id: str, first: int, most: int, than: str = "") -> HeldBlocks:
+        async with self._reading(snapshot_id) as chain:
+            if not than:
+                return await asyncio.to_thread(self._held, chain, [], first, most)
+            async with self._reading(than) as older:
+                shared = next((layer for layer in chain if layer in older), "")
+                if not shared:
+                    raise Unrelated(f"{snapshot_id} and {than} have nothing in common")
+                apart = [*chain[: chain.index(shared)], *older[: older.index(shared)]]
+                return await asyncio.to_thread(self._held, apart, older, first, most)
+
+    def _held(self, layers: Sequence[str], older: Sequence[str], first: int, most: int) -> HeldBlocks:
+        with self._opened(layers) as here, self._opened(older) as before:
+            found, after = qcow2.find_blocks(here, first, most)
+            return HeldBlocks(tuple(found), qcow2.held_among(before, found), after)
+
+    async def read_block(self, snapshot_id: str, index: int) -> bytes:
+        async with self._reading(snapshot_id) as chain:
+            return await asyncio.to_thread(self._read, chain, index)
+
+    def _read(self, chain: Sequence[str], index: int) -> bytes:
+        with self._opened(chain) as layers:
+            return qcow2.read_block(layers, index)
+
+    def _opened(self, layers: Sequence[str]) -> contextlib.AbstractContextManager[list[qcow2.LayerFile]]:
+        return qcow2.opened([self._layers.path(layer) for layer in layers])
+
+    @contextlib.asynccontextmanager
+    async def _reading(self, snapshot_id: str) -> AsyncIterator[list[str]]:
+        """The layers of a snapshot, top first; none of them goes or is merged away meanwhile."""
+        record = self._snapshot(snapshot_id)
+        if record is None:
+            raise NoSuchSnapshot(f"there is no snapshot {snapshot_id}")
+        layer = record.layer
+        try:
+            with self._kept(layer):  # the snapshot may be removed while a merge is waited for
+                chain = await self._compactor.clear_of(lambda: self._layers.chain(layer))
+                with self._kept(*chain):
+                    yield chain
+        finally:
+            if snapshot_id not in self._snapshots:
+                self._collect()
+
+    async def put_block(self, snapshot_id: str, index: int, content: bytes) -> None:
+        base.check_id(snapshot_id)
+        base.check_block(index, content)
+        async with self._locks[snapshot_id]:
+            if self._snapshot(snapshot_id) is not None:
+                raise NotADraft(f"the snapshot {snapshot_id} is made already")
+            self._require_room()
+            await asyncio.to_thread(self._drafts.put, snapshot_id, index, content)
+
+    async def seal_snapshot(
+        self, snapshot_id: str, size_gib: int, parent_id: str = "", blocks: int | None = None, checksum: str = ""
+    ) -> None:
+        base.check_id(snapshot_id)
+        base.check_size(size_gib, self.capabilities)
+        async with self._locks[snapshot_id]:
+            if self._snapshot(snapshot_id) is not None:
+                return
+            written = self._drafts.written(snapshot_id)
+            base.check_written(snapshot_id, len(written.blocks), written.checksum(), blocks, checksum)
+            async with self._over(parent_id, size_gib) as parent:
+                below = self._layers.path(parent).name if parent else ""
+                image = await asyncio.to_thread(self._drafts.seal, snapshot_id, size_gib * GIB, below)
+                with self._kept(snapshot_id):
+                    self._layers.adopt(snapshot_id, image, parent)
+                    self._snapshots.put(
+                        snapshot_id, SnapshotRecord(snapshot_id=snapshot_id, size_gib=size_gib, layer=snapshot_id)
+                    )
+            self._drafts.remove(snapshot_id)
+
+    @contextlib.asynccontextmanager
+    async def _over(self, parent_id: str, size_gib: int) -> AsyncIterator[str]:
+        """The layer of the snapshot that another one of that size shall stand on, "" for none."""
+        if not parent_id:
+            yield ""
+            return
+        async with self._reading(parent_id) as chain:
+            parent = self._snapshot(parent_id)
+            if parent is not None and parent.size_gib > size_gib:
+                raise BadRequest(f"{parent_id} has {parent.size_gib} GiB, which is more than {size_gib}")
+            if len(chain) >= MOST_LAYERS:
+                raise TooManySnapshots(f"{parent_id} stands on {MOST_LAYERS} snapshots that still exist")
+            yield chain[0]
+
     async def remove_snapshot(self, snapshot_id: str) -> None:
         async with self._locks[snapshot_id]:
+            self._drafts.remove(snapshot_id)
             if self._snapshot(snapshot_id) is not None:
                 self._snapshots.remove(snapshot_id)
                 self._collect()

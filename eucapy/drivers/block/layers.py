@@ -99,6 +99,15 @@ class Layers:
             await _make("qemu-img", "resize", "-q", "-f", "qcow2", str(new), str(size_gib * GIB))
             self._publish(new, layer, "")
 
+    def adopt(self, layer: str, image: Path, parent: str) -> None:
+        """Make a qcow2 file that stands on `parent`, and lies on the same file system, a layer too. One that exists is left as
+        it is."""
+        if layer in self._parents:
+            return
+        new = self._new(layer)
+        os.link(image, new)
+        self._publish(new, layer, parent)
+
     async def grow(self, layer: str, size_gib: int) -> None:
         """Make a layer that nobody has open at least this large."""
         if _virtual_bytes(self.path(layer)) < size_gib * GIB:
