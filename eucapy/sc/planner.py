@@ -138,7 +138,7 @@ def _plan_snapshot(result: Plan, snapshot: SnapshotSpec, spec: StorageSpec, seen
     snapshot_id = snapshot.snapshot_id
     there = snapshot_id in seen.snapshots
     if snapshot.gone:
-        if (there or snapshot_id in seen.drafts) and not _is_awaited(snapshot_id, spec, seen):
+        if not _is_awaited(snapshot_id, spec, seen) if there else snapshot_id in seen.drafts:
             result.steps[snapshot_id] = (RemoveSnapshot(snapshot_id),)
     elif there:
         return

@@ -153,3 +153,21 @@ def test_a_role_session_is_asked_for_by_the_call_itself() -> None:
 
 def test_nobody_can_be_kept_from_asking_who_it_is() -> None:
     assert asks("sts", "GetCallerIdentity") == []
+
+
+def test_blocks_are_those_of_ec2_s_snapshots() -> None:
+    where = "arn:aws:ec2:us-east-1::snapshot/"
+    assert asked("ebs", "GetSnapshotBlock", SnapshotId="snap-1") == [("ebs:GetSnapshotBlock", f"{where}snap-1")]
+    assert asked("ebs", "ListChangedBlocks", FirstSnapshotId="snap-1", SecondSnapshotId="snap-2") == [
+        ("ebs:ListChangedBlocks", f"{where}snap-1"),
+        ("ebs:ListChangedBlocks", f"{where}snap-2"),
+    ]
+    (started,) = asks("ebs", "StartSnapshot", VolumeSize=8, ParentSnapshotId="snap-1", Description="d", Tags=TAG)
+    assert resource(started) == f"{where}*"
+    assert facts(started) == {
+        "aws:requesttag/team": "blue",
+        "aws:tagkeys": ["Team"],
+        "ebs:description": "d",
+        "ebs:parentsnapshot": f"{where}snap-1",
+        "ebs:volumesize": "8",
+    }

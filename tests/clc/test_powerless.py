@@ -25,6 +25,7 @@ FREE = {
         "GetCallerIdentity": "everybody may ask who it is",
         "GetSessionToken": "what the session may is what the user may",
     },
+    "ebs": {},
     "iam": dict.fromkeys(
         (
             "CreateAccount", "DeleteAccount", "ListAccounts", "PutAccountPolicy", "GetAccountPolicy",
@@ -52,7 +53,7 @@ def rows(cloud: Cloud) -> str:
     return json.dumps(said, default=str, sort_keys=True)
 
 
-@pytest.mark.parametrize("service", ["iam", "sts"])
+@pytest.mark.parametrize("service", ["iam", "sts", "ebs"])
 def test_who_has_no_rights_is_refused_by_every_operation(cloud: Cloud, service: str) -> None:
     powerless = cloud.client(service, keys=cloud.user(f"powerless-{service}"))
     (served,) = (each for each in services() if each.name == service)
@@ -60,9 +61,10 @@ def test_who_has_no_rights_is_refused_by_every_operation(cloud: Cloud, service: 
     for action in served.actions():
         if action in FREE[service]:
             continue
-        status, code, message = answer(powerless, action, {})
+        status, code, message = answer(powerless, action, _IN_PATHS.get(action, {}))
         said = f"because no identity-based policy allows the {service}:{action} action"
-        if (status, code) != (403, "AccessDenied") or not message.endswith(said):
+        refusal = "AccessDeniedException" if served.family == "json" else "AccessDenied"
+        if (status, code) != (403, refusal) or not message.endswith(said):
             failed[action] = (status, code, message)
     assert failed == {}
     assert rows(cloud) == before
@@ -86,6 +88,15 @@ def test_who_has_no_rights_is_refused_by_every_operation_of_the_object_store(clo
     assert cloud.client("s3").get_object(Bucket="ours", Key="k")["Body"].read() == b"content"
     assert [each["Name"] for each in cloud.client("s3").list_buckets()["Buckets"] if each["Name"] == "theirs"] == []
 
+
+_IN_PATHS: dict[str, Any] = {
+    "CompleteSnapshot": {"SnapshotId": "snap-1"},
+    "GetSnapshotBlock": {"SnapshotId": "snap-1", "BlockIndex": 0, "BlockToken": "AAAA"},
+    "ListChangedBlocks": {"SecondSnapshotId": "snap-1"},
+    "ListSnapshotBlocks": {"SnapshotId": "snap-1"},
+    "PutSnapshotBlock": {"SnapshotId": "snap-1", "BlockIndex": 0, "BlockData": b""},
+}
+"""What a request cannot be made without."""
 
 _MEMBERS: dict[str, Any] = {
     "Bucket": "ours",

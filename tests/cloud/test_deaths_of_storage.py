@@ -5,6 +5,8 @@ How: `test_deaths.py`.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 
 from tests.clc import ebs
@@ -70,3 +72,51 @@ def test_snapshots_of_all_volumes_of_an_instance(stage: Stage) -> None:
         stage.ec2.create_snapshots(InstanceSpecification={"InstanceId": instance_id}, Description="all")
 
     at_every_step(stage, story, check, lambda: None)
+
+
+def test_a_snapshot_is_written_by_blocks_over_another_that_is_deleted(stage: Stage) -> None:
+    """The client repeats what got no answer, each request with the words that it had."""
+    volume_id, kept = stage.volume(), len(taken(stage))
+    put = b"put".ljust(512 << 10, b"\0")
+    checksum = base64.b64encode(hashlib.sha256(put).digest()).decode()
+    round_number = 0
+    parent = ""
+
+    def prepare() -> None:
+        nonlocal parent, round_number
+        round_number += 1
+        parent = stage.ec2.create_snapshot(VolumeId=volume_id)["SnapshotId"]
+        stage.cloud.settle()
+
+    def write() -> str:
+        client = stage.cloud.client("ebs")
+        began = client.start_snapshot(VolumeSize=1, ParentSnapshotId=parent, ClientToken=f"token-{round_number}")
+        snapshot_id = str(began["SnapshotId"])
+        if stage.ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]["State"] == "pending":
+            client.put_snapshot_block(
+                SnapshotId=snapshot_id, BlockIndex=1, BlockData=put, DataLength=len(put), Checksum=checksum,
+                ChecksumAlgorithm="SHA256",
+            )  # fmt: skip
+        client.complete_snapshot(SnapshotId=snapshot_id, ChangedBlocksCount=1)
+        return snapshot_id
+
+    def story() -> None:
+        write()
+        stage.ec2.delete_snapshot(SnapshotId=parent)
+
+    def check(steps: list[str]) -> None:
+        if len([one for one in taken(stage) if one["SnapshotId"] == parent]):
+            made = write()
+            stage.ec2.delete_snapshot(SnapshotId=parent)
+        else:
+            (made,) = (one["SnapshotId"] for one in taken(stage) if one["VolumeId"] == "vol-ffffffff")
+        stage.cloud.settle()
+        assert [one["State"] for one in taken(stage) if one["SnapshotId"] == made] == ["completed"]
+        assert content(stage, made) == "kept"
+        changed = stage.cloud.client("ebs").list_snapshot_blocks(SnapshotId=made)["Blocks"]
+        assert [one["BlockIndex"] for one in changed] == [0, 1]
+        stage.ec2.delete_snapshot(SnapshotId=made)
+        stage.cloud.settle()
+        assert (len(pool(stage).snapshots), pool(stage).drafts) == (kept, frozenset())
+
+    at_every_step(stage, story, check, prepare)

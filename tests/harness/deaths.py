@@ -29,8 +29,8 @@ HYPERVISOR = (
     "attach_nic", "detach_nic", "resize_disk", "copy_disk",
 )  # fmt: skip
 BLOCK = (
-    "ensure_volume", "grow", "remove_volume", "ensure_snapshot", "import_snapshot", "remove_snapshot", "ensure_export",
-    "remove_export",
+    "ensure_volume", "grow", "remove_volume", "ensure_snapshot", "copy_snapshot", "import_snapshot", "put_block",
+    "seal_snapshot", "remove_snapshot", "ensure_export", "remove_export",
 )  # fmt: skip
 
 

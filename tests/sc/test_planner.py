@@ -18,6 +18,7 @@ from eucapy.sc.planner import (
     Plan,
     RemoveSnapshot,
     RemoveVolume,
+    SealSnapshot,
     SetPace,
     Step,
     TakeSnapshot,
@@ -25,7 +26,7 @@ from eucapy.sc.planner import (
     plan,
 )
 from eucapy.wire.node import ObjectSource
-from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, VolumeSpec
+from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, VolumeSpec, WrittenSpec
 
 GROWS = Capabilities(name="test", grows_exported=True, largest_gib=1024)
 RIGID = Capabilities(name="test", grows_exported=False, largest_gib=1024)
@@ -51,6 +52,11 @@ def pool(*items: VolumeSeen | SnapshotSeen) -> PoolSeen:
         volumes={item.volume_id: item for item in items if isinstance(item, VolumeSeen)},
         snapshots={item.snapshot_id: item for item in items if isinstance(item, SnapshotSeen)},
     )
+
+
+def drafting(*snapshot_ids: str) -> PoolSeen:
+    """A pool with nothing but drafts."""
+    return dataclasses.replace(pool(), drafts=frozenset(snapshot_ids))
 
 
 def steps(
@@ -127,6 +133,35 @@ def test_a_copy_of_what_will_never_be_fails_for_good() -> None:
         assert (result.faults["c"].code, result.faults["c"].final) == ("SnapshotNotFound", True)
 
 
+def test_a_snapshot_is_made_of_its_blocks_once_it_is_sealed() -> None:
+    sealed = WrittenSpec(sealed=True, blocks=3, checksum="c")
+    for written, expected in (
+        (WrittenSpec(), []),
+        (sealed, [SealSnapshot("s", 2, sealed)]),
+        (WrittenSpec(sealed=True, abandoned=True), [RemoveSnapshot("s")]),
+    ):
+        spec = storage(SnapshotSpec(snapshot_id="s", size_gib=2, written=written))
+        assert steps(spec, drafting("s")) == expected
+        assert steps(spec, pool(SnapshotSeen("s", 2))) == []
+    assert steps(storage(SnapshotSpec(snapshot_id="s", written=WrittenSpec(abandoned=True))), pool()) == []
+    assert steps(storage(SnapshotSpec(snapshot_id="s", gone=True)), drafting("s")) == [RemoveSnapshot("s")]
+    assert steps(storage(), drafting("s")) == []
+
+
+def test_what_is_written_over_a_parent_keeps_it_until_it_is_made() -> None:
+    parent = SnapshotSpec(snapshot_id="p", gone=True)
+    open_, sealed = (WrittenSpec(parent="p", sealed=each) for each in (False, True))
+    for written, expected in ((open_, []), (sealed, [SealSnapshot("s", 1, sealed)])):
+        child = SnapshotSpec(snapshot_id="s", size_gib=1, written=written)
+        assert steps(storage(parent, child), pool(SnapshotSeen("p", 1))) == expected
+    child = SnapshotSpec(snapshot_id="s", size_gib=1, written=sealed)
+    assert steps(storage(parent, child), pool(SnapshotSeen("p", 1), SnapshotSeen("s", 1))) == [RemoveSnapshot("p")]
+    abandoned = SnapshotSpec(snapshot_id="s", written=WrittenSpec(parent="p", abandoned=True))
+    assert steps(storage(parent, abandoned), pool(SnapshotSeen("p", 1))) == [RemoveSnapshot("p")]
+    fault = plan(storage(child), pool(), GROWS).faults["s"]
+    assert (fault.code, fault.final) == ("SnapshotNotFound", True)
+
+
 def test_an_export_whose_server_died_is_made_again() -> None:
     spec = storage(VolumeSpec(volume_id="v", size_gib=2, exports=(export("a"),)))
     assert steps(spec, pool(VolumeSeen("v", 2, exports={"a": ExportSeen("")}))) == [Export("v", "a")]
@@ -187,6 +222,11 @@ sizes = st.integers(1, 4)
 paces = st.sampled_from((UNLIMITED, Pace(data=Flow(per_s=1))))
 
 
+writings = st.builds(
+    WrittenSpec, parent=st.sampled_from(("", *SNAPSHOTS)), sealed=st.booleans(), abandoned=st.booleans()
+)
+
+
 @st.composite
 def specs(draw: st.DrawFn) -> StorageSpec:
     volumes = [
@@ -206,6 +246,7 @@ def specs(draw: st.DrawFn) -> StorageSpec:
             volume_id=draw(st.sampled_from(VOLUMES)),
             copy_of=draw(st.sampled_from(("", "", *SNAPSHOTS))),
             source=draw(st.sampled_from((None, IMAGE))),
+            written=draw(st.one_of(st.none(), st.none(), writings)),
             gone=draw(st.booleans()),
         )
         for snapshot_id in draw(st.lists(st.sampled_from(SNAPSHOTS), unique=True))
@@ -217,18 +258,20 @@ def specs(draw: st.DrawFn) -> StorageSpec:
 def pools(draw: st.DrawFn) -> PoolSeen:
     exports = st.builds(ExportSeen, st.sampled_from(("", "nbd+unix:///v")), st.sampled_from(("", "n1", "n2")))
     addresses = st.dictionaries(st.sampled_from(ATTACHMENTS), exports, max_size=1)
-    return pool(
+    seen = pool(
         *(
             VolumeSeen(v, draw(sizes), "", draw(addresses), draw(paces))
             for v in draw(st.lists(st.sampled_from(VOLUMES), unique=True))
         ),
         *(SnapshotSeen(s, draw(sizes)) for s in draw(st.lists(st.sampled_from(SNAPSHOTS), unique=True))),
     )
+    drafts = draw(st.frozensets(st.sampled_from(SNAPSHOTS))) - seen.snapshots.keys()
+    return dataclasses.replace(seen, drafts=drafts)
 
 
 def apply(seen: PoolSeen, todo: list[Step]) -> PoolSeen:
     """What the steps make of a pool; each asserts what the driver would refuse."""
-    volumes, snapshots = dict(seen.volumes), dict(seen.snapshots)
+    volumes, snapshots, drafts = dict(seen.volumes), dict(seen.snapshots), set(seen.drafts)
     for step in todo:
         match step:
             case CreateVolume(volume_id, size_gib, source):
@@ -263,9 +306,15 @@ def apply(seen: PoolSeen, todo: list[Step]) -> PoolSeen:
             case ImportSnapshot(snapshot_id):
                 assert snapshot_id not in snapshots
                 snapshots[snapshot_id] = SnapshotSeen(snapshot_id, 1)
+            case SealSnapshot(snapshot_id, _, written):
+                assert snapshot_id not in snapshots
+                assert not written.parent or written.parent in snapshots
+                snapshots[snapshot_id] = SnapshotSeen(snapshot_id, 1)
+                drafts.discard(snapshot_id)
             case RemoveSnapshot(snapshot_id):
-                del snapshots[snapshot_id]
-    return PoolSeen(seen.pool_id, volumes, snapshots)
+                assert snapshots.pop(snapshot_id, None) or snapshot_id in drafts
+                drafts.discard(snapshot_id)
+    return PoolSeen(seen.pool_id, volumes, snapshots, drafts=frozenset(drafts))
 
 
 ROUNDS = 6
@@ -307,4 +356,6 @@ def _still_allowed(step: Step, seen: PoolSeen) -> bool:
             return volume_id in seen.volumes
         case CopySnapshot(_, source):
             return source in seen.snapshots
+        case SealSnapshot(_, _, written):
+            return not written.parent or written.parent in seen.snapshots
     return True
