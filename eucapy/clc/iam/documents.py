@@ -56,14 +56,19 @@ async def trust_policy(call: Call, text: str) -> None:
 async def rename_principal(call: Call, old: str, new: str) -> None:
     """Every trust policy that names the ARN `old` names `new` from now on: another ARN, or the unique id of who is deleted,
     so that nobody who takes the name later is trusted. Source: "AWS JSON policy elements: Principal", IAM guide."""
-    for role in await roles.trusting(call.tx, old):
-        document = json.loads(role.trust)
+    for role in await roles.perhaps_trusting(call.tx, old):
+        document, renamed = json.loads(role.trust), False
         statements = document["Statement"]
         for statement in statements if isinstance(statements, list) else [statements]:
             for named in (statement.get("Principal"), statement.get("NotPrincipal")):
-                if isinstance(named, dict) and "AWS" in named:
-                    named["AWS"] = _replaced(named["AWS"], old, new)
-        await iam_names.update(call.tx, roles.roles, role.id, trust=json.dumps(document))
+                if isinstance(named, dict) and old in _listed(named.get("AWS")):
+                    named["AWS"], renamed = _replaced(named["AWS"], old, new), True
+        if renamed:
+            await iam_names.update(call.tx, roles.roles, role.id, trust=json.dumps(document))
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _replaced(value: Any, old: str, new: str) -> Any:

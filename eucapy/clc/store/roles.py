@@ -65,6 +65,9 @@ async def note_use(tx: Tx, role_id: str, region: str, at: float) -> None:
     await tx.run(sa.update(roles).where(roles.c.id == role_id).values(last_used_at=at, last_used_region=region))
 
 
-async def trusting(tx: Tx, principal: str) -> list[Row]:
-    """The roles, of whatever account, in whose trust policy the text occurs."""
-    return list(await tx.all(sa.select(roles).where(roles.c.trust.contains(principal, autoescape=True))))
+async def perhaps_trusting(tx: Tx, principal: str) -> list[Row]:
+    """The roles, of whatever account, in whose trust policy the text occurs, or may occur in an escaped form: JSON writes
+    a slash as `\\/` too, and any letter as `\\u0061`."""
+    named = roles.c.trust.contains(principal, autoescape=True)
+    escaped = roles.c.trust.contains("\\", autoescape=True)
+    return list(await tx.all(sa.select(roles).where(sa.or_(named, escaped))))

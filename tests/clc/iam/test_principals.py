@@ -284,3 +284,17 @@ def test_the_root_user_may_do_all_once_it_has_a_key(shared: Cloud, account: str,
     assert [held["AccessKeyId"] for held in root.list_access_keys()["AccessKeyMetadata"]] == [key_id]
     root.delete_access_key(AccessKeyId=key_id)
     assert error(root.get_user)[0] == "InvalidClientTokenId"
+
+
+@pytest.mark.parametrize("spelled", ["\\/", "\\u002f"])
+def test_no_spelling_of_a_name_lets_its_next_bearer_inherit_trust(
+    shared: Cloud, iam: Any, number: str, spelled: str
+) -> None:
+    """JSON may write a slash in other ways, and some libraries always do."""
+    role_id = iam.create_role(RoleName="caller", AssumeRolePolicyDocument=TRUST)["Role"]["RoleId"]
+    document = trusting({"AWS": f"arn:aws:iam::{number}:role/caller"}).replace("/", spelled)
+    iam.create_role(RoleName="trusting", AssumeRolePolicyDocument=document)
+    iam.delete_role(RoleName="caller")
+    iam.create_role(RoleName="caller", AssumeRolePolicyDocument=TRUST)
+    shown = iam.get_role(RoleName="trusting")["Role"]["AssumeRolePolicyDocument"]
+    assert shown["Statement"][0]["Principal"]["AWS"] == role_id
