@@ -6,7 +6,7 @@ It has no commit, no try, no DryRun and no XML: the chain and `environment.py` s
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +74,15 @@ class Later:
     work: Callable[[], Awaitable[Mapping[str, Any]]]
 
 
+class Aside(Exception):
+    """Ends a transaction that needs to know what takes long to find: `work` is awaited while nobody waits for the
+    transaction, which then begins anew. `question` may hold a secret, so that it is in no message."""
+
+    def __init__(self, question: Hashable, work: Callable[[], Awaitable[Any]]) -> None:
+        super().__init__()
+        self.question, self.work = question, work
+
+
 @dataclass(slots=True)
 class Call:
     """One API request, inside its transaction. Times are seconds since the epoch."""
@@ -111,6 +120,8 @@ class Call:
     position: Callable[[str], str] = field(default=str, repr=False)
     source_ip: str = ""
     user_agent: str = ""
+    answers: Mapping[Hashable, Any] = field(default_factory=dict, repr=False)
+    """What was found aside for this request."""
 
     @property
     def principal(self) -> Principal:
@@ -123,6 +134,13 @@ class Call:
     def account(self) -> str:
         """The caller's account: twelve digits."""
         return self.identity.account
+
+    async def aside(self, question: Hashable, work: Callable[[], Awaitable[Any]]) -> Any:
+        """What `work` answers, found outside of the transaction: the handler runs once more when it is known. Whatever
+        the answer depends on is part of `question`, so that what changes in between is asked anew. Raises Aside."""
+        if question not in self.answers:
+            raise Aside(question, work)
+        return self.answers[question]
 
     def wake(self, loop: str) -> None:
         """Run the loop of that name once this transaction is committed."""

@@ -4,12 +4,13 @@ DryRun        the handler runs, the transaction is rolled back, the answer is Dr
 ClientToken   the answer is stored in the same transaction; a repetition gets it again (other parameters under the
               same token: IdempotentParameterMismatch); after a day the token is free again
 reads         Describe…, Get…, List… run on a snapshot and cannot write
+asides        what takes long (a password's hash) is found between two transactions, of which the first is rolled back
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -27,7 +28,7 @@ from eucapy.clc.audit import AuditTrail
 from eucapy.clc.authenticate import Keys
 from eucapy.clc.authorize import Authority, Effective
 from eucapy.clc.config import Config
-from eucapy.clc.context import Call, Later, Principal
+from eucapy.clc.context import Aside, Call, Later, Principal
 from eucapy.clc.instance_types import Catalogue
 from eucapy.clc.limits import Limits, hold
 from eucapy.clc.oidc import Issuers
@@ -142,8 +143,10 @@ class CloudEnvironment:
         reads = request.action.startswith(READS) and not params.get("TokenCode")  # a code is used up
         limits = () if reads or request.identity.anonymous else await self._limits.of(request.identity.account)
 
+        answers: dict[Hashable, Any] = {}
+
         async def work(tx: Tx) -> Any:
-            call = self._call(request, tx)
+            call = self._call(request, tx, answers)
             digest = ""
             if token:
                 digest = _digest(params)
@@ -164,11 +167,14 @@ class CloudEnvironment:
                 await client_tokens.insert(tx, call.account, request.action, token, digest, stored, call.now)
             return answer
 
-        if reads:
-            answer = await self._database.read(work)
-        else:
-            answer = await self._database.write(work)
-        return await answer.work() if isinstance(answer, Later) else answer
+        run = self._database.read if reads else self._database.write
+        while True:
+            try:
+                answer = await run(work)
+            except Aside as asked:
+                answers[asked.question] = await asked.work()
+            else:
+                return await answer.work() if isinstance(answer, Later) else answer
 
     async def _powers(self, request: Request) -> Powers:
         principal = request.identity.principal
@@ -177,7 +183,7 @@ class CloudEnvironment:
     def _merging(self, merge: Merge) -> Effective:
         return lambda tx, request: merge(self._call(request, tx), request.params)
 
-    def _call(self, request: Request, tx: Tx) -> Call:
+    def _call(self, request: Request, tx: Tx, answers: Mapping[Hashable, Any] | None = None) -> Call:
         purpose = f"{request.service.name}:{request.action}"
         account = request.identity.account
         return Call(
@@ -204,6 +210,7 @@ class CloudEnvironment:
             position=lambda token: str(self._pager.open(purpose, account, token)),
             source_ip=request.http.remote,
             user_agent=request.http.headers.get("user-agent", ""),
+            answers={} if answers is None else answers,
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from eucapy.clc.context import USER, Call
 from eucapy.clc.iam import users
-from eucapy.clc.iam.passwords import accepted, matches
+from eucapy.clc.iam.passwords import accepted, is_of
 from eucapy.clc.iam.service import AccessDenied, EntityAlreadyExists, NoSuchEntity, iam
 from eucapy.clc.store import iam_passwords
 from eucapy.database import Row
@@ -73,7 +73,7 @@ async def change_password(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
         raise AccessDenied(
             f"User: {call.principal.arn} is not authorized to perform: iam:ChangePassword on resource: user {user.name}"
         )
-    if not await matches(p["OldPassword"], held.hashed):
+    if not await is_of(call, p["OldPassword"], held.hashed):
         raise OldPasswordIncorrect
     kept = await accepted(call, user.id, p["NewPassword"])
     await iam_passwords.set_password(call.tx, user.id, kept, False, call.now)

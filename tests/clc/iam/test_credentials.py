@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import csv
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -100,6 +102,32 @@ async def test_a_password_is_kept_so_that_only_itself_matches() -> None:
     assert kept == await passwords.hashed(GOOD, kept) != await passwords.hashed(GOOD + " ", kept)
     assert await passwords.matches(GOOD, kept)
     assert not await passwords.matches(GOOD + " ", kept)
+
+
+def test_a_password_being_computed_keeps_nobody_waiting(
+    shared: Cloud, iam: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hash takes a while and the database has one writer: it is not the request that computes a hash."""
+    for name in ("slow", "quick"):
+        iam.create_user(UserName=name)
+    begun, go_on, scrypt = threading.Event(), threading.Event(), passwords._scrypt
+
+    def slowly(*given: Any) -> bytes:
+        begun.set()
+        assert go_on.wait(60)
+        return scrypt(*given)
+
+    monkeypatch.setattr(passwords, "_scrypt", slowly)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(iam.create_login_profile, UserName="slow", Password=GOOD)
+        try:
+            assert begun.wait(60)
+            iam.tag_user(UserName="quick", Tags=[{"Key": "a", "Value": "b"}])
+            assert not asked.done()
+        finally:
+            go_on.set()
+        assert asked.result(60)["LoginProfile"]["UserName"] == "slow"
+    assert iam.get_login_profile(UserName="slow")["LoginProfile"]["UserName"] == "slow"
 
 
 RULES = {
