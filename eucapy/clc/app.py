@@ -65,8 +65,8 @@ class CloudController:
         sessions = Sessions(self.seal)
         self.issuers = Issuers(clock)
         self.loops, self._watches = loops.build(config, database, agents, clock, sessions, self.seal)
-        key_use = KeyUse(database, config.region)
-        self.loops.add(Loop("key_use", key_use, WRITTEN_S))
+        self.key_use = KeyUse(database, config.region)
+        self.loops.add(Loop("key_use", self.key_use, WRITTEN_S))
         self.operations = Operations(config, self.seal.seal, clock.time)
         self.audit = AuditTrail(data, config.region)
         self._passage = Passage(config.walrus_url)
@@ -89,7 +89,7 @@ class CloudController:
             sessions=sessions,
             issuers=self.issuers,
             served=TRAFFIC.served,
-            used=key_use.note,
+            used=self.key_use.note,
             effective={"ec2:RunInstances": launch_template_versions.as_carried_out},
         )
         router = Router(services(), foreign=["s3"])
@@ -118,6 +118,7 @@ class CloudController:
             self.keys,
             self.standings,
             self.limits,
+            self.key_use,
             lambda: self.fire(KEY_CHANGES),
             self.loops,
             self.loops.wake_all,

@@ -6,7 +6,7 @@ POST /admin/accounts/delete {name, recursive}              POST /admin/accounts/
 POST /admin/explain {who, account, action, resource, keys}
 GET  /internal/credentials/<access key> (walrus)      POST /admin/keys {account, user}
 GET  /internal/credentials?boot=&revision=&wait=      POST /admin/components {kind, name, zone, url, …}
-     (walrus; a long poll of how often keys changed)
+     (walrus; a long poll of how often keys changed)  POST /internal/uses [{key, holder, role, at}] (walrus)
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from eucapy.aws.refusals import Refused as Unaccepted
@@ -24,6 +25,7 @@ from eucapy.clc.authenticate import Keys
 from eucapy.clc.context import Principal
 from eucapy.clc.limits import Limits, told
 from eucapy.clc.operations import Operations, Refused
+from eucapy.clc.reconcilers.key_use import KeyUse, Use
 from eucapy.clc.standing import Standings, parent_of
 from eucapy.clc.store import hosts
 from eucapy.database import Database, Tx
@@ -44,12 +46,14 @@ class OperatorPort:
         keys: Keys,
         standings: Standings,
         limits: Limits,
+        key_use: KeyUse,
         changed: Callable[[], None],
         loops: Loops,
         wake_all: Callable[[], None],
     ) -> None:
         self._database, self._operations, self._keys, self._standings = database, operations, keys, standings
         self._loops, self._wake_all, self._changed, self._limits = loops, wake_all, changed, limits
+        self._key_use = key_use
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[only_roles(frozenset({"admin", "walrus"})), _admin_paths, _refusals])
@@ -67,6 +71,7 @@ class OperatorPort:
         route.add_post("/admin/components", self._register)
         route.add_get("/internal/credentials/{key}", self._credentials)
         route.add_get("/internal/credentials", self._changes)
+        route.add_post("/internal/uses", self._uses)
         return app
 
     def _reading(self, name: str, work: Work) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -144,6 +149,7 @@ class OperatorPort:
                 "kind": principal.kind,
                 "lasting_arn": principal.lasting_arn,
                 "unique_id": principal.unique_id,
+                "holder": principal.user_id,
                 "expires": credential.expires,
             }
         )
@@ -156,6 +162,18 @@ class OperatorPort:
             return web.Response(status=400, text=str(error))
         found = await self._keys.changed(since, wait_s)
         return web.json_response({"boot": found.boot, "revision": found.revision})
+
+    async def _uses(self, request: web.Request) -> web.Response:
+        """From walrus: when keys were used there."""
+        try:
+            async with asyncio.timeout(BODY_S):
+                uses = msgspec.json.decode(await request.read(), type=list[Use])
+        except TimeoutError as error:
+            raise Refused(408, "the body came too slowly") from error
+        except msgspec.MsgspecError as error:
+            raise Refused(400, f"the body is no list of uses: {error}") from error
+        self._key_use.told(uses)
+        return web.Response(status=204)
 
     async def _status(self, request: web.Request) -> web.Response:
         async def work(tx: Tx) -> dict[str, Any]:

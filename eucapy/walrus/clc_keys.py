@@ -6,6 +6,8 @@ The cloud controller counts the changes of users and keys. A watch (a long poll 
 asked for before is then asked for anew, and the answer waited for. So a key that was deactivated or deleted, or whose user
 lost his rights, is refused as soon as the news has travelled.
 
+The cloud controller is told, now and then, when keys were used here; nothing waits for that.
+
 While nothing is heard from the cloud controller (it is being restarted, or cannot be reached), what is known goes on
 working for `outage_s`, so that objects stay reachable; then every request is refused until it is heard again.
 """
@@ -23,7 +25,7 @@ import aiohttp
 import msgspec
 
 from eucapy.aws import policytexts
-from eucapy.aws.credentials import Credential
+from eucapy.aws.credentials import Credential, Identity
 from eucapy.aws.evaluation import Powers
 from eucapy.aws.policytexts import Text
 from eucapy.aws.refusals import Refused
@@ -40,7 +42,11 @@ WAIT_S = 20.0
 """How long the cloud controller holds a poll when nothing changes."""
 LIMIT_S = 5.0
 """How long an answer may take beyond that."""
-_TEMPORARY = "ASIA"
+TOLD_S = 30.0
+"""How often the cloud controller is told of uses."""
+MOST_TOLD = 1000
+"""Uses in one message."""
+_TEMPORARY, _ROLE = "ASIA", "assumed-role"
 _TOKEN_HEADER = "X-Amz-Security-Token"  # noqa: S105 - a header's name
 
 Name = tuple[str, str]
@@ -68,6 +74,7 @@ class Answer(msgspec.Struct, frozen=True):
     kind: str = "user"
     lasting_arn: str = ""
     unique_id: str = ""
+    holder: str = ""
     expires: float | None = None
     policies: Policies | None = None
     """None where all is allowed (`allow_all`), or nothing."""
@@ -77,6 +84,15 @@ class Answer(msgspec.Struct, frozen=True):
     limits: dict[str, int] = {}
     refused: str = ""
     """Why the session token is none of this key's, in the words of `aws/refusals.py`; then there is nothing else."""
+
+
+class Use(msgspec.Struct, frozen=True):
+    """When a key was last used, in seconds since the epoch, and who is behind it: `POST /internal/uses`."""
+
+    key: str
+    holder: str
+    role: bool
+    at: float
 
 
 class Unknown(Exception):
@@ -103,26 +119,30 @@ class ClcKeys:
         unknown_s: float = 2.0,
         retry_s: float = 0.5,
         most: int = 10_000,
+        told_s: float = TOLD_S,
     ) -> None:
         """`unknown_s`: how long a key that does not exist is not asked for again."""
         self._url = url.rstrip("/")
         self._tls = tls
         self._clock = clock
         self._outage_s, self._unknown_s, self._retry_s = outage_s, unknown_s, retry_s
-        self._most = most
+        self._most, self._told_s = most, told_s
         self._known: dict[Name, _Entry] = {}
         self._unknown: dict[Name, _Entry] = {}
         self._asking: dict[tuple[Name, int], asyncio.Task[_Entry]] = {}
         self._session: aiohttp.ClientSession | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._teller: asyncio.Task[None] | None = None
+        self._uses: dict[str, Use] = {}
         self._seen = Cursor()
         self._epoch = 0
         """Grows with every change heard of. What was asked for in an earlier epoch counts no more."""
         self._heard_at = float("-inf")
 
     def start(self) -> None:
-        """Watch for changes in the background of the current event loop."""
+        """Watch for changes, and tell of uses, in the background of the current event loop."""
         self._watch = asyncio.create_task(self._keep_watching(), name="changes of access keys")
+        self._teller = asyncio.create_task(self._keep_telling(), name="uses of access keys")
 
     async def find(self, access_key_id: str, session_token: str | None) -> Credential | None:
         """The credential, expired ones too, or None. Raises ServiceUnavailable where nothing is known and nobody answers,
@@ -146,11 +166,29 @@ class ClcKeys:
     def accounts(self) -> Mapping[str, str] | None:
         return None
 
+    def used(self, identity: Identity, at: float) -> None:
+        principal = identity.principal
+        if isinstance(principal, Principal):
+            key, role = identity.access_key_id, principal.kind == _ROLE
+            self._uses[key] = Use(key, principal.holder, role, at)
+
+    async def tell(self) -> None:
+        """What was used since last time. What cannot be told is kept for the next. Raises Unknown."""
+        while self._uses:
+            told = dict(list(self._uses.items())[:MOST_TOLD])
+            await self._post("/internal/uses", list(told.values()))
+            self._uses = {key: use for key, use in self._uses.items() if told.get(key) is not use}
+
     async def close(self) -> None:
-        tasks: list[asyncio.Task[Any]] = [*self._asking.values(), *([self._watch] if self._watch is not None else [])]
+        background = [task for task in (self._watch, self._teller) if task is not None]
+        tasks: list[asyncio.Task[Any]] = [*self._asking.values(), *background]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await self.tell()
+        except Unknown as error:
+            log.info("the last uses of access keys are lost", extra={"data": {"reason": str(error)}})
         if self._session is not None:
             await self._session.close()
 
@@ -161,6 +199,16 @@ class ClcKeys:
             except Unknown as error:
                 log.warning("no news of access keys", extra={"data": {"reason": str(error)}})
                 await asyncio.sleep(self._retry_s)
+
+    async def _keep_telling(self) -> None:
+        while True:
+            await asyncio.sleep(self._told_s)
+            try:
+                await self.tell()
+            except Unknown as error:
+                log.warning("uses of access keys could not be told", extra={"data": {"reason": str(error)}})
+            while len(self._uses) > self._most:
+                self._uses.pop(next(iter(self._uses)))
 
     async def poll(self, wait_s: float) -> None:
         """Ask whether keys have changed since last time, and let the answer come up to `wait_s` late. Raises Unknown."""
@@ -205,12 +253,9 @@ class ClcKeys:
         self, path: str, kind: type[T], limit_s: float, headers: Mapping[str, str] | None = None
     ) -> T | None:
         """The answer; None for 404. Raises Unknown."""
-        if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True)
-            self._session = aiohttp.ClientSession(connector=connector)
         try:
             limit = aiohttp.ClientTimeout(total=limit_s)
-            async with self._session.get(self._url + path, timeout=limit, headers=headers) as response:
+            async with self._opened().get(self._url + path, timeout=limit, headers=headers) as response:
                 if response.status == 404:
                     return None
                 if response.status != 200:
@@ -218,6 +263,22 @@ class ClcKeys:
                 return msgspec.json.decode(await response.read(), type=kind)
         except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError) as error:
             raise Unknown(f"{type(error).__name__} {error}") from error
+
+    async def _post(self, path: str, body: Any) -> None:
+        """Raises Unknown."""
+        try:
+            limit, content = aiohttp.ClientTimeout(total=LIMIT_S), msgspec.json.encode(body)
+            async with self._opened().post(self._url + path, timeout=limit, data=content) as response:
+                if response.status != 204:
+                    raise Unknown(f"HTTP {response.status}")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unknown(f"{type(error).__name__} {error}") from error
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True)
+            self._session = aiohttp.ClientSession(connector=connector)
+        return self._session
 
 
 def _powers(told: Policies | None) -> Powers:
@@ -235,6 +296,7 @@ def _credential(access_key_id: str, token: str, answer: Answer) -> Credential:
         kind=answer.kind,
         lasting_arn=answer.lasting_arn,
         unique_id=answer.unique_id,
+        holder=answer.holder,
         parent=answer.parent,
         powers=_powers(answer.policies),
         facts=answer.facts,

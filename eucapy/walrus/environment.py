@@ -63,6 +63,8 @@ class Environment:
         return await handler.function(call, request.params)
 
     def audit(self, record: AuditRecord) -> None:
+        if record.identity.access_key_id:
+            self._keys.used(record.identity, record.started)
         if not self._access_log:
             return
         log.info(

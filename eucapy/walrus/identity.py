@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from eucapy.aws.credentials import Credential
+from eucapy.aws.credentials import Credential, Identity
 from eucapy.aws.evaluation import Powers
 
 ROOT_ACCOUNT = "000000000000"
@@ -21,8 +21,9 @@ ROOT_ACCOUNT = "000000000000"
 class Principal(msgspec.Struct, frozen=True):
     """A user, a role's session or the root user of an account. `allow_all`: its own policies allow everything; otherwise
     `powers` are asked. `lasting_arn` is the role's where `arn` is its session's, `parent` whose session it is, `unique_id`
-    what aws:userid says. `facts` are the condition keys that tell of it (lower-case), `mfa_at` when it showed a code, in
-    seconds since the epoch. `limits`: what its account may have at most (`limits.py`)."""
+    what aws:userid says, `holder` the user or role that the powers are from, by its own unique id. `facts` are the condition
+    keys that tell of it (lower-case), `mfa_at` when it showed a code, in seconds since the epoch. `limits`: what its account
+    may have at most (`limits.py`)."""
 
     account: str
     canonical_id: str
@@ -31,6 +32,7 @@ class Principal(msgspec.Struct, frozen=True):
     kind: str = "user"
     lasting_arn: str = ""
     unique_id: str = ""
+    holder: str = ""
     parent: str = ""
     powers: Powers = Powers()
     facts: Mapping[str, str | list[str]] = {}
@@ -57,6 +59,10 @@ class Keys(Protocol):
         """All accounts by canonical id; None where they are known one by one only."""
         ...
 
+    def used(self, identity: Identity, at: float) -> None:
+        """A request was signed so, in seconds since the epoch: called for every one, cheap, and never raises."""
+        ...
+
 
 def canonical_id(account: str) -> str:
     """The canonical id of an account where nobody else gives one: derived from its number."""
@@ -79,6 +85,9 @@ class StaticKeys:
 
     def accounts(self) -> Mapping[str, str] | None:
         return {canonical_id(credential.account): credential.account for credential in self._credentials.values()}
+
+    def used(self, identity: Identity, at: float) -> None:
+        """Nobody asks when keys were used that are given at the start."""
 
 
 def _split(text: str) -> tuple[str, str, str]:

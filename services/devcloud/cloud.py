@@ -176,6 +176,7 @@ class DevCloud:
                 await self.zones[name].storage.open()
             self.clc = CloudController(self.config, self.database, self, self.clock)
             keys.keys, keys.standings, keys.limits = self.clc.keys, self.clc.standings, self.clc.limits
+            keys.key_use = self.clc.key_use
             await self.clc.open()
             await self._register()
             stack.push_async_callback(self._stop)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from eucapy.aws.credentials import Identity
 from eucapy.aws.refusals import Refused
 from eucapy.clc.authenticate import Keys
 from eucapy.clc.config import Config
@@ -17,6 +18,7 @@ from eucapy.clc.iam import managed
 from eucapy.clc.limits import Limits
 from eucapy.clc.operations import Operations
 from eucapy.clc.operator import OperatorPort
+from eucapy.clc.reconcilers.key_use import KeyUse
 from eucapy.clc.seal import Seal
 from eucapy.clc.sessions import Session, Sessions
 from eucapy.clc.standing import Standings
@@ -37,12 +39,14 @@ class CloudSide:
     def __init__(self, database: Database, keys: Keys) -> None:
         self.database, self.keys = database, keys
         operations = Operations(Config(), bytes, lambda: 0.0)
+        self.key_use = KeyUse(database, "us-east-1")
         port = OperatorPort(
             database,
             operations,
             keys,
             Standings(database, managed.document),
             Limits(database),
+            self.key_use,
             keys.forget,
             Loops(),
             lambda: None,
@@ -116,6 +120,22 @@ async def test_a_roles_session_is_known_with_its_token_and_refused_when_the_role
         async with asyncio.timeout(20):
             while await store.find(issued.access_key_id, issued.token) is not None:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)  # the news travels
+    finally:
+        await store.close()
+        await cloud_side.listener.stop()
+
+
+async def test_when_a_key_was_used_there_is_known_here(cloud_side: CloudSide) -> None:
+    port = await cloud_side.listener.start()
+    store = ClcKeys(f"http://127.0.0.1:{port}", None, ManualClock())
+    try:
+        found = await store.find(KEY, None)
+        assert found is not None
+        store.used(Identity(KEY, found.account, found.principal), 7.0)
+        await store.tell()
+        assert await cloud_side.key_use()
+        row = await cloud_side.database.read(lambda tx: accounts.key(tx, KEY))
+        assert row is not None and (row.last_used_at, row.last_used_service) == (7.0, "s3")
     finally:
         await store.close()
         await cloud_side.listener.stop()

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from eucapy.aws.credentials import Identity
 from eucapy.aws.refusals import Refused
 from eucapy.clock import ManualClock
-from eucapy.walrus.clc_keys import ClcKeys
+from eucapy.walrus.clc_keys import ClcKeys, Unknown
 from eucapy.walrus.errors import ServiceUnavailable
 from eucapy.walrus.identity import Principal, StaticKeys
 from tests.harness.waiting import until
@@ -41,6 +42,7 @@ class Clc:
         self.polled = 0
         self.port = 0
         self.hold: asyncio.Event | None = None
+        self.told: list[dict[str, Any]] = []
 
     def change(self, key: str, found: dict[str, Any] | None) -> None:
         """A commit: the key is this from now on, None for deleted; whoever polls is told."""
@@ -72,6 +74,11 @@ class Clc:
                 await self.changed.wait()
         return web.json_response({"boot": self.boot, "revision": self.revision})
 
+    async def uses(self, request: web.Request) -> web.Response:
+        if self.status == 200:
+            self.told += await request.json()
+        return web.Response(status=204 if self.status == 200 else self.status)
+
 
 @pytest.fixture
 async def clc() -> AsyncIterator[Clc]:
@@ -79,6 +86,7 @@ async def clc() -> AsyncIterator[Clc]:
     app = web.Application()
     app.router.add_get("/internal/credentials/{key}", fake.answer)
     app.router.add_get("/internal/credentials", fake.changes)
+    app.router.add_post("/internal/uses", fake.uses)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -263,6 +271,9 @@ async def test_a_user_without_rights_may_do_nothing(tmp_path: Any) -> None:
             def accounts(self) -> None:
                 return None
 
+            def used(self, identity: Identity, at: float) -> None:
+                pass
+
         from eucapy.clock import SystemClock
         from eucapy.walrus.app import App
 
@@ -275,3 +286,27 @@ async def test_a_user_without_rights_may_do_nothing(tmp_path: Any) -> None:
             assert code(caught.value) == ("AccessDenied", 403)
         weak.close()
         store.run(app.stop())
+
+
+async def test_the_last_use_of_each_key_is_told_once_and_again_when_it_was_not_heard(clc: Clc, keys: ClcKeys) -> None:
+    role = Principal("111122223333", "c" * 64, "arn:aws:sts::1:assumed-role/r/s", kind="assumed-role", holder="AROA1")
+    keys.used(Identity("AKIAKNOWN", "111122223333", PRINCIPAL), 1.0)
+    keys.used(Identity("AKIAKNOWN", "111122223333", PRINCIPAL), 2.0)
+    keys.used(Identity("ASIAROLE", "111122223333", role), 3.0)
+    clc.status = 503
+    with pytest.raises(Unknown):
+        await keys.tell()
+    clc.status = 200
+    await keys.tell()
+    await keys.tell()
+    assert clc.told == [
+        {"key": "AKIAKNOWN", "holder": "", "role": False, "at": 2.0},
+        {"key": "ASIAROLE", "holder": "AROA1", "role": True, "at": 3.0},
+    ]
+
+
+async def test_what_was_used_is_told_before_the_end(clc: Clc, clock: ManualClock) -> None:
+    keys = ClcKeys(f"http://127.0.0.1:{clc.port}", None, clock)
+    keys.used(Identity("AKIAKNOWN", "111122223333", PRINCIPAL), 1.0)
+    await keys.close()
+    assert [use["key"] for use in clc.told] == ["AKIAKNOWN"]

@@ -1,10 +1,15 @@
 """When access keys and roles were last used: noted in memory at each request, written now and then.
 
-A request pays for one entry in a dict; a busy key is one row's change a period. What was noted when the process dies is
-lost, as it is with AWS's own figure a matter of minutes. Shown by GetAccessKeyLastUsed, GetRole and the credential report.
+A request pays for one entry in a dict; a busy key is one row's change a period. Uses on the object store are told by it, now
+and then too (`operator.py`). What was noted when the process dies is lost, as it is with AWS's own figure a matter of minutes.
+Shown by GetAccessKeyLastUsed, GetRole and the credential report.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
 
 from eucapy.aws.credentials import Identity
 from eucapy.clc.context import ASSUMED_ROLE, Principal
@@ -12,6 +17,17 @@ from eucapy.clc.store import accounts, roles
 from eucapy.database import Database, Tx
 
 WRITTEN_S = 30.0
+OBJECT_STORE = "s3"
+
+
+class Use(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A use of a key on the object store, as walrus tells it. `holder` is the user or role behind the key, by its unique
+    id, `role` whether it is a role, `at` in seconds since the epoch."""
+
+    key: str
+    holder: str
+    role: bool
+    at: float
 
 
 class KeyUse:
@@ -19,17 +35,27 @@ class KeyUse:
 
     def __init__(self, database: Database, region: str) -> None:
         self._database, self._region = database, region
-        self._keys: dict[str, tuple[str, float]] = {}
+        self._keys: dict[str, tuple[float, str]] = {}
         self._roles: dict[str, float] = {}
 
     def note(self, identity: Identity, service: str, at: float) -> None:
         """A request of that service, signed by `identity`; `at` is in seconds since the epoch."""
         if not identity.access_key_id:
             return
-        self._keys[identity.access_key_id] = (service, at)
         principal = identity.principal
-        if isinstance(principal, Principal) and principal.kind == ASSUMED_ROLE:
-            self._roles[principal.user_id] = at
+        if isinstance(principal, Principal):
+            role = principal.kind == ASSUMED_ROLE
+            self._note(Use(identity.access_key_id, principal.user_id, role, at), service)
+
+    def told(self, uses: Iterable[Use]) -> None:
+        """What the object store saw since it told last."""
+        for use in uses:
+            self._note(use, OBJECT_STORE)
+
+    def _note(self, use: Use, service: str) -> None:
+        self._keys[use.key] = max(self._keys.get(use.key, (0.0, "")), (use.at, service))
+        if use.role:
+            self._roles[use.holder] = max(self._roles.get(use.holder, 0.0), use.at)
 
     async def __call__(self) -> bool:
         keys, used_roles = self._keys, self._roles
@@ -38,7 +64,7 @@ class KeyUse:
         self._keys, self._roles = {}, {}
 
         async def work(tx: Tx) -> None:
-            for key_id, (service, at) in sorted(keys.items()):
+            for key_id, (at, service) in sorted(keys.items()):
                 await accounts.note_use(tx, key_id, service, self._region, at)
             for role_id, at in sorted(used_roles.items()):
                 await roles.note_use(tx, role_id, self._region, at)

@@ -61,8 +61,9 @@ async def insert(
 
 
 async def note_use(tx: Tx, role_id: str, region: str, at: float) -> None:
-    """That a session of the role was used."""
-    await tx.run(sa.update(roles).where(roles.c.id == role_id).values(last_used_at=at, last_used_region=region))
+    """That a session of the role was used; an earlier use than the one known changes nothing."""
+    later = sa.or_(roles.c.last_used_at.is_(None), roles.c.last_used_at < at)
+    await tx.run(sa.update(roles).where(roles.c.id == role_id, later).values(last_used_at=at, last_used_region=region))
 
 
 async def perhaps_trusting(tx: Tx, principal: str) -> list[Row]:

@@ -18,7 +18,8 @@ from cryptography.x509.oid import NameOID
 
 from eucapy.clc import totp
 from eucapy.clc.iam import passwords
-from tests.clc.iam.asked import allowing, error
+from tests.clc.iam.asked import allowing, error, trusting
+from tests.clc.sts.granting import with_credentials
 from tests.harness.cloud import Cloud
 
 GOOD = "Correct-horse-7"
@@ -72,6 +73,24 @@ def test_when_a_key_was_used_is_known_a_little_later(shared: Cloud, iam: Any) ->
     assert (used["u"]["ServiceName"], used["u"]["Region"]) == ("iam", "us-east-1") and used["u"]["LastUsedDate"]
     refused = error(iam.get_access_key_last_used, AccessKeyId="AKIAIOSFODNN7EXAMPLE")
     assert refused[0] == "AccessDenied" and refused[1].endswith("on resource: access key AKIAIOSFODNN7EXAMPLE")
+
+
+def test_uses_on_the_object_store_are_uses(shared: Cloud, iam: Any, number: str) -> None:
+    """Of a user's key, and of a role by one of its sessions."""
+    iam.create_user(UserName="u")
+    iam.put_user_policy(UserName="u", PolicyName="p", PolicyDocument=allowing("s3:ListAllMyBuckets", "sts:AssumeRole"))
+    made = iam.create_access_key(UserName="u")["AccessKey"]
+    keys = {"access_key_id": made["AccessKeyId"], "secret_access_key": made["SecretAccessKey"]}
+    iam.create_role(RoleName="r", AssumeRolePolicyDocument=trusting({"AWS": f"arn:aws:iam::{number}:root"}))
+    role = f"arn:aws:iam::{number}:role/r"
+    session = shared.client("sts", keys=keys).assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
+    shared.client("s3", keys=keys).list_buckets()
+    s3 = with_credentials(shared, "s3", session)
+    assert error(s3.list_buckets)[0] == "AccessDenied"  # a try is a use
+    shared.settle()
+    used = iam.get_access_key_last_used(AccessKeyId=made["AccessKeyId"])["AccessKeyLastUsed"]
+    assert (used["ServiceName"], used["Region"]) == ("s3", "us-east-1") and used["LastUsedDate"]
+    assert iam.get_role(RoleName="r")["Role"]["RoleLastUsed"]["LastUsedDate"]
 
 
 # --- passwords --------------------------------------------------------------------------------------------------------
