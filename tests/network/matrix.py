@@ -57,6 +57,8 @@ class Probe:
     target: str
     asked: Asked
     verdict: Passed | Refused
+    comes_back: bool = True
+    """Its answer does."""
     arrived: Packet | None = None
     answered: bool = False
 
@@ -133,6 +135,8 @@ class Matrix:
     judged: int = 0
     passed: int = 0
     continued: int = 0
+    unheard: int = 0
+    """Arrived, and their answers were refused on the way back."""
     _probes: dict[int, Probe] = field(default_factory=dict)
     _flows: dict[int, Flow] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -158,18 +162,23 @@ class Matrix:
         arrived = [probe for probe in expected if probe.arrived]
         for probe in arrived:
             self._send(*probe.answer())
-        self._until(arrived, lambda probe: probe.answered, Probe.answer)
-        self.faults += [f"the answer to {probe.name} did not come" for probe in arrived if not probe.answered]
-        self._establish([probe for probe in arrived if probe.answered])
+        heard = [probe for probe in arrived if probe.comes_back]
+        self._until(heard, lambda probe: probe.answered, Probe.answer)
+        self.faults += [f"the answer to {probe.name} did not come" for probe in heard if not probe.answered]
+        self._establish([probe for probe in heard if probe.answered])
         self.judged += len(probes)
         self.passed += len(expected)
+        self.unheard += len(arrived) - len(heard)
 
     def _probe(self, world: World, origin: str, source: str, target: str, asked: Asked) -> Probe:
         # A port of its own for each probe of a pair: none is mistaken for an answer, or for more of an older connection.
         port = self._ports[source, target] = self._ports.get((source, target), FIRST_PORT) + 1
         assert port < LAST_PORT
         asked = Asked(asked.protocol, asked.target_port, port)
-        probe = Probe(next(self._numbers), origin, source, target, asked, world.path(origin, target, asked, source))
+        verdict = world.path(origin, target, asked, source)
+        probe = Probe(next(self._numbers), origin, source, target, asked, verdict)
+        if isinstance(verdict, Passed):
+            probe.comes_back = world.comes_back(origin, target, answer_of(asked), source, verdict)
         self._probes[probe.number] = probe
         return probe
 
@@ -208,7 +217,12 @@ class Matrix:
                 flow.heard.add("out")
             elif packet.flags in (0, frames.SYN):
                 probe.arrived = packet
-        elif isinstance(verdict, Passed) and back and here == (probe.origin, probe.source, probe.target):
+        elif (
+            isinstance(verdict, Passed)
+            and probe.comes_back
+            and back
+            and here == (probe.origin, probe.source, probe.target)
+        ):
             if flow is not None and packet.payload:
                 flow.heard.add("back")
             probe.answered = True
@@ -248,7 +262,16 @@ class Matrix:
         probe = flow.probe
         if flow.ends != (self.wires.get(probe.origin), self.wires.get(flow.passed.at)):
             return False
-        return world.path(probe.origin, probe.target, probe.asked, probe.source, established=True) == flow.passed
+        way = (probe.origin, probe.target)
+        stands = world.path(*way, probe.asked, probe.source, established=True) == flow.passed
+        return stands and world.comes_back(*way, answer_of(probe.asked), probe.source, flow.passed)
+
+
+def answer_of(asked: Asked) -> Asked:
+    """What the machine at the other end says to it."""
+    if asked.protocol == ICMP:
+        return Asked(ICMP, frames.ECHO_REPLY if asked.target_port == frames.ECHO else asked.target_port + 1)
+    return Asked(asked.protocol, asked.source_port, asked.target_port)
 
 
 def _number(packet: Packet) -> int:

@@ -4,10 +4,11 @@ This is EC2's documentation as code, written without a look at the compiler: no 
 is a set of Describe answers; `World.path` follows one packet from an interface, or from outside, to where it is delivered,
 and says by what source address it is seen there, or why it is not.
 
-A packet passes, in this order: the source's security groups (outbound) · the gate of the source's subnet · the route table
-of that subnet · the internet gateway with its one-to-one translation · the gate of the target's subnet · the target's
-security groups (inbound). A *gate* judges packets one by one as they leave or enter a subnet, without memory; `GATES` is
-where kinds of gates join.
+A packet whose source is the sender's own passes, in this order: the source's security groups (outbound) · the gate of the
+source's subnet · the route table of that subnet · the internet gateway with its one-to-one translation, or the NAT gateway
+with its own address · the gate of the target's subnet · the target's security groups (inbound). A *gate* judges packets one
+by one as they leave or enter a subnet, without memory, so that answers need a way of their own (`World.comes_back`); `GATES`
+is where kinds of gates join.
 """
 
 from __future__ import annotations
@@ -48,6 +49,16 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class NatGateway:
+    """One that works, if its subnet leads out."""
+
+    id: str
+    vpc: str
+    subnet: str
+    public: str
+
+
+@dataclass(frozen=True, slots=True)
 class Interface:
     id: str
     vpc: str
@@ -71,6 +82,7 @@ class World:
     gateways: dict[str, str]
     """The VPC that each internet gateway is attached to."""
     outside: frozenset[str]
+    nat_gateways: dict[str, NatGateway] = field(default_factory=dict)
     gates: dict[str, Any] = field(default_factory=dict)
     """What further kinds of gates need to know, by the name of the kind."""
 
@@ -89,6 +101,8 @@ class World:
         if origin == OUTSIDE:
             return self._inward(target, source, asked, established)
         sender = self.interfaces[origin]
+        if source not in sender.addresses:
+            return Refused("the source is not its own")
         peer = self._owner(sender.vpc, target)
         if not established and not self._admits(sender, True, target, peer, asked):
             return Refused("the source's groups")
@@ -105,14 +119,34 @@ class World:
             if not established and not self._admits(peer, False, source, sender, asked):
                 return Refused("the target's groups")
             return Passed(peer.id, target, source)
-        if self.gateways.get(way) != sender.vpc:
+        nat = self.nat_gateways.get(way)
+        seen_as: str | None
+        if nat is not None:
+            if nat.vpc != sender.vpc or self.gateways.get(self.route(nat.subnet, nat.vpc, target)) != nat.vpc:
+                return Refused("the NAT gateway's subnet is not public")
+            seen_as = nat.public
+        elif self.gateways.get(way) == sender.vpc:
+            seen_as = sender.public.get(source)
+        else:
             return Refused("no route")
-        seen_as = sender.public.get(source)
         if seen_as is None:
             return Refused("the source has no public address")
         if target in self.outside:
             return Passed(OUTSIDE, target, seen_as)
         return self._inward(target, seen_as, asked, established)
+
+    def comes_back(self, origin: str, target: str, answer: Asked, source: str, passed: Passed) -> bool:
+        """Whether the `answer` to a packet that has passed gets home. Routes and groups let it, as part of a connection; gates
+        ask for it as for any packet."""
+        sender, receiver = self.interfaces.get(origin), self.interfaces.get(passed.at)
+        private = target == passed.to and source == passed.seen_as and sender is not None
+        for judge, entering, of, to, peer in (
+            (receiver, False, passed.to, passed.seen_as, sender if private else None),
+            (sender, True, target, source, receiver if private else None),
+        ):
+            if judge is not None and self._gates(judge, entering, of, to, answer, peer):
+                return False
+        return True
 
     def route(self, subnet: str, vpc: str, target: str) -> str:
         """`local`, a gateway's id, or "" : the longest prefix of the subnet's table decides."""
@@ -120,7 +154,7 @@ class World:
         for route in self._table(subnet, vpc)["Routes"]:
             block = network(route.get("DestinationCidrBlock", "255.255.255.255/32"))
             if address in block and block.prefixlen > best:
-                best, found = block.prefixlen, route.get("GatewayId", "")
+                best, found = block.prefixlen, route.get("GatewayId") or route.get("NatGatewayId", "")
         return found
 
     def _table(self, subnet: str, vpc: str) -> dict[str, Any]:
@@ -182,7 +216,29 @@ class World:
 Gate = Callable[[Any, str, bool, str, str, Asked], bool]
 """(what `World.gates` has for it, subnet, entering, source, target, packet) → passes."""
 
-GATES: dict[str, Gate] = {}
+
+def acl(acls: Any, subnet: str, entering: bool, source: str, target: str, asked: Asked) -> bool:
+    """The subnet's network ACL, entry by entry in the order of their numbers; what none is about is refused."""
+    other = ipaddress.IPv4Address(source if entering else target)
+    for entry in sorted(acls[subnet], key=lambda entry: int(entry["RuleNumber"])):
+        if entry["Egress"] is entering or "CidrBlock" not in entry or other not in network(entry["CidrBlock"]):
+            continue
+        if entry["Protocol"] not in ("-1", str(asked.protocol)):
+            continue
+        if entry["Protocol"] != "-1" and not _in_range(entry, asked):
+            continue
+        return bool(entry["RuleAction"] == "allow")
+    return False
+
+
+def _in_range(entry: Mapping[str, Any], asked: Asked) -> bool:
+    if asked.protocol == PROTOCOLS["icmp"]:
+        return entry["IcmpTypeCode"]["Type"] in (-1, asked.target_port)
+    ports = entry.get("PortRange", {"From": 0, "To": 65535})
+    return bool(ports["From"] <= asked.target_port <= ports["To"])
+
+
+GATES: dict[str, Gate] = {"network ACL": acl}
 
 
 @lru_cache(4096)
@@ -235,4 +291,17 @@ def described(ec2: Any, outside: Iterable[str]) -> World:
         for gateway in ec2.describe_internet_gateways()["InternetGateways"]
         for attachment in gateway["Attachments"]
     }
-    return World(interfaces, rules, ec2.describe_route_tables()["RouteTables"], gateways, frozenset(outside))
+    nat_gateways = {
+        row["NatGatewayId"]: NatGateway(
+            row["NatGatewayId"], row["VpcId"], row["SubnetId"], row["NatGatewayAddresses"][0]["PublicIp"]
+        )
+        for row in ec2.describe_nat_gateways()["NatGateways"]
+        if row["State"] == "available"
+    }
+    entries = {
+        association["SubnetId"]: row["Entries"]
+        for row in ec2.describe_network_acls()["NetworkAcls"]
+        for association in row["Associations"]
+    }
+    tables = ec2.describe_route_tables()["RouteTables"]
+    return World(interfaces, rules, tables, gateways, frozenset(outside), nat_gateways, {"network ACL": entries})

@@ -49,7 +49,8 @@ EVERY_DAY = 3
 REFUSALS = {
     "InvalidPermission.Duplicate", "InvalidPermission.NotFound", "RouteAlreadyExists", "InvalidRoute.NotFound",
     "Resource.AlreadyAssociated", "Gateway.NotAttached", "DependencyViolation", "InvalidParameterValue",
-    "PrivateIpAddressLimitExceeded", "AddressLimitExceeded",
+    "PrivateIpAddressLimitExceeded", "AddressLimitExceeded", "NetworkAclEntryAlreadyExists",
+    "InvalidNetworkAclEntry.NotFound",
 }  # fmt: skip
 """A change that the API refuses for one of these has changed nothing, and was worth a try."""
 
@@ -65,9 +66,17 @@ class Estate:
         self.groups: list[list[str]] = []
         self.interfaces: list[tuple[int, str]] = []
         self.instances: list[str] = []
+        self.acls: list[str] = []
+        self.first_acls: dict[str, str] = {}
         image = self._image()
         for number, (block, subnets) in enumerate(PLACES):
             self._build(number, block, subnets, image)
+        # In a subnet whose network ACL is left alone: it is not asked about what passes the gateway.
+        gateway, vpc = self.gateways[0]
+        self.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+        own = self.ec2.allocate_address(Domain="vpc")["AllocationId"]
+        made = self.ec2.create_nat_gateway(SubnetId=self.subnets[0], AllocationId=own)["NatGateway"]
+        self.nat_gateway = made["NatGatewayId"]
         region.settle()
         self.addresses = [self.ec2.allocate_address(Domain="vpc")["AllocationId"] for _ in range(4)]
         self.associations: dict[str, str] = {}
@@ -98,9 +107,11 @@ class Estate:
             for n in range(3)
         ]
         self.groups.append(groups)
+        self.acls.append(ec2.create_network_acl(VpcId=vpc)["NetworkAcl"]["NetworkAclId"])
         for place, (cidr, addresses) in enumerate(subnets):
             subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=cidr)["Subnet"]["SubnetId"]
             self.subnets.append(subnet)
+            self.first_acls[subnet] = self._acl_of(subnet)[1]["NetworkAclId"]
             if place == 1:
                 ec2.associate_route_table(RouteTableId=own, SubnetId=subnet)
             for address in addresses:
@@ -129,6 +140,17 @@ class Estate:
             self.tried(ec2.attach_internet_gateway, InternetGatewayId=gateway, VpcId=vpc)
         for table, gateway in self.tables:
             self.tried(ec2.create_route, RouteTableId=table, DestinationCidrBlock=EVERYWHERE, GatewayId=gateway)
+            ec2.replace_route(RouteTableId=table, DestinationCidrBlock=EVERYWHERE, GatewayId=gateway)
+        for subnet in range(len(self.subnets)):
+            self.guard(subnet, False)
+        for row in ec2.describe_network_acls(NetworkAclIds=self.acls)["NetworkAcls"]:
+            for entry in row["Entries"]:
+                if entry["RuleNumber"] < 32767:
+                    ec2.delete_network_acl_entry(
+                        NetworkAclId=row["NetworkAclId"], RuleNumber=entry["RuleNumber"], Egress=entry["Egress"]
+                    )
+        for number, egress in itertools.product(range(len(self.acls)), (True, False)):
+            self.entry(number, egress, 100, ("-1", -1, -1), EVERYWHERE, True)
         for row in ec2.describe_network_interfaces()["NetworkInterfaces"]:
             more = [one["PrivateIpAddress"] for one in row["PrivateIpAddresses"] if not one["Primary"]]
             if more:
@@ -210,6 +232,50 @@ class Estate:
         else:
             self.tried(self.ec2.delete_route, RouteTableId=table_id, DestinationCidrBlock=EVERYWHERE)
 
+    def behind(self, table: int) -> None:
+        """The default route leads to the NAT gateway. Of the tables of its own VPC, that is: others refuse it."""
+        self.tried(
+            self.ec2.replace_route,
+            RouteTableId=self.tables[table % 2][0],
+            DestinationCidrBlock=EVERYWHERE,
+            NatGatewayId=self.nat_gateway,
+        )
+
+    def _acl_of(self, subnet: str) -> tuple[str, dict[str, Any]]:
+        """(association, ACL) of the subnet."""
+        named = [{"Name": "association.subnet-id", "Values": [subnet]}]
+        [row] = self.ec2.describe_network_acls(Filters=named)["NetworkAcls"]
+        [association] = [each for each in row["Associations"] if each["SubnetId"] == subnet]
+        return association["NetworkAclAssociationId"], row
+
+    def guard(self, subnet: int, there: bool) -> None:
+        """The subnet gets the VPC's ACL of our own, or the VPC's first one, which lets through everything."""
+        number = subnet % len(self.subnets)
+        if number == 0 and there:
+            return  # the NAT gateway's
+        subnet_id = self.subnets[number]
+        wanted = self.acls[number // 2] if there else self.first_acls[subnet_id]
+        association, row = self._acl_of(subnet_id)
+        if row["NetworkAclId"] != wanted:
+            self.ec2.replace_network_acl_association(AssociationId=association, NetworkAclId=wanted)
+
+    def entry(
+        self, vpc: int, egress: bool, number: int, ports: tuple[str, int, int], block: str, allow: bool | None
+    ) -> None:
+        """An entry with the number comes, or goes if nothing is said of what it does."""
+        place = {"NetworkAclId": self.acls[vpc], "RuleNumber": number, "Egress": egress}
+        if allow is None:
+            self.tried(self.ec2.delete_network_acl_entry, **place)
+            return
+        protocol, first, last = ports
+        named = {"tcp": "6", "udp": "17", "icmp": "1"}.get(protocol, protocol)
+        made: dict[str, Any] = {"Protocol": named, "CidrBlock": block, "RuleAction": "allow" if allow else "deny"}
+        if named == "1":
+            made["IcmpTypeCode"] = {"Type": first, "Code": last}
+        elif named != "-1":
+            made["PortRange"] = {"From": first, "To": last}
+        self.tried(self.ec2.create_network_acl_entry, **place, **made)
+
     def second_address(self, guest: int) -> None:
         _, interface = self.interfaces[guest % len(self.interfaces)]
         self.tried(self.ec2.assign_private_ip_addresses, NetworkInterfaceId=interface, SecondaryPrivateIpAddressCount=1)
@@ -236,6 +302,10 @@ _rule = st.tuples(
     st.just("rule"), st.sampled_from([True, True, True, False]), st.booleans(), _vpc, _three, st.sampled_from(PORTS),
     st.one_of(st.sampled_from(PEERS), _three),
 )  # fmt: skip
+_entry = st.tuples(
+    st.just("entry"), _vpc, st.booleans(), st.sampled_from([10, 50, 100, 150]),
+    st.sampled_from([*PORTS, ("tcp", 1024, 65535)]), st.sampled_from(PEERS), st.sampled_from([True, False, False, None]),
+)  # fmt: skip
 CHANGES: st.SearchStrategy[Change] = st.one_of(
     _rule,
     _rule,
@@ -247,6 +317,11 @@ CHANGES: st.SearchStrategy[Change] = st.one_of(
     st.tuples(st.just("withdraw"), _address),
     st.tuples(st.just("gateway"), _vpc, st.booleans()),
     st.tuples(st.just("way_out"), st.integers(0, 5), st.booleans()),
+    st.tuples(st.just("behind"), st.integers(0, 1)),
+    st.tuples(st.just("guard"), st.integers(1, 5), st.sampled_from([True, True, False])),
+    st.tuples(st.just("guard"), st.integers(1, 5), st.sampled_from([True, True, False])),
+    _entry,
+    _entry,
     st.tuples(st.just("second_address"), _guest),
     st.tuples(st.just("power"), _guest, st.booleans()),
 )
@@ -288,6 +363,7 @@ def test_packets_do_what_the_api_says(estate: Estate, pytestconfig: pytest.Confi
     )
     budget(given(STORIES)(story))()
     figures = {"rounds": len(told), "judged": matrix.judged, "passed": matrix.passed, "continued": matrix.continued}
+    figures["unheard"] = matrix.unheard
     with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         print(f"\nmatrix: {figures}")
     assert matrix.passed > len(told) * 20
