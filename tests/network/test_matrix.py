@@ -336,6 +336,13 @@ def estate(three_hosts: Region) -> Estate:
     return Estate(three_hosts)
 
 
+UNANSWERED: list[list[Change]] = [
+    [("guard", 1, True), ("entry", 0, True, 10, ("tcp", 1024, 65535), EVERYWHERE, False)],
+    [("entry", 0, True, 10, ("tcp", 1024, 65535), EVERYWHERE, None), ("behind", 0)],
+]
+"""A subnet whose network ACL lets connections in and no answers out; then it does, from behind a NAT gateway."""
+
+
 def test_packets_do_what_the_api_says(estate: Estate, pytestconfig: pytest.Config) -> None:
     region, matrix = estate.region, Matrix(estate.region.wires)
     told: list[int] = []
@@ -361,6 +368,8 @@ def test_packets_do_what_the_api_says(estate: Estate, pytestconfig: pytest.Confi
         phases=(Phase.generate, Phase.shrink) if examples else (Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )
+    story(UNANSWERED)
+    assert matrix.unheard, "what arrives, and the answer does not"
     budget(given(STORIES)(story))()
     figures = {"rounds": len(told), "judged": matrix.judged, "passed": matrix.passed, "continued": matrix.continued}
     figures["unheard"] = matrix.unheard
