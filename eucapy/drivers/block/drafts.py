@@ -18,7 +18,6 @@ import struct
 import sys
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from eucapy import ledger
@@ -36,16 +35,29 @@ _ZERO = 1
 _FILE, _LOG = ".qcow2", ".blocks"
 
 
-@dataclass
 class Written:
-    """What a draft holds: (slot, SHA-256) by block; `slots` that are taken."""
+    """What a draft's log says: read when it is asked for, since a draft may have millions of blocks."""
 
-    blocks: dict[int, tuple[int, bytes]] = field(default_factory=dict)
-    slots: int = 0
+    def __init__(self, log: bytes = b"") -> None:
+        self._log = log
+        lines = range(0, len(log) - len(log) % _LINE.size, _LINE.size)
+        self._lines = {_LINE.unpack_from(log, at)[0]: at for at in lines}
+        """The last line of each block."""
+        self.slots = sum(_LINE.unpack_from(log, at)[1] != _NO_SLOT for at in lines)
+        """How many are taken, by blocks that were put again too."""
+
+    @property
+    def blocks(self) -> list[int]:
+        """In their order."""
+        return sorted(self._lines)
+
+    def slot(self, index: int) -> int:
+        """`_NO_SLOT` for zeros."""
+        return int(_LINE.unpack_from(self._log, self._lines[index])[1])
 
     def checksum(self) -> str:
         """All blocks' checksums in the order of the blocks, hashed: the EBS direct APIs' LINEAR aggregation, in base64."""
-        return linear(digest for _, (_, digest) in sorted(self.blocks.items()))
+        return linear(_LINE.unpack_from(self._log, self._lines[index])[2] for index in self.blocks)
 
 
 def linear(digests: Iterable[bytes]) -> str:
@@ -61,52 +73,61 @@ class Drafts:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._known: dict[str, Written | None] = {}
-        """None: it is there and was not read yet."""
+        self._slots: dict[str, int | None] = {}
+        """By draft, how many are taken; None: that was not looked up yet."""
 
     def open(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._known = {path.name.removesuffix(_LOG): None for path in self._folder.glob(f"*{_LOG}")}
+        self._slots = {path.name.removesuffix(_LOG): None for path in self._folder.glob(f"*{_LOG}")}
         for path in self._folder.glob(f"*{_FILE}"):  # of a first block that did not get its line
-            if path.name.removesuffix(_FILE) not in self._known:
+            if path.name.removesuffix(_FILE) not in self._slots:
                 path.unlink()
-
-    def __contains__(self, draft_id: str) -> bool:
-        return draft_id in self._known
 
     @property
     def names(self) -> frozenset[str]:
-        return frozenset(self._known)
+        return frozenset(self._slots)
 
     def path(self, draft_id: str) -> Path:
         return self._folder / (draft_id + _FILE)
 
+    def _log(self, draft_id: str) -> Path:
+        return self._folder / (draft_id + _LOG)
+
     def put(self, draft_id: str, index: int, content: bytes) -> None:
-        """Returns when the block is on disk. Raises OSError."""
-        written = self._read(draft_id)
+        """Returns when the block is on disk. Raises OSError, PoolLost."""
+        is_new, log = draft_id not in self._slots, self._log(draft_id)
+        slots = 0 if is_new else self._slots[draft_id]
+        if slots is None:
+            slots = self.written(draft_id).slots
         slot = _NO_SLOT
         if content.count(0) != len(content):
-            slot = written.slots
+            slot = slots
             self._append(self.path(draft_id), content, CLUSTER_BYTES + slot * BLOCK_BYTES)
-        digest = hashlib.sha256(content).digest()
-        log = self._folder / (draft_id + _LOG)
-        at = log.stat().st_size if draft_id in self._known else 0
-        self._append(log, _LINE.pack(index, slot, digest), at - at % _LINE.size)
-        if draft_id not in self._known:
+        size = 0 if is_new else log.stat().st_size
+        self._append(log, _LINE.pack(index, slot, hashlib.sha256(content).digest()), size - size % _LINE.size)
+        if is_new:
             ledger.sync_folder(self._folder)
-        self._known[draft_id] = written
-        written.blocks[index] = (slot, digest)
-        written.slots += slot != _NO_SLOT
+        self._slots[draft_id] = slots + (slot != _NO_SLOT)
 
     def written(self, draft_id: str) -> Written:
         """Nothing, where nothing was put. Raises PoolLost."""
-        return self._read(draft_id)
+        if draft_id not in self._slots:
+            return Written()
+        written = Written(self._log(draft_id).read_bytes())
+        if written.slots and not self.path(draft_id).exists():
+            raise PoolLost(f"the blocks of {draft_id} are missing")
+        return written
+
+    def summary(self, draft_id: str) -> tuple[int, str]:
+        """How many blocks were put, and their aggregate checksum."""
+        written = self.written(draft_id)
+        return len(written.blocks), written.checksum()
 
     def seal(self, draft_id: str, size_bytes: int, parent_file: str) -> Path:
         """Make the draft's file a qcow2 image of that size over `parent_file` ("" for none) and return where it lies. Raises
         BadRequest for a block past its end, PoolLost."""
-        written = self._read(draft_id)
-        if any((index + 1) * BLOCK_BYTES > size_bytes for index in written.blocks):
+        written = self.written(draft_id)
+        if written.blocks and (written.blocks[-1] + 1) * BLOCK_BYTES > size_bytes:
             raise BadRequest(f"{draft_id} has blocks past its end")
         path = self.path(draft_id)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -117,34 +138,19 @@ class Drafts:
         finally:
             os.close(fd)
         ledger.sync_file(path)
-        if draft_id not in self._known:  # an empty one: there is a log of nothing from now on
-            self._append(self._folder / (draft_id + _LOG), b"", 0)
-            self._known[draft_id] = written
+        if draft_id not in self._slots:  # an empty one: there is a log of nothing from now on
+            self._append(self._log(draft_id), b"", 0)
+            self._slots[draft_id] = 0
         ledger.sync_folder(self._folder)
         return path
 
     def remove(self, draft_id: str) -> None:
         """Removing what is not there succeeds. The log goes last: while it is there, the draft is."""
-        if self._known.pop(draft_id, self) is not self:
+        if draft_id in self._slots:
+            del self._slots[draft_id]
             self.path(draft_id).unlink(missing_ok=True)
-            (self._folder / (draft_id + _LOG)).unlink(missing_ok=True)
+            self._log(draft_id).unlink(missing_ok=True)
             ledger.sync_folder(self._folder)
-
-    def _read(self, draft_id: str) -> Written:
-        if draft_id not in self._known:
-            return Written()
-        known = self._known[draft_id]
-        if known is None:
-            known = Written()
-            content = (self._folder / (draft_id + _LOG)).read_bytes()
-            for at in range(0, len(content) - len(content) % _LINE.size, _LINE.size):
-                index, slot, digest = _LINE.unpack_from(content, at)
-                known.blocks[index] = (slot, digest)
-                known.slots += slot != _NO_SLOT
-            if known.slots and not self.path(draft_id).exists():
-                raise PoolLost(f"the blocks of {draft_id} are missing")
-            self._known[draft_id] = known
-        return known
 
     def _append(self, path: Path, content: bytes, at: int) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -164,14 +170,14 @@ def _write_tables(fd: int, written: Written, at: int, size_bytes: int, parent_fi
     span = _PER_TABLE * CLUSTER_BYTES
     top = array("Q", bytes(8 * -(-size_bytes // span)))
     by_table: dict[int, list[int]] = {}
-    for index in sorted(written.blocks):
+    for index in written.blocks:
         by_table.setdefault(index // _TABLE_BLOCKS, []).append(index)
     used: list[int] = [0]
     clusters = at // CLUSTER_BYTES
     for number, blocks in by_table.items():
         table = array("Q", bytes(CLUSTER_BYTES))
         for index in blocks:
-            slot, _ = written.blocks[index]
+            slot = written.slot(index)
             place = index % _TABLE_BLOCKS * _SLOT_CLUSTERS
             for part in range(_SLOT_CLUSTERS):
                 cluster = 1 + slot * _SLOT_CLUSTERS + part

@@ -101,6 +101,8 @@ class FilesDriver:
         self._drafts = Drafts(folder / "drafts")
         self._exporter = Exporter(run_folder, self._layers.path, export_group_id, remote, owner)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._listing = asyncio.Lock()
+        """Who looks for blocks has all layers of a chain open."""
         self._making: list[tuple[str, ...]] = []
         """Layers being made or built upon, which no record may name yet or any more."""
         self._compactor = Compactor(self._layers, self._exporter, self._use, self._collect, longest_chain)
@@ -309,29 +311,29 @@ class FilesDriver:
     async def held_blocks(self, snapshot_id: str, first: int, most: int, than: str = "") -> HeldBlocks:
         async with self._reading(snapshot_id) as chain:
             if not than:
-                return await asyncio.to_thread(self._held, chain, [], first, most)
+                return await self._held(chain, [], first, most)
             async with self._reading(than) as older:
                 shared = next((layer for layer in chain if layer in older), "")
                 if not shared:
                     raise Unrelated(f"{snapshot_id} and {than} have nothing in common")
                 apart = [*chain[: chain.index(shared)], *older[: older.index(shared)]]
-                return await asyncio.to_thread(self._held, apart, older, first, most)
+                return await self._held(apart, older, first, most)
 
-    def _held(self, layers: Sequence[str], older: Sequence[str], first: int, most: int) -> HeldBlocks:
-        with self._opened(layers) as here, self._opened(older) as before:
-            found, after = qcow2.find_blocks(here, first, most)
-            return HeldBlocks(tuple(found), qcow2.held_among(before, found), after)
+    async def _held(self, layers: Sequence[str], older: Sequence[str], first: int, most: int) -> HeldBlocks:
+        def find() -> HeldBlocks:
+            with qcow2.opened(self._paths(layers)) as here, qcow2.opened(self._paths(older)) as before:
+                found, after = qcow2.find_blocks(here, first, most)
+                return HeldBlocks(tuple(found), qcow2.held_among(before, found), after)
+
+        async with self._listing:
+            return await asyncio.to_thread(find)
 
     async def read_block(self, snapshot_id: str, index: int) -> bytes:
         async with self._reading(snapshot_id) as chain:
-            return await asyncio.to_thread(self._read, chain, index)
+            return await asyncio.to_thread(qcow2.read_block, self._paths(chain), index)
 
-    def _read(self, chain: Sequence[str], index: int) -> bytes:
-        with self._opened(chain) as layers:
-            return qcow2.read_block(layers, index)
-
-    def _opened(self, layers: Sequence[str]) -> contextlib.AbstractContextManager[list[qcow2.LayerFile]]:
-        return qcow2.opened([self._layers.path(layer) for layer in layers])
+    def _paths(self, layers: Sequence[str]) -> list[Path]:
+        return [self._layers.path(layer) for layer in layers]
 
     @contextlib.asynccontextmanager
     async def _reading(self, snapshot_id: str) -> AsyncIterator[list[str]]:
@@ -366,8 +368,8 @@ class FilesDriver:
         async with self._locks[snapshot_id]:
             if self._snapshot(snapshot_id) is not None:
                 return
-            written = self._drafts.written(snapshot_id)
-            base.check_written(snapshot_id, len(written.blocks), written.checksum(), blocks, checksum)
+            has, aggregate = await asyncio.to_thread(self._drafts.summary, snapshot_id)
+            base.check_written(snapshot_id, has, aggregate, blocks, checksum)
             async with self._over(parent_id, size_gib) as parent:
                 below = self._layers.path(parent).name if parent else ""
                 image = await asyncio.to_thread(self._drafts.seal, snapshot_id, size_gib * GIB, below)

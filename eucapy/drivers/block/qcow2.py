@@ -140,14 +140,16 @@ def opened(paths: Sequence[Path]) -> Iterator[list[LayerFile]]:
         yield layers
 
 
-def read_block(chain: Sequence[LayerFile], index: int) -> bytes:
-    """The bytes of a block as the chain shows it; past its end they are zeros."""
+def read_block(paths: Sequence[Path], index: int) -> bytes:
+    """The bytes of a block as the chain shows it, whose top comes first; past its end they are zeros. Layers are opened one at
+    a time, as deep as need be: many blocks may be read at once, of long chains."""
     base = index * BLOCK_BYTES
     content = bytearray(BLOCK_BYTES)
     wanted = [(base, base + BLOCK_BYTES)]
     with memoryview(content) as view:
-        for layer in chain:
-            wanted = [rest for start, end in wanted for rest in layer.read(start, end, view, base)]
+        for path in paths:
+            with opened([path]) as (layer,):
+                wanted = [rest for start, end in wanted for rest in layer.read(start, end, view, base)]
             if not wanted:
                 break
     return bytes(content)

@@ -6,7 +6,9 @@ import asyncio
 import base64
 import hashlib
 import json
+import os
 import random
+import resource
 from pathlib import Path
 
 import pytest
@@ -275,8 +277,7 @@ async def test_a_crash_between_a_block_and_its_line_costs_only_that_block(tmp_pa
     assert set(third.written(S1).blocks) == {1, 3}
     skip_without_programs()
     layer = third.seal(S1, GIB, "")
-    with qcow2.opened([layer]) as chain:
-        assert [qcow2.read_block(chain, index) for index in (1, 2, 3)] == [block(1), bytes(BLOCK_BYTES), block(3)]
+    assert [qcow2.read_block([layer], index) for index in (1, 2, 3)] == [block(1), bytes(BLOCK_BYTES), block(3)]
 
 
 async def test_a_first_block_without_its_line_leaves_nothing(tmp_path: Path) -> None:
@@ -308,6 +309,27 @@ async def test_sealing_goes_on_after_a_death_at_any_step(
     seen = await files_pool.driver.observe()
     assert (set(seen.snapshots), seen.drafts) == ({S1}, frozenset())
     assert await files_pool.driver.read_block(S1, 5) == block(5)
+
+
+async def test_many_blocks_of_a_long_chain_are_read_with_few_open_files(files_pool: FilesPool) -> None:
+    """Forty readers and twenty lists of forty layers, with some descriptors to spare."""
+    parent = ""
+    names = [f"snap-{number:016d}" for number in range(40)]
+    for number, name in enumerate(names):
+        await made(files_pool, name, parent, 1, **{f"b{number}": block(number)})
+        parent = name
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 150, hard))
+    try:
+        driver = files_pool.driver
+        reads = [driver.read_block(parent, number) for number in range(40)]
+        lists = [driver.held_blocks(parent, 0, 100, names[0]) for _ in range(20)]
+        found = await asyncio.gather(*reads)
+        pages = await asyncio.gather(*lists)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert found == [block(number) for number in range(40)]
+    assert {page.indexes for page in pages} == {tuple(range(1, 40))}
 
 
 async def test_reading_goes_on_while_the_snapshot_is_removed(files_pool: FilesPool) -> None:
