@@ -100,7 +100,7 @@ class CloudEnvironment:
         sessions: Sessions,
         issuers: Issuers,
         served: Callable[[], None],
-        used: Callable[[Identity, str, float], None],
+        used: Callable[[Identity, str, str, float], None],
         effective: Mapping[str, Merge],
     ) -> None:
         """`effective`: the parameters that a request has in the end, by "service:operation", where it does not say all."""
@@ -125,7 +125,8 @@ class CloudEnvironment:
 
     def audit(self, record: AuditRecord) -> None:
         self._audit.note(record)
-        self._used(record.identity, record.service, record.started)
+        if record.identity.access_key_id:
+            self._used(record.identity, record.service, record.action, record.started)
         self._served()
 
     async def invoke(self, request: Request, handler: Handler) -> Any:

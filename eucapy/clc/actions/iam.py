@@ -85,6 +85,11 @@ def _by_arn(kind: Kind, arn: str) -> Touched:
     return Touched(Kind(kind.name, "{id}", kind.own, kind.keys), arn) if arn else Touched(kind)
 
 
+def _named_by_arn(p: Params, scope: Scope) -> Iterable[Touched]:
+    """Whatever the ARN names; what it is no ARN of the handler tells."""
+    yield _by_arn(KINDS["policy"], str(p.get("Arn") or ""))
+
+
 def _new(name: str, member: str = "") -> tuple[Kind, Target]:
     """What is to be made, with the path that the request gives it."""
     kind, named = KINDS[name], member or _MEMBERS[name]
@@ -249,15 +254,19 @@ DECLARED: dict[str, Declaration] = {
     **dict.fromkeys(
         (
             "CreateAccountAlias", "DeleteAccountAlias", "DeleteAccountPasswordPolicy", "GenerateCredentialReport",
-            "GenerateServiceLastAccessedDetails", "GetAccountAuthorizationDetails", "GetAccountPasswordPolicy",
+            "GetAccountAuthorizationDetails", "GetAccountPasswordPolicy",
             "GetAccountSummary", "GetContextKeysForCustomPolicy", "GetContextKeysForPrincipalPolicy",
             "GetCredentialReport", "GetServiceLastAccessedDetails", "GetServiceLastAccessedDetailsWithEntities",
             "GetServiceLinkedRoleDeletionStatus", "ListAccountAliases", "ListOpenIDConnectProviders",
-            "ListPoliciesGrantingServiceAccess", "ListSAMLProviders", "ListVirtualMFADevices",
+            "ListSAMLProviders", "ListVirtualMFADevices",
             "SetSecurityTokenServicePreferences", "SimulateCustomPolicy", "SimulatePrincipalPolicy",
             "UpdateAccountPasswordPolicy",
         ),
         ON_ALL,
+    ),
+    **dict.fromkeys(
+        ("GenerateServiceLastAccessedDetails", "ListPoliciesGrantingServiceAccess"),
+        needs(*TARGETS.some(_named_by_arn, "user", "group", "role", "policy")),
     ),
     **_listed("user", "ListUsers"),
     **_listed("group", "ListGroups"),

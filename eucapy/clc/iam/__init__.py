@@ -11,6 +11,7 @@ import importlib
 from eucapy.aws.service import Service
 
 MODULES = (
+    "access_advisor",
     "access_keys",
     "account",
     "attachments",

@@ -26,11 +26,8 @@ Held = tuple[dict[str, Any], str]
 
 @iam.action("ListPoliciesGrantingServiceAccess")
 async def list_policies_granting_service_access(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    kind, principal = await _principal(call, p["Arn"])
-    held = await _held(call, kind, principal)
-    if kind == "user":
-        for group in await iam_groups.groups_of(call.tx, principal.id):
-            held += await _held(call, "group", group)
+    kind, principal = await principal_of(call, p["Arn"])
+    held = await policies_of(call, kind, principal)
 
     def view(namespace: str) -> dict[str, Any]:
         return {"ServiceNamespace": namespace, "Policies": [shown for shown, text in held if grants(text, namespace)]}
@@ -53,7 +50,8 @@ def _speaks_of(statement: Statement, namespace: str) -> bool:
     return any(action.partition(":")[0].lower() in ("*", namespace.lower()) for action in statement.actions)
 
 
-async def _principal(call: Call, arn: str) -> tuple[str, Row]:
+async def principal_of(call: Call, arn: str) -> tuple[str, Row]:
+    """What an ARN of the account names: ("user", "group" or "role", its row). Raises InvalidInput, NoSuchEntity."""
     kind, _, rest = arn.partition(f":iam::{call.account}:")[2].partition("/")
     if kind not in _TABLES:
         raise InvalidInput(f"ARN {arn} is not valid.")
@@ -63,8 +61,17 @@ async def _principal(call: Call, arn: str) -> tuple[str, Row]:
     return kind, row
 
 
-async def _held(call: Call, kind: str, principal: Row) -> list[Held]:
-    """What is the principal's own; an inline policy is shown with whose it is."""
+async def policies_of(call: Call, kind: str, principal: Row) -> list[Held]:
+    """The principal's own policies, and a user's from its groups."""
+    held = await _held_by(call, kind, principal)
+    if kind == "user":
+        for group in await iam_groups.groups_of(call.tx, principal.id):
+            held += await _held_by(call, "group", group)
+    return held
+
+
+async def _held_by(call: Call, kind: str, principal: Row) -> list[Held]:
+    """The policies that are the principal's own; an inline policy is shown with whose it is."""
     whose = {"EntityType": kind.upper(), "EntityName": principal.name}
     found: list[Held] = []
     for arn in await iam_policies.attached_to(call.tx, principal.id):

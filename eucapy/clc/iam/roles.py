@@ -24,7 +24,7 @@ from eucapy.clc.iam.service import (
 )
 from eucapy.clc.iam.tags import checked, with_tags
 from eucapy.clc.iam.users import refuse_with_policies
-from eucapy.clc.store import iam_names, iam_tags, instance_profiles
+from eucapy.clc.store import iam_names, iam_tags, instance_profiles, service_uses
 from eucapy.clc.store import roles as rows
 from eucapy.database import Row
 
@@ -110,6 +110,7 @@ async def delete_role(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
 async def remove(call: Call, role: Row) -> None:
     """The role and its tags; who trusted it trusts nobody in its place."""
     await iam_tags.remove_all(call.tx, role.id)
+    await service_uses.remove(call.tx, role.id)
     await iam_names.remove(call.tx, rows.roles, role.id)
     await rename_principal(call, rows.arn(role), role.id)
     changed(call)

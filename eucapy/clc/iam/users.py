@@ -34,6 +34,7 @@ from eucapy.clc.store import (
     iam_policies,
     iam_tags,
     iam_user_keys,
+    service_uses,
 )
 from eucapy.database import Row
 
@@ -105,6 +106,7 @@ async def delete_user(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
         raise DeleteConflict("Cannot delete entity, must remove users from group first.")
     await iam_tags.remove_all(tx, user_id)
     await rename_principal(call, arn(user), user_id)
+    await service_uses.remove(tx, user_id)
     await accounts.remove_user(tx, user_id)
     changed(call)
     return {}

@@ -164,6 +164,9 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
     ("GetAccountAuthorizationDetails", {}),
     ("GenerateCredentialReport", {}),
     ("GetCredentialReport", {}),
+    ("GenerateServiceLastAccessedDetails", {"Arn": "arn:aws:iam::<number>:user/x/u", "Granularity": "ACTION_LEVEL"}),
+    ("GetServiceLastAccessedDetails", {"JobId": "<JobId>"}),
+    ("GetServiceLastAccessedDetailsWithEntities", {"JobId": "<JobId>", "ServiceNamespace": "iam"}),
     ("ListPoliciesGrantingServiceAccess", {
         "Arn": "arn:aws:iam::<number>:user/x/u", "ServiceNamespaces": ["s3", "ec2"],
     }),
@@ -202,7 +205,7 @@ MADE = {
     "SSHPublicKeyId": "UploadSSHPublicKey", "ServiceSpecificCredentialId": "CreateServiceSpecificCredential",
     "SerialNumber": "CreateVirtualMFADevice", "Base32StringSeed": "CreateVirtualMFADevice",
     "OpenIDConnectProviderArn": "CreateOpenIDConnectProvider", "SAMLProviderArn": "CreateSAMLProvider",
-    "DeletionTaskId": "DeleteServiceLinkedRole",
+    "DeletionTaskId": "DeleteServiceLinkedRole", "JobId": "GenerateServiceLastAccessedDetails",
 }  # fmt: skip
 
 
