@@ -59,7 +59,8 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class AuditRecord(msgspec.Struct, frozen=True):
-    """One line of the audit trail. `params` is None when the request did not get as far as parsing."""
+    """One line of the audit trail. `params` is None when the request did not get as far as parsing, `result` what the handler
+    answered, None when it did not."""
 
     service: str
     action: str
@@ -73,6 +74,7 @@ class AuditRecord(msgspec.Struct, frozen=True):
     error_code: str | None
     error_message: str | None
     params: dict[str, Any] | None
+    result: Any = None
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -135,6 +137,7 @@ class Chain:
         request: Request | None = None
         identity = NOBODY
         error: ApiError | None = None
+        result: Any = None
         try:
             route = self.router.route(claim, incoming)
             handler = route.handler
@@ -169,7 +172,7 @@ class Chain:
         if self._finish is not None:
             exchange = Exchange(claim, route, request, identity, incoming, outgoing, error)
             outgoing = await self._finish(exchange)
-        self._audit(claim, route, request, identity, incoming, outgoing, error)
+        self._audit(claim, route, request, identity, incoming, outgoing, error, result)
         return outgoing
 
     async def _parse(self, route: Route, identity: Identity, incoming: Incoming) -> Request:
@@ -214,7 +217,7 @@ class Chain:
 
     def _audit(
         self, claim: Claim, route: Route | None, request: Request | None, identity: Identity, incoming: Incoming,
-        outgoing: Outgoing, error: ApiError | None,
+        outgoing: Outgoing, error: ApiError | None, result: Any,
     ) -> None:  # fmt: skip
         self._environment.audit(
             AuditRecord(
@@ -223,7 +226,7 @@ class Chain:
                 incoming.request_id, identity, incoming.remote, incoming.headers.get("user-agent", ""), incoming.now,
                 self.clock() - incoming.now, outgoing.status,
                 error.code if error is not None else None, error.text if error is not None else None,
-                request.params if request is not None else None,
+                request.params if request is not None else None, result,
             )
         )  # fmt: skip
 

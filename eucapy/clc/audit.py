@@ -1,9 +1,9 @@
 """The audit trail: one JSON line a request, who did what, on which resources, from where, and how it ended.
 
 `outcome` is "allowed" (what came of it says `status`), "denied" (a policy, or the lack of one) or "unknown" (nobody knows who
-it was: no key, a wrong or a stale signature). Of parameters only the resources that they name are told, as ARNs; secrets, user
-data and documents never are. Lines are gathered and written a few times a second, so that the trail costs no request its
-latency; a crash may lose the last moment of it. Searched with `eucapy audit`.
+it was: no key, a wrong or a stale signature). Of parameters only the resources that they name are told, as ARNs, and of
+answers those that were made; secrets, user data and documents never are. Lines are gathered and written a few times a second,
+so that the trail costs no request its latency; a crash may lose the last moment of it. Searched with `eucapy audit`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,18 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from eucapy import ids
 from eucapy.aws.chain import AuditRecord
+from eucapy.aws.xml import Rendered
 from eucapy.clc import actions
-from eucapy.clc.actions import Ask, Scope
+from eucapy.clc.actions import Ask, Scope, Touched
 from eucapy.clc.context import USER, Principal
 
 log = logging.getLogger(__name__)
@@ -28,6 +33,8 @@ LARGEST_FILE_BYTES = 64 << 20
 FILES = 8
 MOST_RESOURCES = 50
 """Of one line; a request may name a thousand."""
+_READING = ("Assume", "Describe", "Get", "List")
+_RENDERED = re.compile(r"<\w+Id>([a-z0-9-]+)</")
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "OptInRequired"})
 _UNKNOWN = frozenset(
     {
@@ -48,6 +55,8 @@ class AuditTrail:
 
     def note(self, record: AuditRecord) -> None:
         """Cheap; never raises."""
+        if record.result is not None and record.action.startswith(_READING):
+            record = msgspec.structs.replace(record, result=None)  # a long list is not kept until it is written
         self._lines.append(record)
 
     def start(self) -> None:
@@ -140,14 +149,38 @@ def _said(record: AuditRecord) -> str | None:
 
 
 def _resources(record: AuditRecord, region: str) -> list[str]:
-    """What the request names, as far as the request alone tells."""
+    """What the request names, as far as the request alone tells, and what the answer says of that which it does not name:
+    what was made, or chosen."""
     declaration, principal = actions.declared(record.service, record.action), record.identity.principal
     if declaration is None or record.params is None or not isinstance(principal, Principal):
         return []
     user = principal.user_name if principal.kind == USER else ""
     scope = Scope(principal.account, region, user, principal.path)
-    found = (_name(ask, scope) for ask in declaration.resources(record.service, record.action, record.params, scope))
+    asks = declaration.resources(record.service, record.action, record.params, scope)
+    found = [_name(ask, scope) for ask in asks]
+    open_kinds = {
+        ask.touched.kind.name: ask.touched.kind for ask in asks if ask.touched is not None and not ask.touched.id
+    }
+    if open_kinds and record.result is not None:
+        for said in _ids(record.result):
+            kind = ids.kind_of(said)
+            if kind is not None and kind.resource_type in open_kinds:
+                found.append(Touched(open_kinds[kind.resource_type], said).arn(scope))
     return [each for each in dict.fromkeys(found) if each][:MOST_RESOURCES]
+
+
+def _ids(answer: Any, member: str = "") -> Iterator[str]:
+    """The ids in an answer. What users wrote (a description, a tag) stands under no member whose name ends so."""
+    if isinstance(answer, Mapping):
+        for name, value in answer.items():
+            yield from _ids(value, str(name))
+    elif isinstance(answer, list | tuple):
+        for value in answer:
+            yield from _ids(value, member)
+    elif isinstance(answer, Rendered):
+        yield from _RENDERED.findall(answer)
+    elif isinstance(answer, str) and member.endswith(("Id", "Ids")):
+        yield answer
 
 
 def _name(ask: Ask, scope: Scope) -> str:

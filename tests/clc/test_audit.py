@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from eucapy.cli import main as command
+from tests.clc.launching import image
 from tests.harness.cloud import Cloud
 
 
@@ -36,12 +37,32 @@ def test_what_was_done_is_found_again(cloud: Cloud, tmp_path: Path, capsys: pyte
     volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
     cloud.settle()
     answer = ec2.delete_volume(VolumeId=volume)
-    (line,) = search(cloud, tmp_path, capsys, "--resource", volume, "--writes")
+    made, line = search(cloud, tmp_path, capsys, "--resource", volume, "--writes")
+    assert made["action"] == "CreateVolume"
     assert line["principal"].endswith(":user/admin")
     assert (line["service"], line["action"], line["outcome"], line["status"]) == ("ec2", "DeleteVolume", "allowed", 200)
     assert line["resources"] == [f"arn:aws:ec2:us-east-1:{line['account']}:volume/{volume}"]
     assert line["from"] == "127.0.0.1"
     assert line["request"] == answer["ResponseMetadata"]["RequestId"]
+
+
+def test_what_was_made_is_found_by_its_id(cloud: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A launch by the instance, its interface and its volumes; a snapshot by itself, and by nothing that its text speaks of."""
+    ec2 = cloud.client("ec2")
+    ebs = {"VolumeSize": 1, "DeleteOnTermination": True}
+    ran = ec2.run_instances(
+        ImageId=image(cloud), MinCount=1, MaxCount=1, BlockDeviceMappings=[{"DeviceName": "/dev/sdf", "Ebs": ebs}]
+    )["Instances"][0]
+    cloud.settle()
+    disks = ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [ran["InstanceId"]]}])["Volumes"]
+    other = "i-0123456789abcdef0"
+    copied = ec2.create_snapshot(VolumeId=disks[0]["VolumeId"], Description=other)["SnapshotId"]
+    for made in (ran["InstanceId"], ran["NetworkInterfaces"][0]["NetworkInterfaceId"]):
+        (line,) = search(cloud, tmp_path, capsys, "--resource", made, "--writes")
+        assert line["action"] == "RunInstances"
+    (line,) = search(cloud, tmp_path, capsys, "--resource", copied, "--writes")
+    assert line["action"] == "CreateSnapshot"
+    assert search(cloud, tmp_path, capsys, "--resource", other) == []
 
 
 def test_what_was_denied_says_why_and_gives_nothing_away(
