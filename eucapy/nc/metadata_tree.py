@@ -104,7 +104,7 @@ def _meta_data(spec: InstanceSpec, secrets: RoleSecrets | None) -> Tree:
         out["network"] = {"interfaces": {"macs": {nic.mac: _nic(nic) for nic in nics}}}
     out["placement"] = {
         "availability-zone": metadata.zone,
-        "availability-zone-id": metadata.zone,
+        **({"availability-zone-id": metadata.zone_id} if metadata.zone_id else {}),
         "region": metadata.region,
     }
     out["profile"] = "default-hvm"

@@ -144,6 +144,8 @@ class MetadataSpec(Message, frozen=True, kw_only=True):
     account_id: str
     region: str
     zone: str
+    zone_id: str = ""
+    """AWS's id of the zone, such as `use1-az6`; "" for a zone that the cloud does not have any more."""
     image_id: str
     instance_type: str
     reservation_id: str

@@ -1,18 +1,25 @@
-"""Tags of an instance in its metadata: told to the node when the instance asks for it, and nobody is woken otherwise."""
+"""What an instance's node is told for its metadata: tags when the instance asks for them, and nobody is woken otherwise; the
+zone by its name and its id."""
 
 from __future__ import annotations
 
+from eucapy.wire.node import MetadataSpec
 from tests.clc.launching import image, launch, node_of
 from tests.harness.cloud import Cloud
 
 
-def told(cloud: Cloud, instance_id: str) -> tuple[tuple[str, str], ...]:
-    """The tags that the instance's node knows."""
+def metadata_of(cloud: Cloud, instance_id: str) -> MetadataSpec:
+    """What the instance's node knows."""
     zone = next(zone for zone in cloud.dev.zones.values() if node_of(cloud, instance_id).name in zone.nodes)
     spec = zone.cluster._keeper.spec
     assert spec is not None
     entry = next(entry for entry in spec.nodes.values() if instance_id in entry.instances)
-    return entry.instances[instance_id].metadata.tags
+    return entry.instances[instance_id].metadata
+
+
+def told(cloud: Cloud, instance_id: str) -> tuple[tuple[str, str], ...]:
+    """The tags that the instance's node knows."""
+    return metadata_of(cloud, instance_id).tags
 
 
 def test_tags_travel_only_to_those_who_asked(cloud: Cloud) -> None:
@@ -33,3 +40,12 @@ def test_tags_travel_only_to_those_who_asked(cloud: Cloud) -> None:
     ec2.delete_tags(Resources=[telling], Tags=[{"Key": "a"}])
     cloud.settle()
     assert (told(cloud, silent), told(cloud, telling)) == ((("a", "1"),), ())
+
+
+def test_the_guest_is_told_the_id_of_its_zone_that_the_api_tells(cloud: Cloud) -> None:
+    ec2 = cloud.client("ec2")
+    (instance_id,) = launch(cloud, image(cloud), Placement={"AvailabilityZone": "us-east-1b"})
+    (zone,) = ec2.describe_availability_zones(ZoneNames=["us-east-1b"])["AvailabilityZones"]
+    cloud.settle()
+    metadata = metadata_of(cloud, instance_id)
+    assert (metadata.zone, metadata.zone_id) == ("us-east-1b", zone["ZoneId"]) and zone["ZoneId"] == "use1-az1"

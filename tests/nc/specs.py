@@ -45,6 +45,7 @@ def instance(instance_id: str = "i-00000000000000001", **changes: Any) -> Instan
             account_id="123456789012",
             region="us-east-1",
             zone="us-east-1a",
+            zone_id="use1-az6",
             image_id="ami-1",
             instance_type="t2.micro",
             reservation_id="r-1",

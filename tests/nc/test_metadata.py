@@ -75,6 +75,8 @@ async def test_a_guest_reads_its_own_tree(imds: Service) -> None:
     await imds.serve(here())
     assert await imds.ask("/latest/meta-data/instance-id") == (200, "i-00000000000000001")
     assert await imds.ask("/2009-04-04/meta-data/ami-id") == (200, "ami-1")
+    assert await imds.ask("/latest/meta-data/placement/availability-zone") == (200, "us-east-1a")
+    assert await imds.ask("/latest/meta-data/placement/availability-zone-id") == (200, "use1-az6")
     assert await imds.ask("/latest/meta-data/public-keys/") == (200, "0=mine")
     assert await imds.ask("/latest/meta-data/public-keys/0/openssh-key") == (200, "ssh-ed25519 AAAA mine\n")
     assert await imds.ask("/latest/user-data") == (200, "#!/bin/sh\n")

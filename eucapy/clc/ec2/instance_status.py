@@ -16,9 +16,8 @@ from eucapy.clc.context import Call
 from eucapy.clc.ec2 import instance_views, paging
 from eucapy.clc.ec2.errors import IncorrectInstanceState
 from eucapy.clc.ec2.instances import must_exist, required
-from eucapy.clc.ec2.regions import zone_id
 from eucapy.clc.ec2.service import ec2
-from eucapy.clc.ec2.zones import zone_id_filter
+from eucapy.clc.ec2.zones import zone_id_filter, zone_ids
 from eucapy.clc.store import filters, hosts, instances, vms
 from eucapy.clc.store.filters import never, pattern
 from eucapy.clc.store.tags import tag_filter, tag_filters
@@ -84,7 +83,7 @@ async def describe_instance_status(call: Call, p: Mapping[str, Any]) -> dict[str
     rows = [known[row.id] for row in listed]
     guests = await vms.of_instances(call.tx, [row.id for row in rows])
     nodes = await hosts.by_names(call.tx, sorted({row.node for row in rows if row.node}))
-    zones = {zone: zone_id(call.region, n) for n, zone in enumerate(call.config.zones)}
+    zones = zone_ids(call)
     views = [view(call, row, guests.get(row.id), nodes.get(row.node), zones.get(row.zone)) for row in rows]
     out: dict[str, Any] = {"InstanceStatuses": [one for one in views if _meets(one, observed)]}
     if more:

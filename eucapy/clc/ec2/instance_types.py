@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from eucapy.clc.context import Call
-from eucapy.clc.ec2 import regions
 from eucapy.clc.ec2.errors import InvalidInstanceType, InvalidParameterValue
 from eucapy.clc.ec2.service import ec2
+from eucapy.clc.ec2.zones import zone_ids
 from eucapy.clc.instance_types import InstanceType
 from eucapy.clc.store.filters import demanded, pattern
 
@@ -77,7 +77,7 @@ async def describe_instance_type_offerings(call: Call, p: Mapping[str, Any]) -> 
     elif kind == "availability-zone":
         places = list(call.config.zones)
     elif kind == "availability-zone-id":
-        places = [regions.zone_id(call.region, index) for index in range(len(call.config.zones))]
+        places = list(zone_ids(call).values())
     else:
         places = []
     shown = [

@@ -12,7 +12,7 @@ from typing import Any
 
 from eucapy.clc import host_names
 from eucapy.clc.context import Call
-from eucapy.clc.ec2.regions import zone_id
+from eucapy.clc.ec2.zones import zone_ids
 from eucapy.clc.store import attachments, network_interfaces, public_ips, tags, vpcs
 from eucapy.database import Row
 from eucapy.lifecycle import instance as life
@@ -68,11 +68,6 @@ async def shown(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:
         )
         out.append(view(parts, HostNames(call.region, row.vpc_id in named)))
     return out
-
-
-def zone_ids(call: Call) -> dict[str, str]:
-    """The zones' ids (`use1-az6`), by name."""
-    return {zone: zone_id(call.region, index) for index, zone in enumerate(call.config.zones)}
 
 
 def reservations(rows: Sequence[Row], views: Sequence[Any]) -> list[dict[str, Any]]:

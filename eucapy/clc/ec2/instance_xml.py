@@ -25,6 +25,7 @@ from eucapy.aws.timestamps import milliseconds
 from eucapy.clc.context import Call
 from eucapy.clc.ec2 import instance_views
 from eucapy.clc.ec2.instance_views import HostNames, Parts
+from eucapy.clc.ec2.zones import zone_ids
 from eucapy.clc.store import instances, shown_instances
 from eucapy.clc.store.shown_instances import OWN_INSTANCE, OWN_INTERFACE, OWN_VOLUME, Shown
 from eucapy.database import Row
@@ -76,7 +77,7 @@ async def _made(call: Call, wanted: Sequence[str]) -> dict[str, xml.Rendered]:
     parts = await shown_instances.of(call.tx, wanted)
     named = await instance_views.vpcs_with_names(call, {one.instance.vpc_id for one in parts})
     names = {flag: HostNames(call.region, flag) for flag in (False, True)}
-    short = instance_views.zone_ids(call)
+    short = zone_ids(call)
     new: dict[str, xml.Rendered] = {}
     several: dict[str, int] = {}
     for one in parts:

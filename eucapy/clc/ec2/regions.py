@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -13,6 +12,7 @@ from eucapy.clc.context import Call
 from eucapy.clc.ec2.errors import InvalidParameterValue, InvalidZoneNotFound
 from eucapy.clc.ec2.service import ec2
 from eucapy.clc.store.filters import demanded, pattern
+from eucapy.clc.zone_ids import zone_id
 
 _REGION_FILTERS = {"endpoint": "Endpoint", "opt-in-status": "OptInStatus", "region-name": "RegionName"}
 _ZONE_FILTERS = {
@@ -72,30 +72,6 @@ async def describe_availability_zones(call: Call, p: Mapping[str, Any]) -> dict[
     if p.get("ZoneIds"):
         zones = [zone for zone in zones if zone["ZoneId"] in p["ZoneIds"]]
     return {"AvailabilityZones": _filtered(zones, _ZONE_FILTERS, p.get("Filters"))}
-
-
-def zone_id(region: str, index: int) -> str:
-    """AWS's id of the region's zone with this index, such as `use1-az6` for the first zone of us-east-1."""
-    numbers = _NUMBERS.get(region, ())
-    number = numbers[index] if index < len(numbers) else index + 1
-    parts = region.split("-")
-    if len(parts) in (3, 4) and parts[-1].isdigit():
-        middle = "".join(word[0] for part in parts[1:-1] for word in _words(part))
-        return f"{parts[0]}{middle}{parts[-1]}-az{number}"
-    return f"{hashlib.sha256(region.encode()).hexdigest()[:4]}-az{number}"
-
-
-_NUMBERS = {"us-east-1": (6, 1, 2, 4, 3, 5), "us-west-1": (3, 1, 2), "us-west-2": (2, 1, 3, 4), "eu-west-1": (3, 1, 2)}
-"""Which zone a name stands for is AWS's choice, account by account: in its older regions the names are not in the order of the
-zones. These are what newer accounts find; public suites and configurations that name zones by id rely on it."""
-
-
-def _words(direction: str) -> list[str]:
-    """`northeast` is two words, `east` is one."""
-    for first in ("north", "south"):
-        if direction.startswith(first) and direction != first:
-            return [first, direction[len(first) :]]
-    return [direction]
 
 
 @cache

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from eucapy.clc import zone_ids as zone_names
 from eucapy.clc.context import Call
 from eucapy.clc.ec2.errors import InvalidParameterValue
-from eucapy.clc.ec2.regions import zone_id
 from eucapy.clc.store import filters
 
 
 def zone_ids(call: Call) -> dict[str, str]:
     """Zone name → id, such as `use1-az6`."""
-    return {name: zone_id(call.region, index) for index, name in enumerate(call.config.zones)}
+    return zone_names.zone_ids(call.region, call.config.zones)
 
 
 def zone_for_subnet(call: Call, p: Mapping[str, Any]) -> str | None:

@@ -32,6 +32,7 @@ from eucapy.clc.store import (
     vpc_cidrs,
     vpcs,
 )
+from eucapy.clc.zone_ids import zone_ids
 from eucapy.database import Database, Row, Tx
 from eucapy.wire import codec
 from eucapy.wire.cluster import ClusterAgent, ClusterSpec
@@ -74,6 +75,7 @@ class ClusterSync:
         are the public addresses that guests get, as CIDRs."""
         self._database, self._agents, self._zones, self._region = database, agents, zones, region
         self._heard, self._ahead, self._guest_blocks = heard, ahead, tuple(guest_blocks)
+        self._zone_ids = zone_ids(region, zones)
         self._sent: dict[str, tuple[str, int]] = {}
         """Zone → (digest, generation) of what its cluster controller acknowledged in this life."""
         self._made: dict[str, _Made] = {}
@@ -195,6 +197,7 @@ class ClusterSync:
             spec = instance_spec(
                 row,
                 region=self._region,
+                zone_id=self._zone_ids.get(row.zone, ""),
                 interfaces=interfaces.get(row.id, ()),
                 attachments=volumes.get(row.id, ()),
                 tags=tagged.get(row.id, ()),

@@ -39,6 +39,7 @@ def instance_spec(
     row: Any,
     *,
     region: str,
+    zone_id: str = "",
     interfaces: Sequence[Any] = (),
     attachments: Sequence[Any] = (),
     tags: Sequence[Mapping[str, str]] = (),
@@ -58,7 +59,7 @@ def instance_spec(
         root=_root(row),
         root_device=row.root_device,
         nics=() if gone else tuple(_nic(nic, region, cidrs) for nic in interfaces),
-        metadata=_metadata(row, region, interfaces, attachments, tags),
+        metadata=_metadata(row, region, zone_id, interfaces, attachments, tags),
         run=bool(row.run) and not gone,
         starts=row.starts,
         reboots=row.reboots,
@@ -135,7 +136,12 @@ def _nic(row: Any, region: str, cidrs: Cidrs) -> NicSpec:
 
 
 def _metadata(
-    row: Any, region: str, interfaces: Sequence[Any], attachments: Sequence[Any], tags: Sequence[Mapping[str, str]]
+    row: Any,
+    region: str,
+    zone_id: str,
+    interfaces: Sequence[Any],
+    attachments: Sequence[Any],
+    tags: Sequence[Mapping[str, str]],
 ) -> MetadataSpec:
     options = MetadataOptions(
         enabled=bool(row.metadata_enabled),
@@ -147,6 +153,7 @@ def _metadata(
         account_id=row.account,
         region=region,
         zone=row.zone,
+        zone_id=zone_id,
         image_id=row.image_id,
         instance_type=row.instance_type,
         reservation_id=row.reservation_id,
