@@ -29,6 +29,7 @@ from eucapy.clc.store.service_uses import TOLD_APART
 from eucapy.database import Row
 
 SERVICES = {
+    "ebs": "Amazon Elastic Block Store",
     "ec2": "Amazon EC2",
     "iam": "AWS Identity and Access Management",
     "s3": "Amazon S3",

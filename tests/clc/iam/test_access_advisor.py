@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from eucapy.clc import actions
+from eucapy.clc.iam import access_advisor
 from tests.clc.iam.asked import TRUST, allowing, error
 from tests.clc.iam.test_credentials import user_of
 from tests.harness.cloud import Cloud
@@ -104,3 +106,7 @@ def test_a_report_of_one_may_be_allowed_and_of_another_not(shared: Cloud, iam: A
     assert user.generate_service_last_accessed_details(Arn=arn)["JobId"]
     role = iam.create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
     assert error(user.generate_service_last_accessed_details, Arn=role)[0] == "AccessDenied"
+
+
+def test_no_service_of_the_cloud_is_left_out() -> None:
+    assert set(access_advisor.SERVICES) == {*actions.services(), "s3"}
