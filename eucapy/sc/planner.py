@@ -162,13 +162,18 @@ def _is_awaited(snapshot_id: str, spec: StorageSpec, seen: PoolSeen) -> bool:
         volume.snapshot_id == snapshot_id and not volume.gone and volume.volume_id not in seen.volumes
         for volume in spec.volumes.values()
     ) or any(
-        snapshot_id in (other.copy_of, _parent(other)) and not other.gone and other.snapshot_id not in seen.snapshots
+        _made_of(other) == snapshot_id and not other.gone and other.snapshot_id not in seen.snapshots
         for other in spec.snapshots.values()
     )
 
 
-def _parent(snapshot: SnapshotSpec) -> str:
-    return snapshot.written.parent if snapshot.written is not None and not snapshot.written.abandoned else ""
+def _made_of(snapshot: SnapshotSpec) -> str:
+    """The snapshot that this one is made of, "" for none."""
+    if snapshot.source is not None:
+        return ""
+    if snapshot.written is not None:
+        return "" if snapshot.written.abandoned else snapshot.written.parent
+    return snapshot.copy_of
 
 
 def _plan_written(
@@ -213,6 +218,7 @@ def _plan_volume(
         awaited = any(
             snapshot.volume_id == volume_id
             and snapshot.source is None
+            and snapshot.written is None
             and not snapshot.copy_of
             and not snapshot.gone
             and snapshot.snapshot_id not in seen.snapshots
