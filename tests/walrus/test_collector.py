@@ -79,6 +79,13 @@ async def test_a_blob_that_a_crash_left_is_found_after_the_grace_and_no_other(wa
     assert await walrus.collector.sweep() == 0
 
 
+async def test_a_doubt_that_two_look_into_at_once_is_resolved_once(walrus: Walrus) -> None:
+    lost = await receive(walrus)
+    walrus.collector.doubt(lost.blob_id)
+    await asyncio.gather(walrus.collector.settle(), walrus.collector.settle())
+    assert await ids(walrus) == set()
+
+
 async def test_a_refused_write_leaves_no_blob(walrus: Walrus) -> None:
     async def refuse(tx: Any) -> None:
         raise AccessDenied()

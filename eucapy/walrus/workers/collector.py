@@ -41,6 +41,7 @@ class Collector:
         self._grace_s = grace_s
         self._wake = asyncio.Event()
         self._doubtful: list[str] = []
+        self._settling = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -63,14 +64,15 @@ class Collector:
 
     async def settle(self) -> None:
         """Resolve all doubts and remove what is dead now."""
-        while self._doubtful:
-            blob_id = self._doubtful[-1]
-            await self._bury_unused(blob_id)
-            self._doubtful.remove(blob_id)
-        while dead := await self._db.read(lambda tx: content.dead_page(tx, PAGE)):
-            for blob_id in dead:
-                await self._blobs.remove(blob_id)
-            await self._db.write(lambda tx, dead=dead: content.forget_dead(tx, dead))  # type: ignore[misc]
+        async with self._settling:
+            while self._doubtful:
+                blob_id = self._doubtful[-1]
+                await self._bury_unused(blob_id)
+                self._doubtful.remove(blob_id)
+            while dead := await self._db.read(lambda tx: content.dead_page(tx, PAGE)):
+                for blob_id in dead:
+                    await self._blobs.remove(blob_id)
+                await self._db.write(lambda tx, dead=dead: content.forget_dead(tx, dead))  # type: ignore[misc]
 
     async def sweep(self) -> int:
         """Compare all blobs with the metadata; bury those that were lost. Returns how many."""
