@@ -79,6 +79,32 @@ async def test_a_blob_that_a_crash_left_is_found_after_the_grace_and_no_other(wa
     assert await walrus.collector.sweep() == 0
 
 
+async def test_a_sweep_between_the_bytes_and_their_metadata_takes_nothing(walrus: Walrus) -> None:
+    """However long the body took, and however far the machine's time leapt meanwhile: an id is as old as its upload."""
+    received = await receive(walrus)
+    assert isinstance(walrus.clock, ManualClock)
+    walrus.clock.advance(10 * GRACE_S)
+    assert await walrus.collector.sweep() == 0
+    await keep(walrus, received)
+    walrus.clock.advance(10 * GRACE_S)
+    assert await walrus.collector.sweep() == 0
+    assert await ids(walrus) == {received.blob_id}
+
+
+async def test_what_is_held_is_not_lost_until_it_is_released(walrus: Walrus) -> None:
+    received = await receive(walrus)
+    assert isinstance(walrus.clock, ManualClock)
+    assert received.blob_id is not None
+    walrus.collector.hold(received.blob_id)
+    for _ in range(3):
+        walrus.clock.advance(GRACE_S + 1)
+        assert await walrus.collector.sweep() == 0
+    walrus.collector.release([received.blob_id])
+    assert await walrus.collector.sweep() == 0
+    walrus.clock.advance(GRACE_S + 1)
+    assert await walrus.collector.sweep() == 1
+
+
 async def test_a_doubt_that_two_look_into_at_once_is_resolved_once(walrus: Walrus) -> None:
     lost = await receive(walrus)
     walrus.collector.doubt(lost.blob_id)
@@ -135,6 +161,7 @@ async def test_a_write_that_fails_at_any_step_leaves_nothing_visible(walrus: Wal
         assert await walrus.db.read(lambda tx: buckets.by_name(tx, "b")) is None
     blobs.fail_at(1000)
     assert isinstance(walrus.clock, ManualClock)
+    await walrus.collector.sweep()
     walrus.clock.advance(GRACE_S + 1)
     await walrus.collector.sweep()
     made = await walrus.db.read(lambda tx: buckets.by_name(tx, "b"))

@@ -237,6 +237,37 @@ def test_killed_between_clone_and_commit_it_comes_once_and_leaves_nothing(
     assert s3.get_object(Bucket=target, Key="k")["Body"].read() == b"x" * 50_000
 
 
+def test_what_takes_days_to_replicate_is_not_swept_meanwhile(still: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3 = still.s3
+    source, target = versioned(s3), versioned(s3)
+    upload = s3.create_multipart_upload(Bucket=source, Key="k")["UploadId"]
+    bodies = [b"a" * (5 << 20), b"b" * 50_000]
+    parts = [
+        {
+            "PartNumber": n,
+            "ETag": s3.upload_part(Bucket=source, Key="k", UploadId=upload, PartNumber=n, Body=body)["ETag"],
+        }
+        for n, body in enumerate(bodies, 1)
+    ]
+    configure(s3, source, rule(target))
+    assert still.app.walrus is not None
+    blobs, collector = still.app.walrus.blobs, still.app.walrus.collector
+    clone = blobs.clone
+
+    async def slowly(blob_id: str) -> str:
+        await collector.sweep()
+        still.advance(86_400)
+        await collector.sweep()
+        return await clone(blob_id)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(blobs, "clone", slowly)
+        s3.complete_multipart_upload(Bucket=source, Key="k", UploadId=upload, MultipartUpload={"Parts": parts})
+        settle(still)
+    assert s3.head_object(Bucket=source, Key="k")["ReplicationStatus"] == "COMPLETED"
+    assert s3.get_object(Bucket=target, Key="k")["Body"].read() == b"".join(bodies)
+
+
 def test_a_configuration_is_given_back_and_binds_versioning(s3: Any, pair: tuple[str, str], refused: Refused) -> None:
     source, target = pair
     found = s3.get_bucket_replication(Bucket=source)["ReplicationConfiguration"]

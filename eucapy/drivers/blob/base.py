@@ -185,8 +185,3 @@ def new_id() -> str:
 def is_id(text: str) -> bool:
     """Whether `text` could have come from `new_id`."""
     return len(text) == ID_LENGTH and all(c in "0123456789abcdef" for c in text)
-
-
-def created_at_s(blob_id: str) -> float:
-    """When the id was made, in seconds since the epoch."""
-    return int(blob_id[:12], 16) / 1000

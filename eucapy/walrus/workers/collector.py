@@ -6,8 +6,10 @@ Three ways a blob becomes rubbish:
    every period, the collector removes dead blobs and then their rows.
 2. A write failed, or its client went away, after the blob was put: whether the metadata was committed is not known to
    the writer. `doubt()` looks the blob up *behind* all writes that were queued before it and buries it if it is unused.
-3. The process died between put and commit. Once a period all blobs are compared with the metadata; one that is older than
-   `grace_s`, and still not referred to, is buried. The grace covers writes that are under way.
+3. The process died between put and commit. Once a period all blobs are compared with the metadata; one that was seen
+   without a reference `grace_s` ago, and still has none, is buried. The grace covers writes that are under way: it is
+   counted from that first look, on a clock that nobody sets, because an id is as old as the beginning of its upload and
+   the machine's time may leap. Who keeps blobs for longer before they are referred to holds them.
 
 A removed version's bytes may be read to the end by who opened them before; the driver sees to that.
 """
@@ -17,10 +19,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterable
 
 from eucapy.clock import Clock
 from eucapy.database import Database, Tx
-from eucapy.drivers.blob.base import BlobDriver, created_at_s
+from eucapy.drivers.blob.base import BlobDriver
 from eucapy.walrus.store import content
 
 log = logging.getLogger(__name__)
@@ -31,7 +34,8 @@ PAUSE_S = 1.0
 
 
 class Collector:
-    """One task. `period_s` between sweeps; `grace_s` before a blob without metadata counts as lost."""
+    """One task. `period_s` between sweeps; `grace_s` from the first sweep that finds no metadata of a blob to the one that
+    counts it as lost."""
 
     def __init__(self, db: Database, blobs: BlobDriver, clock: Clock, period_s: float, grace_s: float) -> None:
         self._db = db
@@ -41,6 +45,8 @@ class Collector:
         self._grace_s = grace_s
         self._wake = asyncio.Event()
         self._doubtful: list[str] = []
+        self._held: set[str] = set()
+        self._unreferred: dict[str, float] = {}
         self._settling = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
@@ -62,6 +68,14 @@ class Collector:
         self._doubtful.append(blob_id)
         self._wake.set()
 
+    def hold(self, blob_id: str) -> None:
+        """No sweep takes this blob until it is released."""
+        self._held.add(blob_id)
+
+    def release(self, blob_ids: Iterable[str]) -> None:
+        """Whoever held these has referred to them, or doubts them."""
+        self._held.difference_update(blob_ids)
+
     async def settle(self) -> None:
         """Resolve all doubts and remove what is dead now."""
         async with self._settling:
@@ -77,11 +91,17 @@ class Collector:
     async def sweep(self) -> int:
         """Compare all blobs with the metadata; bury those that were lost. Returns how many."""
         lost = 0
-        oldest_allowed = self._clock.time() - self._grace_s
+        now = self._clock.monotonic()
+        before, self._unreferred = self._unreferred, {}
         async for blob_id in self._blobs.scan():
-            if created_at_s(blob_id) > oldest_allowed:
+            if blob_id in self._held:
                 continue
-            if not await self._db.read(lambda tx, blob_id=blob_id: content.is_referred(tx, blob_id)):  # type: ignore[misc]
+            if await self._db.read(lambda tx, blob_id=blob_id: content.is_referred(tx, blob_id)):  # type: ignore[misc]
+                continue
+            since = before.get(blob_id, now)
+            if now - since < self._grace_s:
+                self._unreferred[blob_id] = since
+            else:
                 lost += await self._bury_unused(blob_id)
         await self.settle()
         return lost

@@ -184,6 +184,8 @@ class Replicator(Periodic):
             for blob_id in replica.blobs:
                 walrus.collector.doubt(blob_id)
             raise
+        finally:
+            walrus.collector.release(replica.blobs)
         if not kept:
             for blob_id in replica.blobs:
                 walrus.collector.doubt(blob_id)
@@ -276,6 +278,7 @@ class Replicator(Periodic):
             assert received.blob_id is not None
             clone = received.blob_id
         replica.blobs.append(clone)
+        walrus.collector.hold(clone)
         return clone
 
 
