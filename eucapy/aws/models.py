@@ -8,7 +8,7 @@ the same JSON as botocore's files.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from botocore.loaders import Loader
@@ -165,6 +165,14 @@ def _description(name: str) -> dict[str, Any]:
     loader = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
     description: dict[str, Any] = loader.load_service_model(name, "service-2")
     return description
+
+
+@cache
+def regions() -> frozenset[str]:
+    """The names of AWS's regions, of all partitions."""
+    loader = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    partitions = loader.load_data("partitions")["partitions"]
+    return frozenset(name for partition in partitions for name in partition["regions"] if not name.endswith("-global"))
 
 
 _loaded: dict[tuple[str, frozenset[str]], Model] = {}

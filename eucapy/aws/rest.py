@@ -174,6 +174,7 @@ def _query_reader(
         many = isinstance(member, ListShape)
         single = member.member if isinstance(member, ListShape) else member
         readers[wire] = (name, many, _text_reader(single, "iso8601"))
+    numbers = {wire for wire, (_, member) in query.items() if member.type_name in ("integer", "long")}
     map_shape = shape.members[query_map] if query_map is not None else None
     map_of_lists = isinstance(map_shape, MapShape) and isinstance(map_shape.value, ListShape)
 
@@ -185,6 +186,8 @@ def _query_reader(
                 rest[wire] = values if map_of_lists else values[0]
                 continue
             name, many, convert = entry
+            if wire in numbers and values == [""]:
+                continue  # S3 takes `max-parts=` for nothing said
             try:
                 result[name] = [convert(value) for value in values] if many else convert(values[0])
             except BadValue as error:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from eucapy.aws.errors import NotImplementedS3
 from eucapy.aws.timestamps import http_date
-from eucapy.walrus.errors import NoSuchKey, NotModified, PreconditionFailed
+from eucapy.walrus.errors import ConditionalRequestConflict, NoSuchKey, NotModified, PreconditionFailed
 from eucapy.walrus.store.objects import Version
 
 
@@ -26,8 +27,8 @@ def check_read(version: Version, p: Mapping[str, Any]) -> None:
         )
 
 
-def check_copy_source(version: Version, p: Mapping[str, Any]) -> None:
-    """Raises PreconditionFailed."""
+def check_copy_source(version: Version, p: Mapping[str, Any], now_ms: int) -> None:
+    """Raises PreconditionFailed. A time that is still to come is no condition (RFC 9110, section 13.1.3)."""
     match = _failed_match(
         version,
         p.get("CopySourceIfMatch"),
@@ -35,20 +36,33 @@ def check_copy_source(version: Version, p: Mapping[str, Any]) -> None:
         "x-amz-copy-source-If-Match",
         "x-amz-copy-source-If-Unmodified-Since",
     )
-    none = _failed_none(version, p.get("CopySourceIfNoneMatch"), p.get("CopySourceIfModifiedSince"))
+    if_none, since = p.get("CopySourceIfNoneMatch"), p.get("CopySourceIfModifiedSince")
+    if since is not None and since.timestamp() * 1000 > now_ms:
+        since = None
+    none = ""
+    if _failed_none(version, if_none, since):
+        none = f"x-amz-copy-source-{'If-Modified-Since' if if_none is None else 'If-None-Match'}"
     if match or none:
-        raise PreconditionFailed(fields={"Condition": match or "x-amz-copy-source-If-None-Match"})
+        raise PreconditionFailed(fields={"Condition": match or none})
 
 
 def write_check(p: Mapping[str, Any]) -> Callable[[Version | None], None] | None:
     """What a conditional write asks of the version that it replaces; None where it asks nothing.
 
     Source: "Conditional writes", S3 user guide: If-Match on a missing key is 404. AWS takes `*` only for If-None-Match and
-    answers 501 to an entity tag; here that has the meaning that HTTP gives it, as in Ceph and MinIO.
+    answers 501 to an entity tag; here that has the meaning that HTTP gives it, as in Ceph and MinIO. Raises NotImplemented
+    for both at once.
     """
     if_none, if_match = p.get("IfNoneMatch"), p.get("IfMatch")
     if if_none is None and if_match is None:
         return None
+    if if_none is not None and if_match is not None:
+        raise NotImplementedS3(
+            fields={
+                "Header": "If-Match,If-None-Match",
+                "additionalMessage": "Multiple conditional request headers present in the request",
+            }
+        )
 
     def check(current: Version | None) -> None:
         if if_none is not None and current is not None and _matches(if_none, current.etag):
@@ -60,6 +74,25 @@ def write_check(p: Mapping[str, Any]) -> Callable[[Version | None], None] | None
                 raise PreconditionFailed(fields={"Condition": "If-Match"})
 
     return check
+
+
+def completion_check(
+    p: Mapping[str, Any], initiated_ms: int, removed_ms: int
+) -> Callable[[Version | None], None] | None:
+    """`write_check` for the end of an upload, which what became of its key meanwhile comes before: `removed_ms` is when the
+    key was last deleted (0: not since the upload began). Source: "Conditional writes": 409, start the upload anew."""
+    check = write_check(p)
+    if check is None:
+        return None
+
+    def check_both(current: Version | None) -> None:
+        check(current)
+        written_ms = 0 if current is None else current.modified_ms
+        if max(written_ms, removed_ms) > initiated_ms:
+            name = "If-Match" if p.get("IfMatch") is not None else "If-None-Match"
+            raise ConditionalRequestConflict(fields={"Condition": name, "Key": p["Key"]})
+
+    return check_both
 
 
 def _failed_match(version: Version, match: str | None, since: datetime | None, name: str, since_name: str) -> str:

@@ -353,7 +353,7 @@ def members(document: str, p: Mapping[str, Any], *, context: bool = False) -> di
     answer: dict[str, Any] = {"ServerSideEncryption": said.kind}
     if said.kms is not None:
         answer["SSEKMSKeyId"] = said.kms
-    if said.bucket_key:
+    if said.bucket_key and said.kind == KMS:
         answer["BucketKeyEnabled"] = True
     if context and said.context is not None:
         answer["SSEKMSEncryptionContext"] = said.context

@@ -111,6 +111,10 @@ class InvalidEncryptionAlgorithmError(ApiError):
     message = "The Encryption request you specified is not valid. Supported value: AES256."
 
 
+class IllegalVersioningConfigurationException(ApiError):
+    message = "The Versioning element must be specified"
+
+
 class InvalidBucketState(ApiError):
     status = 409
     message = "The request is not valid for the current state of the bucket."
@@ -130,6 +134,11 @@ class InvalidBucketName(ApiError):
 
 class InvalidLocationConstraint(ApiError):
     message = "The specified location-constraint is not valid"
+
+
+class ConditionalRequestConflict(ApiError):
+    status = 409
+    message = "The conditional request cannot succeed due to a conflicting operation against this resource."
 
 
 class PreconditionFailed(ApiError):

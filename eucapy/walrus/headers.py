@@ -6,6 +6,7 @@ encrypted or locked must be so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
@@ -35,6 +36,8 @@ _OVERRIDES = {
         "ContentType", "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "Expires",
     )
 }  # fmt: skip
+_TAG_TEXT = re.compile(r"[\w\s+\-=.:/@]*\Z")
+"""Letters, digits and spaces of any script, and these signs. Source: "Tag restrictions", S3 user guide."""
 _decode_details = msgspec.json.Decoder(Details).decode
 _decode_tags = msgspec.json.Decoder(list[tuple[str, str]]).decode
 _PLAIN = msgspec.json.encode(Details()).decode()
@@ -102,7 +105,7 @@ def parse_tagging_header(text: str | None) -> str | None:
     if not text:
         return None
     pairs = parse_qsl(text, keep_blank_values=True)  # a name without `=` is a tag with an empty value
-    if not pairs or len({name for name, _ in pairs}) != len(pairs):
+    if not pairs or len({name for name, _ in pairs}) != len(pairs) or not all(_TAG_TEXT.match(v) for _, v in pairs):
         raise InvalidArgument(
             "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name "
             "duplicates.",
@@ -123,9 +126,9 @@ def encode_tags(pairs: Sequence[tuple[str, str]], most: int) -> str | None:
             theirs = "System tags cannot be added/updated by requester"
             words = "Your TagKey cannot be prefixed with aws:" if most == MOST_TAGS else theirs
             raise errors.InvalidTag(words, fields={"TagKey": name})
-        if not name or len(name) > 128:
+        if not name or len(name) > 128 or not _TAG_TEXT.match(name):
             raise errors.InvalidTag("The TagKey you have provided is invalid", fields={"TagKey": name})
-        if len(value) > 256:
+        if len(value) > 256 or not _TAG_TEXT.match(value):
             raise errors.InvalidTag(fields={"TagKey": name, "TagValue": value})
         seen.add(name)
     return msgspec.json.encode(list(pairs)).decode() if pairs else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from eucapy.aws.errors import InvalidArgument
+from eucapy.aws.errors import InvalidArgument, InvalidRequest
 from eucapy.walrus.errors import InvalidRange
 
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*\Z", re.ASCII)
@@ -34,7 +34,7 @@ def parse(header: str | None, size: int) -> tuple[int, int] | None:
 def parse_copy(header: str | None, size: int) -> tuple[int, int]:
     """(start, length) of UploadPartCopy, whose range must be whole and lie inside the source.
 
-    Raises InvalidArgument, and InvalidRange where it reaches past the end.
+    Raises InvalidArgument, also where it reaches past the end, and InvalidRequest where it begins there.
     """
     if header is None:
         return 0, size
@@ -46,6 +46,8 @@ def parse_copy(header: str | None, size: int) -> tuple[int, int]:
             fields={"ArgumentName": "x-amz-copy-source-range", "ArgumentValue": header},
         )
     first, last = int(match.group(1)), int(match.group(2))
+    if first >= size:
+        raise InvalidRequest("The specified copy range is invalid for the source object size")
     if last >= size:
         raise InvalidArgument(
             f"Range specified is not valid for source object of size: {size}",

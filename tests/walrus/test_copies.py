@@ -72,12 +72,14 @@ def test_what_a_copy_refuses(s3: Any, bucket: str, refused: Refused) -> None:
     for failed in (
         {"CopySourceIfMatch": '"other"'},
         {"CopySourceIfNoneMatch": etag},
-        {"CopySourceIfModifiedSince": when + timedelta(seconds=5)},
+        {"CopySourceIfModifiedSince": when},
         {"CopySourceIfUnmodifiedSince": when - timedelta(seconds=5)},
     ):
         with refused("PreconditionFailed", 412):
             s3.copy_object(Bucket=bucket, Key="to", CopySource=source, **failed)
     s3.copy_object(Bucket=bucket, Key="to", CopySource=source, CopySourceIfMatch=etag)
+    to_come = when + timedelta(days=1)
+    s3.copy_object(Bucket=bucket, Key="to", CopySource=source, CopySourceIfModifiedSince=to_come)
 
 
 def test_a_copy_of_parts_is_one_object(s3: Any, bucket: str) -> None:

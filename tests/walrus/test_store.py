@@ -276,16 +276,16 @@ async def test_history_pages_continue_inside_a_key(db: Database) -> None:
     whole = await db.read(lambda tx: listings.history(tx, bucket.id, b"", b"", b"", None, 100))
     assert [(row.key, row.marker) for row in whole.rows] == [(b"a", 1)] + [(b"a", 0)] * 3 + [(b"b", 0)] * 3
     stepped: list[Version] = []
-    after: Version | None = None
+    place: listings.Position | None = None
     while True:
         page = await db.read(
-            lambda tx, after=after: listings.history(tx, bucket.id, b"", b"", b"", after, 2)  # type: ignore[misc]
+            lambda tx, place=place: listings.history(tx, bucket.id, b"", b"", b"", place, 2)  # type: ignore[misc]
         )
         stepped += page.rows
         if page.last is None:
             break
         assert isinstance(page.last, Version)
-        after = page.last
+        place = listings.place_of(page.last)
     assert stepped == whole.rows
 
 

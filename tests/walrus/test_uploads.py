@@ -130,7 +130,27 @@ def test_conditional_complete(s3: Any, bucket: str, refused: Refused) -> None:
     with refused("PreconditionFailed", 412):
         complete(s3, bucket, upload, parts, IfNoneMatch="*")
     s3.delete_object(Bucket=bucket, Key="k")
+    with refused("ConditionalRequestConflict", 409):
+        complete(s3, bucket, upload, parts, IfNoneMatch="*")
+    upload = start(s3, bucket)
+    parts = [send(s3, bucket, upload, 1, b"x")]
     complete(s3, bucket, upload, parts, IfNoneMatch="*")
+
+
+def test_a_conditional_complete_does_not_outdo_what_was_written_since_its_upload_began(
+    s3: Any, bucket: str, refused: Refused
+) -> None:
+    before = s3.put_object(Bucket=bucket, Key="k", Body=b"before")["ETag"]
+    upload = start(s3, bucket)
+    parts = [send(s3, bucket, upload, 1, b"x")]
+    since = s3.put_object(Bucket=bucket, Key="k", Body=b"since")["ETag"]
+    with refused("PreconditionFailed", 412):
+        complete(s3, bucket, upload, parts, IfMatch=before)
+    with refused("ConditionalRequestConflict", 409):
+        complete(s3, bucket, upload, parts, IfMatch=since)
+    with refused("NotImplemented", 501):
+        complete(s3, bucket, upload, parts, IfMatch=since, IfNoneMatch="*")
+    complete(s3, bucket, upload, parts)
 
 
 @pytest.mark.parametrize("number", [0, 10_001, -1])

@@ -10,8 +10,10 @@ import base64
 import binascii
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Any
 
+from eucapy.aws import models
 from eucapy.aws.errors import InvalidArgument
 from eucapy.aws.message import Result
 from eucapy.database import Tx
@@ -52,6 +54,10 @@ async def list_buckets(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     most = _most(p.get("MaxBuckets"))
     after, prefix = _read_token(p.get("ContinuationToken")), p.get("Prefix") or ""
     region = p.get("BucketRegion")
+    if region is not None and region != call.walrus.region and region not in models.regions():
+        raise InvalidArgument(
+            f"Argument value {region} is not a valid AWS Region", fields={"ArgumentName": "bucket-region"}
+        )
     page = await call.read(lambda tx: buckets.page(tx, owner, after, prefix, most + 1))
     shown = [bucket for bucket in page[:most] if region is None or bucket.region == region]
     answer: dict[str, Any] = {
@@ -68,7 +74,8 @@ async def list_buckets(call: Call, p: dict[str, Any]) -> dict[str, Any]:
 def _summary(bucket: Bucket, p: dict[str, Any]) -> dict[str, Any]:
     summary: dict[str, Any] = {"Name": bucket.name, "CreationDate": bucket.created_ms // 1000}
     if any(p.get(name) is not None for name in ("MaxBuckets", "Prefix", "ContinuationToken", "BucketRegion")):
-        summary["BucketRegion"] = bucket.region  # AWS names it only in answers that are paged or filtered
+        # AWS names these only in answers that are paged or filtered
+        summary |= {"BucketRegion": bucket.region, "BucketArn": f"arn:aws:s3:::{bucket.name}"}
     return summary
 
 
@@ -103,16 +110,16 @@ async def create_bucket(call: Call, p: dict[str, Any]) -> Result:
     configuration = p.get("CreateBucketConfiguration") or {}
     region = _location(configuration.get("LocationConstraint"), call.walrus.region)
     lock = locks.dump_rule(Rule()) if p.get("ObjectLockEnabledForBucket") else ""
-    ownership = p.get("ObjectOwnership") or ("ObjectWriter" if call.walrus.old_defaults else ENFORCED)
+    ownership = p.get("ObjectOwnership")
+    if ownership is None:
+        ownership = "ObjectWriter" if call.walrus.old_defaults else ENFORCED
     if ownership not in acls.OWNERSHIPS:
         raise InvalidArgument(
             "Invalid x-amz-object-ownership header: " + ownership,
-            fields={"ArgumentName": "x-amz-object-ownership", "ArgumentValue": ownership},
+            fields={"ArgumentName": "x-amz-object-ownership"},
         )
     principal = call.principal
-    tags = headers.encode_tags(
-        [(tag["Key"], tag["Value"]) for tag in configuration.get("Tags") or ()], headers.MOST_BUCKET_TAGS
-    )
+    tags = _tags(configuration)
     access = acls.of_new_bucket(call, p, ownership)
 
     async def work(tx: Tx) -> None:
@@ -141,6 +148,17 @@ async def create_bucket(call: Call, p: dict[str, Any]) -> Result:
 
     await call.write(work)
     return Result({"Location": f"/{name}", "BucketArn": f"arn:aws:s3:::{name}"})
+
+
+def _tags(configuration: Mapping[str, Any]) -> str | None:
+    """The tags that the bucket is made with, as a document. Raises InvalidTag."""
+    pairs = [(tag["Key"], tag["Value"]) for tag in configuration.get("Tags") or ()]
+    if any(name.lower().startswith("aws:") for name, _ in pairs):
+        raise errors.InvalidTag(
+            'User-defined tag keys can\'t start with "aws:". This prefix is reserved for system tags. Remove "aws:" from '
+            "your tag keys and try again."
+        )
+    return headers.encode_tags(pairs, headers.MOST_BUCKET_TAGS)
 
 
 def _location(constraint: str | None, home: str) -> str:

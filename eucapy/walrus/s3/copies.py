@@ -77,7 +77,7 @@ def parse_source(text: str) -> dict[str, str]:
 async def _load(tx: Tx, call: Call, p: Mapping[str, Any], source: Mapping[str, Any]) -> Found:
     action = "GetObject" if source.get("VersionId") is None else "GetObjectVersion"
     bucket, version = await reading.find(tx, call, source, action)
-    conditions.check_copy_source(version, p)
+    conditions.check_copy_source(version, p, call.now_ms)
     data = await sending.find_inline(tx, version)
     return Found(bucket, version, data, () if data is not None else await sending.find_parts(tx, version))
 
@@ -287,18 +287,18 @@ async def upload_part_copy(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     key = headers.key_bytes(p)
     source = parse_source(p["CopySource"])
     number = check_part_number(p["PartNumber"])
-    algorithm = checksums.DEFAULT
+    algorithm, is_summed = checksums.DEFAULT, False
 
     sealed: Sealed | None = None
     sse: str | None = None
 
     async def look(tx: Tx) -> tuple[Found, Keys]:
-        nonlocal algorithm, sealed, sse
+        nonlocal algorithm, is_summed, sealed, sse
         target = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
         upload = await uploads.by_id(tx, target.id, key, p["UploadId"])
         if upload is None:
             raise errors.NoSuchUpload(fields={"UploadId": p["UploadId"]})
-        algorithm = upload.checksum_algorithm or checksums.DEFAULT
+        algorithm, is_summed = upload.checksum_algorithm or checksums.DEFAULT, upload.checksum_algorithm is not None
         sealed, sse = encryption.open_upload(call, target, key, upload.sse, p), upload.sse
         found = await _load(tx, call, p, {**source, "ExpectedBucketOwner": p.get("ExpectedSourceBucketOwner")})
         opened = encryption.open_version(call, found.bucket, found.version, p, "CopySource")
@@ -325,7 +325,7 @@ async def upload_part_copy(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ETag": f'"{etag}"',
         "LastModified": part.modified_ms // 1000,
-        **reading.part_checksum(part),
+        **(reading.part_checksum(part) if is_summed else {}),
     }
     answer: dict[str, Any] = {"CopyPartResult": result}
     if sse is not None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from eucapy.aws.errors import InvalidRequest, MalformedXML
+from eucapy.aws.errors import InvalidArgument, InvalidRequest, MalformedXML
 from eucapy.database import Tx
 from eucapy.errors import ApiError
 from eucapy.walrus import errors, events, headers, locks, receiving
 from eucapy.walrus.context import Call
 from eucapy.walrus.s3.lockheaders import bypasses
-from eucapy.walrus.s3.reading import check_version_id
+from eucapy.walrus.s3.reading import check_version_id, is_version_id
 from eucapy.walrus.s3.replication import replicating
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import buckets, objects
@@ -35,6 +35,7 @@ async def delete_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
 
     async def work(tx: Tx) -> Removed:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
+        _check_bypass(bucket, p)
         return await _remove(tx, call, bucket, key, version_id, check, p)
 
     removed = await call.write(work)
@@ -60,6 +61,7 @@ async def delete_objects(call: Call, p: dict[str, Any]) -> dict[str, Any]:
 
     async def work(tx: Tx) -> list[tuple[Mapping[str, Any], Removed | ApiError]]:
         bucket = call.existing(await buckets.by_name(tx, p["Bucket"]), p["Bucket"], p.get("ExpectedBucketOwner"))
+        _check_bypass(bucket, p)
         return [(entry, await _remove_entry(tx, call, bucket, entry, p)) for entry in entries]
 
     results = await call.write(work)
@@ -73,14 +75,23 @@ async def delete_objects(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
+def _check_bypass(bucket: Bucket, p: Mapping[str, Any]) -> None:
+    """Raises InvalidArgument where there is nothing that could be bypassed, whichever value the header has."""
+    if p.get("BypassGovernanceRetention") is not None and not bucket.lock:
+        name = "x-amz-bypass-governance-retention"
+        raise InvalidArgument(
+            f"{name} is only applicable to Object Lock enabled buckets.", fields={"ArgumentName": name}
+        )
+
+
 async def _remove_entry(
     tx: Tx, call: Call, bucket: Bucket, entry: Mapping[str, Any], p: Mapping[str, Any]
 ) -> Removed | ApiError:
     """Each key stands for itself: what is wrong with one of them is said beside it."""
     try:
         version_id = entry.get("VersionId")
-        if version_id is not None:
-            check_version_id(version_id)
+        if version_id is not None and not is_version_id(version_id):
+            raise errors.NoSuchVersion()
         call.allow(bucket, key=entry["Key"], action="DeleteObject" if version_id is None else "DeleteObjectVersion")
         check = _check(entry.get("ETag"), entry.get("LastModifiedTime"), entry.get("Size"), entry["Key"])
         return await _remove(tx, call, bucket, headers.key_bytes(entry), version_id, check, p)

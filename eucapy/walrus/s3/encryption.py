@@ -7,6 +7,7 @@ from typing import Any
 
 from eucapy.aws.errors import InvalidArgument, MalformedXML, NotImplementedS3
 from eucapy.aws.message import Result
+from eucapy.aws.validate import MissingRequestBodyError
 from eucapy.database import Tx
 from eucapy.walrus import encryption, errors
 from eucapy.walrus.context import Call
@@ -15,14 +16,25 @@ from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import buckets
 
 
-@s3.action("PutBucketEncryption", unchecked=("ServerSideEncryptionConfiguration",))
+_CONFIGURATION = ("ServerSideEncryptionConfiguration",)
+
+
+@s3.action("PutBucketEncryption", unchecked=_CONFIGURATION, worded=_CONFIGURATION)
 async def put_bucket_encryption(call: Call, p: dict[str, Any]) -> None:
-    default = _default(p.get("ServerSideEncryptionConfiguration") or {})
-    await _set(call, p, encryption.dump_default(default))
+    """A bucket that is not there is said before what is wrong with the configuration."""
+
+    async def work(tx: Tx) -> None:
+        bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
+        default = _default(p.get("ServerSideEncryptionConfiguration"))
+        await buckets.set_encryption(tx, bucket, encryption.dump_default(default))
+
+    await call.write(work)
 
 
-def _default(configuration: Mapping[str, Any]) -> Default:
-    """Raises MalformedXML, InvalidArgument, NotImplemented."""
+def _default(configuration: Mapping[str, Any] | None) -> Default:
+    """Raises MissingRequestBodyError, MalformedXML, InvalidArgument, NotImplemented."""
+    if configuration is None:
+        raise MissingRequestBodyError()
     rules = configuration.get("Rules") or []
     if len(rules) != 1:
         raise MalformedXML()
@@ -59,13 +71,10 @@ async def get_bucket_encryption(call: Call, p: dict[str, Any]) -> dict[str, Any]
 @s3.action("DeleteBucketEncryption")
 async def delete_bucket_encryption(call: Call, p: dict[str, Any]) -> Result:
     """Back to what new buckets have."""
-    await _set(call, p, call.walrus.default_encryption)
-    return Result({}, status=204)
 
-
-async def _set(call: Call, p: Mapping[str, Any], document: str) -> None:
     async def work(tx: Tx) -> None:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
-        await buckets.set_encryption(tx, bucket, document)
+        await buckets.set_encryption(tx, bucket, call.walrus.default_encryption)
 
     await call.write(work)
+    return Result({}, status=204)

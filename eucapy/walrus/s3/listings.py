@@ -70,7 +70,9 @@ async def list_objects(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     encode = encoder(p)
     most = most_of(p, "MaxKeys", "max-keys")
     marker = as_bytes(p.get("Marker"))
-    bucket, page = await _page(call, p, marker, most)
+    bucket, page = await _page(
+        call, p, behind_marker(marker, as_bytes(p.get("Prefix")), as_bytes(p.get("Delimiter"))), most
+    )
     answer = _head(p, encode, most, page)
     answer["Marker"] = encode(marker)
     if page.last is not None and p.get("Delimiter"):
@@ -85,12 +87,13 @@ async def list_objects_v2(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     most = most_of(p, "MaxKeys", "max-keys")
     token = p.get("ContinuationToken")
     after = _read_token(token) if token is not None else as_bytes(p.get("StartAfter"))
-    bucket, page = await _page(call, p, after, most)
+    first = start_after(after, as_bytes(p.get("Prefix")), as_bytes(p.get("Delimiter")))
+    bucket, page = await _page(call, p, first, most)
     answer = _head(p, encode, most, page)
     answer["KeyCount"] = len(page.rows) + len(page.prefixes)
     if token is not None:
         answer["ContinuationToken"] = token
-    if p.get("StartAfter") is not None:
+    elif p.get("StartAfter") is not None:
         answer["StartAfter"] = encode(as_bytes(p["StartAfter"]))
     if page.last is not None:
         answer["NextContinuationToken"] = _make_token(_name(page.last))
@@ -98,14 +101,13 @@ async def list_objects_v2(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-async def _page(call: Call, p: Mapping[str, Any], after: bytes, most: int) -> tuple[Bucket, Page[Version]]:
+async def _page(call: Call, p: Mapping[str, Any], first: bytes, most: int) -> tuple[Bucket, Page[Version]]:
     prefix, delimiter = as_bytes(p.get("Prefix")), as_bytes(p.get("Delimiter"))
 
     async def work(tx: Tx) -> tuple[Bucket, Page[Version]]:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
         if most == 0:
             return bucket, Page([], [], None)
-        first = start_after(after, prefix, delimiter)
         return bucket, await listings.objects(tx, bucket.id, prefix, delimiter, first, most)
 
     return await call.read(work)
@@ -120,6 +122,13 @@ def start_after(marker: bytes, prefix: bytes, delimiter: bytes) -> bytes:
         if cut >= 0 and cut + len(delimiter) == len(marker):
             return listings.after_prefix(marker)
     return listings.after_key(marker)
+
+
+def behind_marker(marker: bytes, prefix: bytes, delimiter: bytes) -> bytes:
+    """Where a page begins that continues by the name of a key: behind the marker, and behind all of the common prefix that
+    the marker names or lies in. (The second version of the listing goes on within it.)"""
+    cut = marker.find(delimiter, len(prefix)) if delimiter and marker.startswith(prefix) else -1
+    return start_after(marker if cut < 0 else marker[: cut + len(delimiter)], prefix, delimiter)
 
 
 def _name(last: Version | bytes) -> bytes:
@@ -190,6 +199,15 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
+async def _behind_version(tx: Tx, bucket: Bucket, key: bytes, version_id: str) -> listings.Position | None:
+    """The place of a version, also of one that was deleted meanwhile; None for what never was one."""
+    version = await objects.by_version(tx, bucket.id, key, version_id)
+    if version is not None:
+        return listings.place_of(version)
+    seq = objects.decode_version_id(version_id)
+    return None if seq is None else (key, seq)
+
+
 @s3.action("ListObjectVersions", unchecked=("EncodingType", "MaxKeys"))
 async def list_object_versions(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     encode = encoder(p)
@@ -205,18 +223,22 @@ async def list_object_versions(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     prefix, delimiter = as_bytes(p.get("Prefix")), as_bytes(p.get("Delimiter"))
     marker = as_bytes(key_marker)
 
-    async def work(tx: Tx) -> tuple[Bucket, Page[Version], str]:
+    async def work(tx: Tx) -> tuple[Bucket, Page[Version], bytes]:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
         if most == 0:
-            return bucket, Page([], [], None), ""
-        after = None
-        if version_marker:
-            after = await objects.by_version(tx, bucket.id, marker, version_marker)
-        first = marker if after is not None else start_after(marker, prefix, delimiter)
+            return bucket, Page([], [], None), b""
+        after = await _behind_version(tx, bucket, marker, version_marker) if version_marker else None
+        first = marker if after is not None else behind_marker(marker, prefix, delimiter)
         page = await listings.history(tx, bucket.id, prefix, delimiter, first, after, most)
-        return bucket, page, marker.decode("utf-8", "surrogateescape") if after is not None else ""
+        begins_inside = (
+            after is not None
+            and bool(page.rows)
+            and page.rows[0].key == marker
+            and not await objects.is_newest(tx, bucket, page.rows[0])
+        )
+        return bucket, page, marker if begins_inside else b""
 
-    bucket, page, inside_key = await call.read(work)
+    bucket, page, seen = await call.read(work)
     answer = _head(p, encode, most, page)
     answer["KeyMarker"] = encode(marker)
     answer["VersionIdMarker"] = version_marker or ""
@@ -224,7 +246,6 @@ async def list_object_versions(call: Call, p: dict[str, Any]) -> dict[str, Any]:
         answer["NextKeyMarker"] = encode(_name(page.last))
         if isinstance(page.last, Version):
             answer["NextVersionIdMarker"] = page.last.version_id
-    seen = as_bytes(inside_key)
     versions: list[dict[str, Any]] = []
     markers: list[dict[str, Any]] = []
     for row in page.rows:

@@ -44,7 +44,7 @@ def _is_about(resource: str, arn: str) -> bool:
     return before != resource and (resource == "*" or (before.startswith(_BUCKETS) and arn.startswith(before)))
 
 
-@s3.action("PutBucketPolicy")
+@s3.action("PutBucketPolicy", worded=("Policy",))
 async def put_bucket_policy(call: Call, p: dict[str, Any]) -> Result:
     text = p.get("Policy") or ""
     policy = check(text, p["Bucket"])

@@ -62,21 +62,31 @@ async def find(tx: Tx, call: Call, p: Mapping[str, Any], action: str | None = No
     if version is None:
         raise errors.NoSuchVersion(fields={"Key": p["Key"], "VersionId": version_id})
     if version.marker:
-        raise errors.MethodNotAllowed(
-            fields={"Method": call.incoming.method, "ResourceType": "DeleteMarker"},
-            headers={
-                "x-amz-delete-marker": "true",
-                "x-amz-version-id": version.version_id,
-                "Last-Modified": http_date(version.modified_ms // 1000),
-                "Allow": "DELETE",
-            },
-        )
+        raise refuse_marker(call, version)
     return bucket, version
+
+
+def refuse_marker(call: Call, marker: Version) -> ApiError:
+    """The answer to a request that wants something of a delete marker."""
+    return errors.MethodNotAllowed(
+        fields={"Method": call.incoming.method, "ResourceType": "DeleteMarker"},
+        headers={
+            "x-amz-delete-marker": "true",
+            "x-amz-version-id": marker.version_id,
+            "Last-Modified": http_date(marker.modified_ms // 1000),
+            "Allow": "DELETE",
+        },
+    )
+
+
+def is_version_id(version_id: str) -> bool:
+    """Whether it has the form of a version id."""
+    return version_id == NULL_VERSION or objects.decode_version_id(version_id) is not None
 
 
 def check_version_id(version_id: str) -> None:
     """Raises InvalidArgument for what cannot be a version id."""
-    if version_id != NULL_VERSION and objects.decode_version_id(version_id) is None:
+    if not is_version_id(version_id):
         raise InvalidArgument(
             "Invalid version id specified", fields={"ArgumentName": "versionId", "ArgumentValue": version_id}
         )
@@ -135,7 +145,8 @@ def _members(call: Call, found: Found, p: Mapping[str, Any], span: tuple[int, in
     """What GetObject and HeadObject tell alike of a version; `span` is the part of it that is asked for, if not all."""
     version = found.version
     with_checksum = p.get("ChecksumMode") == "ENABLED"
-    answer = headers.response_headers(version, found.bucket, p, with_checksum=with_checksum and span is None)
+    is_whole = span is None or (span[1] == version.size and p.get("PartNumber") is None)
+    answer = headers.response_headers(version, found.bucket, p, with_checksum=with_checksum and is_whole)
     if with_checksum and found.parts and p.get("PartNumber") is not None and version.checksum:
         answer |= _checksum_of_part(version, found.parts[p["PartNumber"] - 1])
     if version.sse is not None:

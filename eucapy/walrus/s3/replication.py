@@ -34,22 +34,19 @@ async def put_bucket_replication(call: Call, p: dict[str, Any]) -> None:
     role = configuration.get("Role")
     if role is None:
         raise MalformedXML()
-    rules = _checked(configuration.get("Rules") or [])
-    document = msgspec.json.encode(Document(role, rules)).decode()
 
     async def work(tx: Tx) -> None:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
         if bucket.versioning != "Enabled":
             raise InvalidRequest("Versioning must be 'Enabled' on the bucket to apply a replication configuration")
+        rules = _checked(configuration.get("Rules") or [])
         for name in {rule["Destination"]["Bucket"].removeprefix(ARN) for rule in rules}:
             target = await buckets.by_name(tx, name)
             if name == bucket.name:
                 raise InvalidRequest("Destination bucket cannot be the same as the source bucket.")
-            if target is None:
-                raise InvalidRequest("Destination bucket must exist.")
-            if target.versioning != "Enabled":
+            if target is None or target.versioning != "Enabled":
                 raise InvalidRequest("Destination bucket must have versioning enabled.")
-        await buckets.set_replication(tx, bucket, document)
+        await buckets.set_replication(tx, bucket, msgspec.json.encode(Document(role, rules)).decode())
 
     await call.write(work)
 

@@ -10,7 +10,7 @@ from eucapy.aws.message import Result
 from eucapy.database import Tx
 from eucapy.walrus import errors, events, headers
 from eucapy.walrus.context import Call
-from eucapy.walrus.s3.reading import find
+from eucapy.walrus.s3.reading import find, refuse_marker
 from eucapy.walrus.s3.replication import replicating_change
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import buckets, objects
@@ -19,10 +19,22 @@ from eucapy.walrus.store.objects import Version
 
 
 def _pairs(p: Mapping[str, Any]) -> list[tuple[str, str]]:
-    tags = (p.get("Tagging") or {}).get("TagSet")
-    if tags is None or any("Key" not in tag or "Value" not in tag for tag in tags):
+    tags = (p.get("Tagging") or {}).get("TagSet") or []
+    if any("Key" not in tag or "Value" not in tag for tag in tags):
         raise MalformedXML()
     return [(tag["Key"], tag["Value"]) for tag in tags]
+
+
+async def _find(tx: Tx, call: Call, p: Mapping[str, Any]) -> tuple[Bucket, Version]:
+    """`find`, but a key whose newest version is a delete marker is refused as such. Raises MethodNotAllowed too."""
+    try:
+        return await find(tx, call, p)
+    except errors.NoSuchKey as error:
+        bucket = await buckets.by_name(tx, p["Bucket"])
+        marker = None if bucket is None else await objects.newest_old(tx, bucket.id, headers.key_bytes(p))
+        if marker is None or not marker.marker:
+            raise
+        raise refuse_marker(call, marker) from error
 
 
 def _view(document: str | None) -> list[dict[str, str]]:
@@ -42,7 +54,7 @@ async def delete_object_tagging(call: Call, p: dict[str, Any]) -> dict[str, Any]
 
 async def _change(call: Call, p: Mapping[str, Any], document: str | None) -> dict[str, Any]:
     async def work(tx: Tx) -> tuple[Bucket, Version]:
-        bucket, version = await find(tx, call, p)
+        bucket, version = await _find(tx, call, p)
         await objects.set_tags(tx, bucket, version, document)
         await replicating_change(tx, call, bucket, version)
         what = "Delete" if call.operation == "DeleteObjectTagging" else "Put"
@@ -55,7 +67,7 @@ async def _change(call: Call, p: Mapping[str, Any], document: str | None) -> dic
 
 @s3.action("GetObjectTagging")
 async def get_object_tagging(call: Call, p: dict[str, Any]) -> dict[str, Any]:
-    bucket, version = await call.read(lambda tx: find(tx, call, p))
+    bucket, version = await call.read(lambda tx: _find(tx, call, p))
     answer: dict[str, Any] = {"TagSet": _view(version.tags)}
     if bucket.versioning:
         answer["VersionId"] = version.version_id

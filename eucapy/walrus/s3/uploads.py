@@ -6,10 +6,8 @@ as long as its object is the current one: clients repeat it when the first answe
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import itertools
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +21,7 @@ from eucapy.walrus.encryption import Sealed
 from eucapy.walrus.receiving import Expected
 from eucapy.walrus.s3 import acls, lockheaders
 from eucapy.walrus.s3.copies import check_part_number
-from eucapy.walrus.s3.listings import as_bytes, encoder, most_of
+from eucapy.walrus.s3.listings import Encode, as_bytes, behind_marker, encoder, most_of
 from eucapy.walrus.s3.objects import MOST_PUT_BYTES
 from eucapy.walrus.s3.reading import part_checksum
 from eucapy.walrus.s3.replication import replicating
@@ -49,7 +47,7 @@ async def create_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, An
     wanted = lockheaders.asked(call, p, with_body=False)
     upload = Upload(
         key=headers.key_bytes(p),
-        id=base64.urlsafe_b64encode(os.urandom(36)).decode("ascii"),
+        id=uploads.new_id(),
         initiated_ms=call.now_ms,
         initiator=call.principal.canonical_id,
         initiator_arn=call.principal.arn,
@@ -188,7 +186,7 @@ async def complete_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, 
     numbers = [part["PartNumber"] for part in listed]
     if any(first >= second for first, second in itertools.pairwise(numbers)):
         raise errors.InvalidPartOrder()
-    check = conditions.write_check(p)
+    conditions.write_check(p)
 
     async def work(tx: Tx) -> tuple[Bucket, Version]:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
@@ -224,6 +222,7 @@ async def complete_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, 
             lock=locks.of_new_version(bucket, locks.load(upload.lock) if upload.lock else None, call.now_ms),
             sse=upload.sse,
         )
+        check = conditions.completion_check(p, upload.initiated_ms, upload.removed_ms)
         version = await objects.put(tx, bucket, new, check)
         await events.created(tx, call, bucket, version)
         if bucket.replication:
@@ -386,7 +385,7 @@ async def list_multipart_uploads(call: Call, p: dict[str, Any]) -> dict[str, Any
     id_marker = p.get("UploadIdMarker") or ""
     if id_marker and not marker:
         id_marker = ""  # as in AWS: without a key marker it means nothing
-    first = marker if id_marker or not marker else listings.after_key(marker)
+    first = marker if id_marker else behind_marker(marker, prefix, delimiter)
 
     async def work(tx: Tx) -> tuple[Bucket, listings.Page[Upload]]:
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
@@ -407,9 +406,7 @@ async def list_multipart_uploads(call: Call, p: dict[str, Any]) -> dict[str, Any
         answer["Delimiter"] = encode(delimiter)
     if p.get("EncodingType"):
         answer["EncodingType"] = p["EncodingType"]
-    if page.last is not None:
-        answer["NextKeyMarker"] = encode(page.last if isinstance(page.last, bytes) else page.last.key)
-        answer["NextUploadIdMarker"] = "" if isinstance(page.last, bytes) else page.last.id
+    answer |= _next_markers(page, encode)
     answer["Uploads"] = [
         {
             "UploadId": upload.id,
@@ -425,3 +422,17 @@ async def list_multipart_uploads(call: Call, p: dict[str, Any]) -> dict[str, Any
     ]
     answer["CommonPrefixes"] = [{"Prefix": encode(common)} for common in page.prefixes]
     return answer
+
+
+def _next_markers(page: listings.Page[Upload], encode: Encode) -> dict[str, str]:
+    """The last entry of the page, whether there is more or not; empty where there is none."""
+    last: Upload | bytes | None = page.last
+    if last is None and page.rows:
+        last = page.rows[-1]
+    if page.prefixes and (last is None or (isinstance(last, Upload) and last.key < page.prefixes[-1])):
+        last = page.prefixes[-1]
+    if last is None:
+        return {"NextKeyMarker": "", "NextUploadIdMarker": ""}
+    if isinstance(last, bytes):
+        return {"NextKeyMarker": encode(last), "NextUploadIdMarker": ""}
+    return {"NextKeyMarker": encode(last.key), "NextUploadIdMarker": last.id}

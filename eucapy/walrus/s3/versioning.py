@@ -18,6 +18,8 @@ async def put_bucket_versioning(call: Call, p: dict[str, Any]) -> None:
     if configuration.get("MFADelete") == "Enabled":
         raise NotImplementedS3()
     status = configuration.get("Status")
+    if status is None and not configuration.get("MFADelete"):
+        raise errors.IllegalVersioningConfigurationException()
     if status not in ("Enabled", "Suspended"):
         raise MalformedXML()
 

@@ -24,6 +24,8 @@ LAST_KEY = b"\xff"
 SMALLEST_FETCH, LARGEST_FETCH = 4, 1001
 
 RowT = TypeVar("RowT", Version, Upload)
+Position = tuple[bytes, Any]
+"""A key, and where within it: what comes next lies behind."""
 
 
 class Page(msgspec.Struct, Generic[RowT], frozen=True):
@@ -92,25 +94,33 @@ async def objects(tx: Tx, bucket_id: int, prefix: bytes, delimiter: bytes, first
 
 
 async def history(
-    tx: Tx, bucket_id: int, prefix: bytes, delimiter: bytes, first: bytes, after: Version | None, most: int
+    tx: Tx, bucket_id: int, prefix: bytes, delimiter: bytes, first: bytes, after: Position | None, most: int
 ) -> Page[Version]:
-    """All versions and delete markers, newest first within a key: from the key `first` on, or behind the row `after`."""
+    """All versions and delete markers, newest first within a key: from the key `first` on, or behind the place `after`
+    (`place_of`), where a version is or was."""
     end = after_prefix(prefix) if prefix else LAST_KEY
 
     async def fetch(position: tuple[bytes, Any], count: int) -> Sequence[Version]:
         key, seq = position
-        inside = seq is not None  # behind a row of this key: its current version, if any, has been given
-        live = {"bucket_id": bucket_id, "first": after_key(key) if inside else key, "end": end, "most": count}
-        old = {"bucket_id": bucket_id, "first": key, "after_seq": seq if inside else -1, "end": end, "most": count}
+        behind_seq = -1 if seq is None else seq
+        live = {"bucket_id": bucket_id, "first": key, "end": end, "most": count + (seq is not None)}
+        old = {"bucket_id": bucket_id, "first": key, "after_seq": behind_seq, "end": end, "most": count}
         found = [version_of(row) for row in await tx.all(_objects, live)]
+        if found and found[0].key == key and found[0].seq <= behind_seq:
+            del found[0]
         found += [version_of(row) for row in await tx.all(_history, old)]
         found.sort(key=lambda row: (row.key, -row.current, row.seq))
         return found[:count]
 
     start: tuple[bytes, Any] = (max(first, prefix), None)
-    if after is not None and after.key >= start[0]:
-        start = (after.key, -1 if after.current else after.seq)
-    return await roll(fetch, start, lambda row: (row.key, -1 if row.current else row.seq), prefix, delimiter, most)
+    if after is not None and after[0] >= start[0]:
+        start = after
+    return await roll(fetch, start, place_of, prefix, delimiter, most)
+
+
+def place_of(row: Version) -> Position:
+    """Where a version stands in the history of its bucket: its current version's `seq` is a key's smallest."""
+    return row.key, row.seq
 
 
 async def open_uploads(
@@ -127,9 +137,6 @@ async def open_uploads(
 
     start = (first, after_id) if first >= prefix else (prefix, "")
     return await roll(fetch, start, lambda row: (row.key, row.id), prefix, delimiter, most)
-
-
-Position = tuple[bytes, Any]
 
 
 async def roll(

@@ -8,7 +8,7 @@ from eucapy.migrating import NewerSchema
 
 __all__ = ["HEAD", "NewerSchema", "upgrade"]
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest revision in `migrations/versions`; a test holds the two together."""
 
 

@@ -26,7 +26,7 @@ from eucapy.database import Row, Tx
 from eucapy.walrus.store import content
 from eucapy.walrus.store.buckets import Bucket
 from eucapy.walrus.store.buckets import columns as bucket_columns
-from eucapy.walrus.store.schema import buckets, inline_data, versions
+from eucapy.walrus.store.schema import buckets, inline_data, uploads, versions
 
 NULL_VERSION = "null"
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
@@ -147,6 +147,11 @@ _this = sa.and_(
 )
 _delete = sa.delete(versions).where(_this)
 _move = sa.update(versions).where(_this).values(current=sa.bindparam("becomes"))
+_note_removal = (
+    sa.update(uploads)
+    .where(uploads.c.bucket == sa.bindparam("bucket_id"), uploads.c.key == sa.bindparam("object_key"))
+    .values(removed_ms=sa.bindparam("now_ms"))
+)
 _set_tags = sa.update(versions).where(_this).values(tags=sa.bindparam("document"))
 _set_lock = sa.update(versions).where(_this).values(lock=sa.bindparam("document"))
 _set_label = sa.update(versions).where(_this).values(storage_class=sa.bindparam("label"))
@@ -265,6 +270,8 @@ async def remove(tx: Tx, bucket: Bucket, key: bytes, now_ms: int, check: Check |
     replaced = await current(tx, bucket.id, key)
     if check is not None:
         check(replaced)
+    if replaced is not None:
+        await tx.run(_note_removal, {"bucket_id": bucket.id, "object_key": key, "now_ms": now_ms})
     if not bucket.versioning:
         if replaced is not None:
             await _drop(tx, bucket, replaced)

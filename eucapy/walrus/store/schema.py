@@ -110,6 +110,7 @@ uploads = sa.Table(
     sa.Column("acl", sa.Text),
     sa.Column("lock", sa.Text),
     sa.Column("sse", sa.Text),
+    sa.Column("removed_ms", sa.BigInteger, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )
 

@@ -6,6 +6,8 @@ and whose content is the upload's id: the parts stay where they are and no byte 
 
 from __future__ import annotations
 
+import base64
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +20,8 @@ from eucapy.walrus.store.schema import parts, uploads
 
 
 class Upload(msgspec.Struct, frozen=True):
-    """An open upload. `details`, `tags`, `acl`, `lock`, `sse` are those of the object to be."""
+    """An open upload. `details`, `tags`, `acl`, `lock`, `sse` are those of the object to be. `removed_ms`: when the key was
+    deleted since, 0 if it was not."""
 
     key: bytes
     id: str
@@ -33,6 +36,7 @@ class Upload(msgspec.Struct, frozen=True):
     acl: str | None
     lock: str | None = None
     sse: str | None = None
+    removed_ms: int = 0
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -76,6 +80,12 @@ def upload_of(row: Row) -> Upload:
 def _part(row: Row) -> Part:
     values: Sequence[Any] = row
     return Part(*values)
+
+
+def new_id() -> str:
+    """An id that nobody can guess; ids sort by when they were made, as those of a key are listed."""
+    begun = base64.b32hexencode(content.tick().to_bytes(10, "big")).decode("ascii").lower()
+    return begun + base64.urlsafe_b64encode(os.urandom(27)).decode("ascii")
 
 
 async def by_id(tx: Tx, bucket_id: int, key: bytes, upload_id: str) -> Upload | None:

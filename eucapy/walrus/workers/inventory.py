@@ -134,10 +134,10 @@ class InventoryWorker(Periodic):
         with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed, io.TextIOWrapper(packed, "utf-8") as text:
             writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
             while True:
-                first = b"" if after is None else after.key
+                first, place = (b"", None) if after is None else (after.key, listings.place_of(after))
                 page = await self._walrus.db.read(
-                    lambda tx, first=first, after=after: listings.history(  # type: ignore[misc]
-                        tx, bucket.id, prefix, b"", first, after, PAGE_ROWS
+                    lambda tx, first=first, place=place: listings.history(  # type: ignore[misc]
+                        tx, bucket.id, prefix, b"", first, place, PAGE_ROWS
                     )
                 )
                 for row in page.rows:

@@ -106,8 +106,8 @@ class LifecycleWorker(Periodic):
             await asyncio.sleep(0)
 
     async def _page(self, bucket: Bucket, after: Version | None) -> tuple[Sequence[Version], bool]:
-        first = b"" if after is None else after.key
-        page = await self._db.read(lambda tx: listings.history(tx, bucket.id, b"", b"", first, after, PAGE_ROWS))
+        first, place = (b"", None) if after is None else (after.key, listings.place_of(after))
+        page = await self._db.read(lambda tx: listings.history(tx, bucket.id, b"", b"", first, place, PAGE_ROWS))
         return page.rows, page.last is not None
 
     def _step(self, rules: Sequence[Rule], seen: Seen) -> Step | None:

@@ -1,0 +1,182 @@
+"""Answers as AWS was recorded to give them, in corners where a guess would be another one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from tests.walrus.conftest import Refused
+from tests.walrus.server import KEY, SECRET, Store
+
+FOLDER = ("folder/a/1", "folder/a/2", "folder/b")
+
+
+def said(error: pytest.ExceptionInfo[ClientError]) -> dict[str, Any]:
+    found: dict[str, Any] = error.value.response["Error"]
+    return {name: value for name, value in found.items() if name not in ("HostId", "RequestId")}
+
+
+def put(s3: Any, bucket: str, *keys: str) -> None:
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+
+
+def test_a_marker_within_a_common_prefix_skips_all_of_it(s3: Any, bucket: str) -> None:
+    put(s3, bucket, *FOLDER)
+    for key in FOLDER:
+        s3.create_multipart_upload(Bucket=bucket, Key=key)
+    page = {"Bucket": bucket, "Prefix": "folder/", "Delimiter": "/"}
+    objects = s3.list_objects(Marker="folder/a/1", **page)
+    assert ([found["Key"] for found in objects["Contents"]], "CommonPrefixes" in objects) == (["folder/b"], False)
+    versions = s3.list_object_versions(KeyMarker="folder/a/1", **page)
+    assert ([found["Key"] for found in versions["Versions"]], "CommonPrefixes" in versions) == (["folder/b"], False)
+    uploads = s3.list_multipart_uploads(KeyMarker="folder/a/1", **page)
+    assert ([found["Key"] for found in uploads["Uploads"]], "CommonPrefixes" in uploads) == (["folder/b"], False)
+
+
+def test_a_page_goes_on_behind_a_version_that_was_deleted_meanwhile(s3: Any, bucket: str) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for _ in range(4):
+        put(s3, bucket, "k")
+    whole = [found["VersionId"] for found in s3.list_object_versions(Bucket=bucket)["Versions"]]
+    page = s3.list_object_versions(Bucket=bucket, MaxKeys=2)
+    for version_id in whole[:2]:
+        s3.delete_object(Bucket=bucket, Key="k", VersionId=version_id)
+    rest = s3.list_object_versions(
+        Bucket=bucket, KeyMarker=page["NextKeyMarker"], VersionIdMarker=page["NextVersionIdMarker"]
+    )["Versions"]
+    assert [(found["VersionId"], found["IsLatest"]) for found in rest] == [(whole[2], True), (whole[3], False)]
+
+
+def test_a_token_says_where_to_go_on_and_not_where_the_listing_began(s3: Any, bucket: str) -> None:
+    put(s3, bucket, "a", "b", "c")
+    first = s3.list_objects_v2(Bucket=bucket, MaxKeys=1, StartAfter="a")
+    assert first["StartAfter"] == "a"
+    token = first["NextContinuationToken"]
+    assert "StartAfter" not in s3.list_objects_v2(Bucket=bucket, StartAfter="a", ContinuationToken=token)
+
+
+def test_uploads_are_listed_as_they_began_and_the_last_one_is_named_in_any_case(s3: Any, bucket: str) -> None:
+    empty = s3.list_multipart_uploads(Bucket=bucket)
+    assert (empty["NextKeyMarker"], empty["NextUploadIdMarker"]) == ("", "")
+    ids = [s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"] for _ in range(5)]
+    found = s3.list_multipart_uploads(Bucket=bucket)
+    assert [each["UploadId"] for each in found["Uploads"]] == ids
+    assert (found["NextKeyMarker"], found["NextUploadIdMarker"], found["IsTruncated"]) == ("k", ids[-1], False)
+
+
+def test_an_empty_number_in_a_query_is_none(store: Store, s3: Any, bucket: str) -> None:
+    free = boto3.client(
+        "s3",
+        endpoint_url=f"http://127.0.0.1:{store.port}",
+        aws_access_key_id=KEY,
+        aws_secret_access_key=SECRET,
+        region_name="us-east-1",
+        config=Config(parameter_validation=False, s3={"addressing_style": "path"}),
+    )
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
+    asked = {"Bucket": bucket, "Key": "k", "UploadId": upload}
+    assert free.list_parts(PartNumberMarker="", MaxParts="", **asked)["MaxParts"] == 1000
+
+
+def test_a_listing_of_buckets_that_is_filtered_names_their_arns(s3: Any, bucket: str, refused: Refused) -> None:
+    found = s3.list_buckets(Prefix=bucket, MaxBuckets=1)["Buckets"]
+    assert found[0]["BucketArn"] == f"arn:aws:s3:::{bucket}"
+    with refused("InvalidArgument", 400) as error:
+        s3.list_buckets(BucketRegion="eu-east-1")
+    assert said(error)["Message"] == "Argument value eu-east-1 is not a valid AWS Region"
+
+
+def test_a_range_of_all_has_the_checksum_of_all(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"0123456789", ChecksumAlgorithm="CRC32")
+    whole = s3.get_object(Bucket=bucket, Key="k", Range="bytes=0-100", ChecksumMode="ENABLED")
+    assert (whole["ChecksumCRC32"], whole["ContentRange"]) == ("poTHxg==", "bytes 0-9/10")
+    assert "ChecksumCRC32" not in s3.get_object(Bucket=bucket, Key="k", Range="bytes=0-8", ChecksumMode="ENABLED")
+
+
+def test_a_copied_part_has_a_checksum_where_its_upload_has_one(s3: Any, bucket: str, refused: Refused) -> None:
+    put(s3, bucket, "k")
+    for more in ({}, {"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "FULL_OBJECT"}):
+        upload = s3.create_multipart_upload(Bucket=bucket, Key="to", **more)["UploadId"]
+        part = {"Bucket": bucket, "Key": "to", "UploadId": upload, "PartNumber": 1, "CopySource": f"{bucket}/k"}
+        assert ("ChecksumCRC64NVME" in s3.upload_part_copy(**part)["CopyPartResult"]) == bool(more)
+        with refused("InvalidRequest", 400):
+            s3.upload_part_copy(CopySourceRange="bytes=100-200", **part)
+
+
+def test_a_copy_refused_by_time_names_the_time(s3: Any, bucket: str, refused: Refused) -> None:
+    put(s3, bucket, "k")
+    when = s3.head_object(Bucket=bucket, Key="k")["LastModified"]
+    with refused("PreconditionFailed", 412) as error:
+        s3.copy_object(Bucket=bucket, Key="to", CopySource=f"{bucket}/k", CopySourceIfModifiedSince=when)
+    assert said(error)["Condition"] == "x-amz-copy-source-If-Modified-Since"
+
+
+@pytest.mark.parametrize(
+    "tag", [{"Key": "a,b", "Value": "c"}, {"Key": "a", "Value": "b,c"}, {"Key": "a", "Value": "&"}]
+)
+def test_tags_are_letters_digits_spaces_and_a_few_signs(
+    s3: Any, bucket: str, tag: dict[str, str], refused: Refused
+) -> None:
+    put(s3, bucket, "k")
+    with refused("InvalidTag", 400):
+        s3.put_object_tagging(Bucket=bucket, Key="k", Tagging={"TagSet": [tag]})
+    with refused("InvalidTag", 400):
+        s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": [tag]})
+    with refused("InvalidArgument", 400):
+        s3.put_object(Bucket=bucket, Key="k", Body=b"", Tagging="key1=val1,key2=val2")
+    kept = [
+        {"Key": "Größe der Kiste", "Value": "1 + 2 = 3, nicht 4".replace(",", " -")},
+        {"Key": "a.b:c/d@e_f", "Value": ""},
+    ]
+    s3.put_object_tagging(Bucket=bucket, Key="k", Tagging={"TagSet": kept})
+    assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == kept
+
+
+def test_a_delete_marker_has_no_tags_and_says_so(s3: Any, bucket: str, refused: Refused) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    put(s3, bucket, "k")
+    s3.delete_object(Bucket=bucket, Key="k")
+    for work in (s3.get_object_tagging, s3.delete_object_tagging):
+        with refused("MethodNotAllowed", 405) as error:
+            work(Bucket=bucket, Key="k")
+        assert said(error)["ResourceType"] == "DeleteMarker"
+    with refused("NoSuchKey", 404):
+        s3.get_object_tagging(Bucket=bucket, Key="never")
+
+
+def test_nothing_is_bypassed_where_nothing_is_locked(s3: Any, bucket: str, refused: Refused) -> None:
+    put(s3, bucket, "k")
+    for bypass in (True, False):
+        with refused("InvalidArgument", 400):
+            s3.delete_object(Bucket=bucket, Key="k", BypassGovernanceRetention=bypass)
+    with refused("InvalidArgument", 400):
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k"}]}, BypassGovernanceRetention=True)
+    s3.head_object(Bucket=bucket, Key="k")
+
+
+def test_configurations_that_say_nothing_are_refused_by_name(s3: Any, bucket: str, refused: Refused) -> None:
+    with refused("IllegalVersioningConfigurationException", 400):
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={})
+    with refused("MalformedPolicy", 400) as error:
+        s3.put_bucket_policy(Bucket=bucket, Policy="")
+    assert said(error)["Message"] == "Policies must be valid JSON and the first byte must be '{'"
+    with refused("InvalidArgument", 400):
+        s3.create_bucket(Bucket="never-made", ObjectOwnership="")
+    with refused("NoSuchBucket", 404):
+        s3.put_bucket_encryption(Bucket="never-made", ServerSideEncryptionConfiguration={"Rules": []})
+    rule = {"Status": "Enabled", "Destination": {"Bucket": "no-arn"}}
+    with refused("InvalidRequest", 400):
+        s3.put_bucket_replication(Bucket=bucket, ReplicationConfiguration={"Role": "r", "Rules": [rule]})
+
+
+def test_a_bucket_is_made_with_tags_or_not_at_all(s3: Any, refused: Refused) -> None:
+    for tag in ({"Key": "aws:a", "Value": "b"}, {"Key": "a", "Value": "b,c"}):
+        with refused("InvalidTag", 400):
+            s3.create_bucket(Bucket="made-with-tags", CreateBucketConfiguration={"Tags": [tag]})
+    with refused("404", 404):
+        s3.head_bucket(Bucket="made-with-tags")
