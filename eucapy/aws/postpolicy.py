@@ -82,6 +82,16 @@ def _need(fields: Mapping[str, str], name: str, title: str) -> str:
     return value
 
 
+def _mismatch(access_key_id: str, policy: str, signature: str) -> Refused:
+    return Refused(
+        "mismatch",
+        AWSAccessKeyId=access_key_id,
+        StringToSign=policy,
+        SignatureProvided=signature,
+        StringToSignBytes=policy.encode("utf-8", "surrogateescape").hex(" "),
+    )
+
+
 async def _version4(authenticator: Authenticator, fields: Mapping[str, str], now: float) -> Identity:
     policy = _need(fields, "policy", "policy")
     if _need(fields, "x-amz-algorithm", "X-Amz-Algorithm") != sigv4.ALGORITHM:
@@ -101,7 +111,7 @@ async def _version4(authenticator: Authenticator, fields: Mapping[str, str], now
     credential = await authenticator.credential(parts[0], fields.get("x-amz-security-token"), now)
     computed = sigv4.sign(credential.secret, parts[1], parts[2], parts[3], policy)
     if not hmac.compare_digest(computed.encode(), signature.encode("utf-8", "surrogateescape")):
-        raise Refused("mismatch", AWSAccessKeyId=parts[0], StringToSign=policy, SignatureProvided=signature)
+        raise _mismatch(parts[0], policy, signature)
     return identity(credential, "v4-post")
 
 
@@ -112,7 +122,7 @@ async def _version2(authenticator: Authenticator, fields: Mapping[str, str], now
     credential = await authenticator.credential(access_key_id, fields.get("x-amz-security-token"), now)
     computed = sigv2.sign(credential.secret, policy)
     if not hmac.compare_digest(computed.encode(), signature.encode("utf-8", "surrogateescape")):
-        raise Refused("mismatch", AWSAccessKeyId=access_key_id, StringToSign=policy, SignatureProvided=signature)
+        raise _mismatch(access_key_id, policy, signature)
     return identity(credential, "v2-post")
 
 

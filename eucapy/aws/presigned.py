@@ -6,6 +6,8 @@ version 2, the SDKs for JavaScript and Ruby in all of theirs; who follows it sen
 Not so tags, encryption and checksums, which it looks for among the headers alone: a checksum in a link is of the body that was
 not there when it was signed, and S3 stores what comes (aws-sdk-js-v3 issues 3496 and 4694, pull request 1701).
 
+Conditions (`If-None-Match=*`) come so too, in links of version 4.
+
 A parameter given twice has its last value, here and in the text that version 2 signs, which covers no other: what is not
 signed must not decide. A header that is sent as well wins, in both places.
 """
@@ -32,16 +34,23 @@ _HEADERS_ONLY = (
 
 def amz_parameters(query: str) -> dict[str, str]:
     """The x-amz- parameters of a query string, by lower-case name. Raises MalformedQueryString."""
-    parts = (part.partition("=") for part in query.split("&") if part[:6].lower() == "x-amz-")
+    return _parameters(query, "x-amz-")
+
+
+def _parameters(query: str, start: str) -> dict[str, str]:
+    parts = (part.partition("=") for part in query.split("&") if part[: len(start)].lower() == start)
     return {forms.decode(name).lower(): forms.decode(value) for name, _, value in parts}
 
 
 def with_headers(incoming: Incoming) -> Incoming:
     """A request by link with the headers that its parameters stand for."""
     sent = incoming.headers
+    said = amz_parameters(incoming.query)
+    if "x-amz-signature" in said:  # version 4 signs the whole query
+        said |= _parameters(incoming.query, "if-")
     meant = {
         name: value
-        for name, value in amz_parameters(incoming.query).items()
+        for name, value in said.items()
         if name not in _OF_THE_SIGNATURE and not name.startswith(_HEADERS_ONLY) and name not in sent
     }
     if not meant:

@@ -289,6 +289,10 @@ def canonical_request(signature: Signature, incoming: Incoming, payload: str, si
     )
 
 
+_NEED_NO_SIGNATURE = frozenset({"x-amz-cf-id", "x-amz-content-sha256"})
+"""x-amz-content-sha256 stands in the text that is signed."""
+
+
 def check_signed_headers(signature: Signature, incoming: Incoming, s3: bool) -> None:
     """`host` is signed, and for S3 every x-amz- header. Raises Refused."""
     signed = signature.signed_headers
@@ -305,7 +309,7 @@ def check_signed_headers(signature: Signature, incoming: Incoming, s3: bool) -> 
         unsigned = {
             lower
             for name in incoming.headers
-            if (lower := name.lower()).startswith("x-amz-") and lower not in signed and lower != "x-amz-cf-id"
+            if (lower := name.lower()).startswith("x-amz-") and lower not in signed and lower not in _NEED_NO_SIGNATURE
         }
         if unsigned:
             raise Refused("unsigned headers", text="", HeadersNotSigned=", ".join(sorted(unsigned)))

@@ -16,12 +16,12 @@ from eucapy.walrus.errors import ConditionalRequestConflict, NoSuchKey, NotModif
 from eucapy.walrus.store.objects import Version
 
 
-def check_read(version: Version, p: Mapping[str, Any]) -> None:
-    """Raises PreconditionFailed or NotModified."""
+def check_read(version: Version, p: Mapping[str, Any], now_ms: int) -> None:
+    """Raises PreconditionFailed or NotModified. A time that is still to come is no condition (RFC 9110, section 13.1.3)."""
     failed = _failed_match(version, p.get("IfMatch"), p.get("IfUnmodifiedSince"), "If-Match", "If-Unmodified-Since")
     if failed:
         raise PreconditionFailed(fields={"Condition": failed})
-    if _failed_none(version, p.get("IfNoneMatch"), p.get("IfModifiedSince")):
+    if _failed_none(version, p.get("IfNoneMatch"), p.get("IfModifiedSince"), now_ms):
         raise NotModified(
             headers={"ETag": f'"{version.etag}"', "Last-Modified": http_date(version.modified_ms // 1000)}
         )
@@ -37,10 +37,8 @@ def check_copy_source(version: Version, p: Mapping[str, Any], now_ms: int) -> No
         "x-amz-copy-source-If-Unmodified-Since",
     )
     if_none, since = p.get("CopySourceIfNoneMatch"), p.get("CopySourceIfModifiedSince")
-    if since is not None and since.timestamp() * 1000 > now_ms:
-        since = None
     none = ""
-    if _failed_none(version, if_none, since):
+    if _failed_none(version, if_none, since, now_ms):
         none = f"x-amz-copy-source-{'If-Modified-Since' if if_none is None else 'If-None-Match'}"
     if match or none:
         raise PreconditionFailed(fields={"Condition": match or none})
@@ -103,10 +101,10 @@ def _failed_match(version: Version, match: str | None, since: datetime | None, n
     return ""
 
 
-def _failed_none(version: Version, none: str | None, since: datetime | None) -> bool:
+def _failed_none(version: Version, none: str | None, since: datetime | None, now_ms: int) -> bool:
     if none is not None:
         return _matches(none, version.etag)
-    return since is not None and version.modified_ms // 1000 <= since.timestamp()
+    return since is not None and version.modified_ms // 1000 <= since.timestamp() <= now_ms / 1000
 
 
 def _matches(header: str, etag: str) -> bool:

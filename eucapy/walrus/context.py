@@ -109,6 +109,10 @@ class Call:
         if bucket is None:
             raise errors.NoSuchBucket(fields={"BucketName": name})
         if expected_owner and expected_owner != bucket.account:
+            if not (len(expected_owner) == 12 and expected_owner.isascii() and expected_owner.isdigit()):
+                raise errors.InvalidBucketOwnerAWSAccountID(
+                    f"The value of the expected bucket owner parameter must be an AWS Account ID... [{expected_owner}]"
+                )
             raise AccessDenied()
         return bucket
 

@@ -146,7 +146,7 @@ def asked(p: Mapping[str, Any]) -> Wanted | None:
 
 
 def _invalid(message: str, name: str, value: Any) -> InvalidArgument:
-    return InvalidArgument(message, fields={"ArgumentName": name, "ArgumentValue": value})
+    return InvalidArgument(message, fields={"ArgumentName": name} | ({} if value is None else {"ArgumentValue": value}))
 
 
 def _checked_context(context: str | None) -> str | None:
@@ -172,27 +172,22 @@ def customer_key(p: Mapping[str, Any], before: str = "") -> CustomerKey | None:
     algorithm, key, md5 = (p.get(before + name) for name in _CUSTOMER)
     if algorithm is None and key is None and md5 is None:
         return None
-    header = f"{'x-amz-copy-source-server-side' if before else 'x-amz-server-side'}-encryption-customer"
     if algorithm is None:
-        raise _invalid(f"{_WITH_CUSTOMER}a valid encryption algorithm.", f"{header}-algorithm", "null")
+        raise _invalid(f"{_WITH_CUSTOMER}a valid encryption algorithm.", _HEADER, None)
     if algorithm != S3:
-        raise errors.InvalidEncryptionAlgorithmError(
-            fields={"ArgumentName": f"{header}-algorithm", "ArgumentValue": algorithm}
-        )
+        raise errors.InvalidEncryptionAlgorithmError(fields={"ArgumentName": _HEADER, "ArgumentValue": algorithm})
     if key is None:
-        raise _invalid(f"{_WITH_CUSTOMER}an appropriate secret key.", f"{header}-key", "null")
+        raise _invalid(f"{_WITH_CUSTOMER}an appropriate secret key.", _HEADER, None)
     if md5 is None:
-        raise _invalid(f"{_WITH_CUSTOMER}the client calculated MD5 of the secret key.", f"{header}-key-MD5", "null")
+        raise _invalid(f"{_WITH_CUSTOMER}the client calculated MD5 of the secret key.", _HEADER, None)
     try:
         secret = base64.b64decode(key, validate=True)
     except (binascii.Error, ValueError):
         secret = b""
     if len(secret) != 32:
-        raise _invalid("The secret key was invalid for the specified algorithm.", f"{header}-key", "null")
+        raise _invalid("The secret key was invalid for the specified algorithm.", _HEADER, None)
     if base64.b64encode(hashlib.md5(secret, usedforsecurity=False).digest()).decode() != md5:
-        raise _invalid(
-            "The calculated MD5 hash of the key did not match the hash that was provided.", f"{header}-key-MD5", "null"
-        )
+        raise _invalid("The calculated MD5 hash of the key did not match the hash that was provided.", _HEADER, None)
     return CustomerKey(secret, md5)
 
 

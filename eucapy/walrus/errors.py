@@ -115,6 +115,18 @@ class IllegalVersioningConfigurationException(ApiError):
     message = "The Versioning element must be specified"
 
 
+class InvalidBucketOwnerAWSAccountID(ApiError):
+    message = "The value of the expected bucket owner parameter must be an AWS Account ID."
+
+
+class InvalidS3DestinationBucket(ApiError):
+    message = "Invalid bucket ARN."
+
+
+class IdMismatch(ApiError):
+    message = "Document ID does not match the specified configuration ID."
+
+
 class InvalidBucketState(ApiError):
     status = 409
     message = "The request is not valid for the current state of the bucket."

@@ -98,19 +98,19 @@ def _of_header(header: str, permission: str, text: str, known: Known) -> list[Gr
             raise InvalidArgument(
                 "Argument format not recognized", fields={"ArgumentName": header, "ArgumentValue": text}
             )
-        granted.append((_grantee(kind, found.group(2) or found.group(3) or "", known), permission))
+        granted.append((_grantee(kind, found.group(2) or found.group(3) or "", known, kind), permission))
     return granted
 
 
-def _grantee(kind: str, value: str, known: Known) -> str:
+def _grantee(kind: str, value: str, known: Known, argument: str) -> str:
     """Raises InvalidArgument; MethodNotAllowed for an e-mail address (AWS since October 2025)."""
     if kind == "emailaddress":
         raise errors.MethodNotAllowed()
     if kind == "uri":
         if f"uri:{value}" not in _URIS:
-            raise InvalidArgument("Invalid group uri", fields={"ArgumentName": "uri", "ArgumentValue": value})
+            raise InvalidArgument("Invalid group uri", fields={"ArgumentName": argument, "ArgumentValue": value})
     elif not known(value):
-        raise InvalidArgument("Invalid id", fields={"ArgumentName": "CanonicalUser/ID", "ArgumentValue": value})
+        raise InvalidArgument("Invalid id", fields={"ArgumentName": argument, "ArgumentValue": value})
     return f"{kind}:{value}"
 
 
@@ -133,7 +133,8 @@ def of_document(policy: Mapping[str, Any], owner: str, known: Known) -> Grants:
         value = grantee.get({"id": "ID", "uri": "URI", "emailaddress": "EmailAddress"}.get(kind or "", ""))
         if kind is None or value is None or entry.get("Permission") not in PERMISSIONS:
             raise errors.MalformedACLError()
-        granted.append((_grantee(kind, value, known), str(entry["Permission"])))
+        argument = "Group/URI" if kind == "uri" else "CanonicalUser/ID"
+        granted.append((_grantee(kind, value, known, argument), str(entry["Permission"])))
     return tuple(dict.fromkeys(granted))
 
 
@@ -162,9 +163,11 @@ def allows(granted: Grants, permission: str, canonical_id: str | None, *, ignore
 
 
 def view(granted: Grants, person: Callable[[str], Mapping[str, str]]) -> list[dict[str, Any]]:
-    """As members of an answer, groups first; `person` gives ID and name of a canonical id."""
+    """As members of an answer; `person` gives ID and name of a canonical id. Groups come first where persons have names, as
+    they did while AWS gave names."""
+    named = any("DisplayName" in person(grantee[3:]) for grantee, _ in granted if grantee.startswith("id:"))
     answer = []
-    for grantee, permission in sorted(granted, key=lambda grant: not grant[0].startswith("uri:")):
+    for grantee, permission in sorted(granted, key=lambda grant: named and not grant[0].startswith("uri:")):
         kind, _, value = grantee.partition(":")
         who = {"Type": "Group", "URI": value} if kind == "uri" else {"Type": "CanonicalUser", **person(value)}
         answer.append({"Grantee": who, "Permission": permission})

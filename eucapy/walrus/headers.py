@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -66,9 +68,20 @@ def details_of(p: Mapping[str, Any]) -> str:
         content_language=p.get("ContentLanguage"),
         expires=None if expires is None else http_date(expires),
         website_redirect=p.get("WebsiteRedirectLocation"),
-        metadata={name.lower(): value for name, value in metadata.items()},
+        metadata={name.lower(): _readable(value) for name, value in metadata.items()},
     )
     return msgspec.json.encode(details).decode() if details != Details() else _PLAIN
+
+
+def _readable(value: str) -> str:
+    """A value that was encoded (RFC 2047) without need is kept as what it says; one that has to be, as it came."""
+    if "=?" not in value:
+        return value
+    try:
+        decoded = str(make_header(decode_header(value)))
+    except (HeaderParseError, LookupError, ValueError):
+        return value
+    return decoded if decoded.isascii() and decoded.isprintable() else value
 
 
 def _encoding(text: str | None) -> str | None:

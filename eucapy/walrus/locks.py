@@ -79,7 +79,7 @@ def asked(p: Mapping[str, Any], now_ms: int) -> Lock | None:
         missing = "x-amz-object-lock-mode" if mode is None else "x-amz-object-lock-retain-until-date"
         raise InvalidArgument(
             "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied",
-            fields={"ArgumentName": missing, "ArgumentValue": "null"},
+            fields={"ArgumentName": missing},
         )
     if mode is not None and mode not in MODES:
         raise InvalidArgument(
@@ -93,13 +93,13 @@ def asked(p: Mapping[str, Any], now_ms: int) -> Lock | None:
     return Lock(mode, 0 if until is None else future_ms(until, now_ms), hold)
 
 
-def future_ms(until: datetime, now_ms: int) -> int:
-    """A date of retention in milliseconds. Raises InvalidArgument for one that has passed."""
+def future_ms(until: datetime, now_ms: int, argument: str = "x-amz-object-lock-retain-until-date") -> int:
+    """A date of retention in milliseconds; `argument` brought it. Raises InvalidArgument for one that has passed."""
     until_ms = int(until.timestamp() * 1000)
     if until_ms <= now_ms:
         raise InvalidArgument(
             "The retain until date must be in the future!",
-            fields={"ArgumentName": "x-amz-object-lock-retain-until-date", "ArgumentValue": until.isoformat()},
+            fields={"ArgumentName": argument, "ArgumentValue": until.isoformat()},
         )
     return until_ms
 

@@ -407,7 +407,10 @@ class _Hashes:
         self.md5_hex = md5.hex()
         self.sums = {name: checksums.encode(running.digest()) for name, running in self._running.items()}
         if want.md5 is not None and want.md5 != md5:
-            details = {"ExpectedDigest": base64.b64encode(want.md5).decode(), "CalculatedDigest": md5.hex()}
+            details = {
+                "ExpectedDigest": base64.b64encode(want.md5).decode(),
+                "CalculatedDigest": base64.b64encode(md5).decode(),
+            }
             raise errors.BadDigest(fields=details)
         value = want.value
         if want.in_trailer:

@@ -127,7 +127,7 @@ def test_configurations_are_kept_by_id(s3: Any, bucket: str, refused: Refused) -
     [
         ({"IncludedObjectVersions": "Some"}, "MalformedXML", 400),
         ({"Schedule": {"Frequency": "Hourly"}}, "MalformedXML", 400),
-        ({"Destination": {"S3BucketDestination": {"Bucket": "b", "Format": "CSV"}}}, "InvalidArgument", 400),
+        ({"Destination": {"S3BucketDestination": {"Bucket": "b", "Format": "CSV"}}}, "InvalidS3DestinationBucket", 400),
         (
             {"Destination": {"S3BucketDestination": {"Bucket": "arn:aws:s3:::b", "Format": "ORC"}}},
             "NotImplemented",

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from eucapy.aws.errors import InvalidArgument
+from eucapy.walrus.s3.copies import parse_source
 from tests.walrus.conftest import Refused
 from tests.walrus.server import KEY, SECRET, Store
 
@@ -180,3 +187,73 @@ def test_a_bucket_is_made_with_tags_or_not_at_all(s3: Any, refused: Refused) -> 
             s3.create_bucket(Bucket="made-with-tags", CreateBucketConfiguration={"Tags": [tag]})
     with refused("404", 404):
         s3.head_bucket(Bucket="made-with-tags")
+
+
+def test_an_owner_that_is_no_account_is_said_to_be_none(s3: Any, bucket: str, refused: Refused) -> None:
+    for given in ("0000", "0000000000020", "aa000000000$"):
+        with refused("InvalidBucketOwnerAWSAccountID", 400):
+            s3.get_bucket_location(Bucket=bucket, ExpectedBucketOwner=given)
+    with refused("AccessDenied", 403):
+        s3.get_bucket_location(Bucket=bucket, ExpectedBucketOwner="999999999999")
+
+
+def test_a_plus_in_a_copys_source_is_a_space() -> None:
+    assert parse_source("/b/test+key%2B.txt?versionId=v") == {"Bucket": "b", "Key": "test key+.txt", "VersionId": "v"}
+    with pytest.raises(InvalidArgument, match="Invalid copy source object key"):
+        parse_source("wrongformat")
+
+
+def test_the_eu_is_where_it_was_made(s3: Any) -> None:
+    s3.create_bucket(Bucket="made-in-the-eu", CreateBucketConfiguration={"LocationConstraint": "EU"})
+    assert s3.get_bucket_location(Bucket="made-in-the-eu")["LocationConstraint"] == "EU"
+    assert s3.head_bucket(Bucket="made-in-the-eu")["BucketRegion"] == "eu-west-1"
+    found = s3.list_objects_v2(Bucket="made-in-the-eu")
+    assert found["ResponseMetadata"]["HTTPHeaders"]["x-amz-bucket-region"] == "eu-west-1"
+
+
+def test_a_bucket_is_not_tagged_by_making_it_again(s3: Any, bucket: str, refused: Refused) -> None:
+    s3.create_bucket(Bucket=bucket)
+    with refused("BucketAlreadyOwnedByYou", 409):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"Tags": [{"Key": "a", "Value": "b"}]})
+
+
+def test_metadata_that_was_encoded_without_need_is_read_as_it_is_meant(s3: Any, bucket: str) -> None:
+    kept = "=?UTF-8?Q?=C3=84M=C3=84Z=C3=95=C3=91_S3?="
+    metadata = {"ascii": "=?UTF-8?B?YWJj?=", "plain": "=?no=?", "other": kept, "control": "=?UTF-8?B?AAECAw==?="}
+    s3.put_object(Bucket=bucket, Key="k", Body=b"", Metadata=metadata)
+    assert s3.head_object(Bucket=bucket, Key="k")["Metadata"] == {**metadata, "ascii": "abc"}
+
+
+def test_a_link_may_carry_a_condition(store: Store, s3: Any, bucket: str) -> None:
+    url = f"http://127.0.0.1:{store.port}/{bucket}/k"
+    request = AWSRequest(method="PUT", url=url, data={}, params={"If-None-Match": "*"}, headers={})
+    S3SigV4QueryAuth(Credentials(KEY, SECRET), "s3", "us-east-1").add_auth(request)
+    place = urlsplit(str(request.url))
+    for expected in (200, 412):
+        connection = http.client.HTTPConnection(place.netloc, timeout=30)
+        connection.request("PUT", f"{place.path}?{place.query}", body=b"x")
+        assert connection.getresponse().status == expected
+        connection.close()
+
+
+def test_a_part_of_a_sum_of_all_has_none_of_its_own(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="whole", Body=b"x", ChecksumAlgorithm="CRC32")
+    assert "ChecksumCRC32" in s3.get_object(Bucket=bucket, Key="whole", PartNumber=1, ChecksumMode="enabled")
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
+    part = s3.upload_part(Bucket=bucket, Key="k", UploadId=upload, PartNumber=1, Body=b"x")
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload, MultipartUpload=parts)
+    found = s3.get_object(Bucket=bucket, Key="k", PartNumber=1, ChecksumMode="ENABLED")
+    assert not any(name.startswith("Checksum") for name in found)
+
+
+def test_a_suspended_bucket_tells_a_copy_its_null_version(s3: Any, bucket: str) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    put(s3, bucket, "k")
+    assert s3.copy_object(Bucket=bucket, Key="to", CopySource=f"{bucket}/k")["VersionId"] == "null"
+
+
+def test_what_belongs_to_a_filter_stands_in_its_and(s3: Any, bucket: str, refused: Refused) -> None:
+    rule = {"ID": "r", "Status": "Enabled", "Expiration": {"Days": 7}, "Filter": {"And": {"Prefix": "a"}, "Prefix": ""}}
+    with refused("MalformedXML", 400):
+        s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})

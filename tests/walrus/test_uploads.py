@@ -101,8 +101,12 @@ def test_what_complete_refuses(s3: Any, bucket: str, refused: Refused) -> None:
         complete(s3, bucket, upload, [{**small, "ETag": '"0"'}])
     with refused("InvalidPart", 400):
         complete(s3, bucket, upload, [{**small, "PartNumber": 7}])
-    with refused("MalformedXML", 400):
+    with refused("InvalidRequest", 400):
         complete(s3, bucket, upload, [])
+    with refused("MalformedXML", 400):
+        s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId=upload)
+    with refused("NoSuchUpload", 404):
+        s3.complete_multipart_upload(Bucket=bucket, Key="k", UploadId="no-such-upload")
     with refused("NoSuchUpload", 404):
         complete(s3, bucket, "no-such-upload", [small])
     with refused("NoSuchUpload", 404):

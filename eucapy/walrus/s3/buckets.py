@@ -28,6 +28,9 @@ from eucapy.walrus.store import buckets
 from eucapy.walrus.store.buckets import Bucket
 
 DEFAULT_REGION = "us-east-1"
+LOCATION = "location"
+"""The setting of a bucket that keeps a LocationConstraint which is another name of its region."""
+_EUROPE = "EU"
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z", re.ASCII)
 _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z", re.ASCII)
 _RESERVED_STARTS = ("xn--", "sthree-", "amzn-s3-demo-")
@@ -61,8 +64,8 @@ async def list_buckets(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     page = await call.read(lambda tx: buckets.page(tx, owner, after, prefix, most + 1))
     shown = [bucket for bucket in page[:most] if region is None or bucket.region == region]
     answer: dict[str, Any] = {
-        "Buckets": [_summary(bucket, p) for bucket in shown],
         "Owner": call.person(owner),
+        "Buckets": [_summary(bucket, p) for bucket in shown],
     }
     if p.get("Prefix") is not None:
         answer["Prefix"] = prefix
@@ -125,7 +128,7 @@ async def create_bucket(call: Call, p: dict[str, Any]) -> Result:
     async def work(tx: Tx) -> None:
         existing = await buckets.by_name(tx, name)
         if existing is not None:
-            _refuse_existing(existing, call, region, access)
+            _refuse_existing(existing, call, region, access, is_tagged=tags is not None)
             return
         if await buckets.count(tx, principal.canonical_id) >= call.walrus.most_buckets:
             raise errors.TooManyBuckets()
@@ -145,6 +148,8 @@ async def create_bucket(call: Call, p: dict[str, Any]) -> Result:
         made = await buckets.by_name(tx, name)
         if made is not None and tags:
             await buckets.set_setting(tx, made, "tagging", tags)
+        if made is not None and configuration.get("LocationConstraint") == _EUROPE:
+            await buckets.set_setting(tx, made, LOCATION, _EUROPE)
 
     await call.write(work)
     return Result({"Location": f"/{name}", "BucketArn": f"arn:aws:s3:::{name}"})
@@ -168,20 +173,20 @@ def _location(constraint: str | None, home: str) -> str:
     """
     if not constraint:
         return home
-    if constraint == "EU":
+    if constraint == _EUROPE:
         return "eu-west-1"
     if not _REGION.match(constraint) or constraint == DEFAULT_REGION:
         raise errors.InvalidLocationConstraint(fields={"LocationConstraint": constraint})
     return constraint
 
 
-def _refuse_existing(existing: Bucket, call: Call, region: str, access: str) -> None:
-    """us-east-1 answers 200 to its owner's second CreateBucket, every other region 409; and a bucket that is there is not
-    given another ACL by making it."""
+def _refuse_existing(existing: Bucket, call: Call, region: str, access: str, *, is_tagged: bool) -> None:
+    """us-east-1 answers 200 to its owner's second CreateBucket, every other region 409; and a bucket that is there is given
+    neither another ACL nor tags by making it."""
     fields = {"BucketName": existing.name}
     if existing.owner != call.principal.canonical_id or load(existing.access).acl != load(access).acl:
         raise errors.BucketAlreadyExists(fields=fields)
-    if region != DEFAULT_REGION or existing.region != region:
+    if region != DEFAULT_REGION or existing.region != region or is_tagged:
         raise errors.BucketAlreadyOwnedByYou(fields=fields)
 
 
@@ -212,7 +217,9 @@ async def delete_bucket(call: Call, p: dict[str, Any]) -> None:
 
 @s3.action("GetBucketLocation")
 async def get_bucket_location(call: Call, p: dict[str, Any]) -> dict[str, Any]:
-    bucket = await call.read(lambda tx: call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner")))
-    if bucket.region == DEFAULT_REGION:
-        return {"LocationConstraint": ""}
-    return {"LocationConstraint": bucket.region}
+    async def work(tx: Tx) -> str:
+        bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
+        return await buckets.setting(tx, bucket, LOCATION) or bucket.region
+
+    said = await call.read(work)
+    return {"LocationConstraint": "" if said == DEFAULT_REGION else said}

@@ -30,8 +30,8 @@ HOLDS: dict[str, Mapping[str, Any]] = {
 def _absent(operation: str, error: type[ApiError]) -> None:
     @s3.action(operation)
     async def read(call: Call, p: dict[str, Any]) -> None:
-        bucket = await call.read(lambda tx: call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner")))
-        raise error(fields={"BucketName": bucket.name})
+        await call.read(lambda tx: call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner")))
+        raise error()
 
 
 def _holds(operation: str, answer: Mapping[str, Any]) -> None:

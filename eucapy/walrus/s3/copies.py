@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, unquote_plus
 
 import msgspec
 
@@ -38,7 +38,7 @@ from eucapy.walrus.s3.reading import TRIES, Found
 from eucapy.walrus.s3.replication import replicating
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import content, objects, uploads
-from eucapy.walrus.store.buckets import ENABLED, Bucket
+from eucapy.walrus.store.buckets import Bucket
 from eucapy.walrus.store.objects import New, Version
 from eucapy.walrus.store.uploads import Part
 
@@ -59,14 +59,15 @@ class FromStream:
 
 
 def parse_source(text: str) -> dict[str, str]:
-    """`/bucket/key?versionId=v`, percent-encoded, as parameters of a read. Raises InvalidArgument."""
+    """`/bucket/key?versionId=v`, percent-encoded or as forms are (`+` is a space), as parameters of a read.
+
+    Raises InvalidArgument.
+    """
     path, _, query = text.partition("?")
-    bucket, _, key = unquote(path.lstrip("/"), errors="surrogateescape").partition("/")
+    bucket, _, key = unquote_plus(path.lstrip("/"), errors="surrogateescape").partition("/")
     if not bucket or not key:
-        raise InvalidArgument(
-            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
-            fields={"ArgumentName": "x-amz-copy-source", "ArgumentValue": text},
-        )
+        name = "x-amz-copy-source"  # AWS gives the header's name for its value, too
+        raise InvalidArgument("Invalid copy source object key", fields={"ArgumentName": name, "ArgumentValue": name})
     source = {"Bucket": bucket, "Key": key}
     version = parse_qs(query).get("versionId")
     if version:
@@ -229,7 +230,7 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     call.walrus.collector.wake()
     result = {"ETag": f'"{version.etag}"', "LastModified": version.modified_ms // 1000}
     answer: dict[str, Any] = {"CopyObjectResult": result | headers.checksum_members(checksum)}
-    if bucket.versioning == ENABLED:
+    if bucket.versioning:
         answer["VersionId"] = version.version_id
     if found.bucket.versioning:
         answer["CopySourceVersionId"] = found.version.version_id

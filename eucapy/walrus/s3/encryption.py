@@ -15,7 +15,6 @@ from eucapy.walrus.encryption import Default
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import buckets
 
-
 _CONFIGURATION = ("ServerSideEncryptionConfiguration",)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from eucapy.aws.errors import InvalidArgument, MalformedXML, NotImplementedS3
+from eucapy.aws.errors import MalformedXML, NotImplementedS3
 from eucapy.aws.message import Result
 from eucapy.database import Tx
 from eucapy.errors import ApiError
@@ -65,8 +65,11 @@ async def _keep(tx: Tx, bucket: Bucket, kept: Mapping[str, Any]) -> None:
     await buckets.set_setting(tx, bucket, SETTING, document)
 
 
+FORMATS = ("CSV", "ORC", "Parquet")
+
+
 def _checked(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Raises MalformedXML, InvalidArgument, NotImplemented."""
+    """Raises MalformedXML, IdMismatch, InvalidS3DestinationBucket, NotImplemented."""
     place = (given.get("Destination") or {}).get("S3BucketDestination") or {}
     frequency = (given.get("Schedule") or {}).get("Frequency")
     if given.get("IncludedObjectVersions") not in (ALL, CURRENT) or frequency not in ("Daily", "Weekly"):
@@ -74,11 +77,11 @@ def _checked(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if given.get("IsEnabled") is None or not place.get("Bucket") or not place.get("Format"):
         raise MalformedXML()
     if given.get("Id") != name:
-        raise InvalidArgument(
-            "Configuration ID must match the id in the request", fields={"ArgumentName": "Id", "ArgumentValue": name}
-        )
+        raise errors.IdMismatch()
     if not place["Bucket"].startswith(ARN):
-        raise InvalidArgument("Invalid bucket ARN", fields={"ArgumentName": "Bucket", "ArgumentValue": place["Bucket"]})
+        raise errors.InvalidS3DestinationBucket()
+    if place["Format"] not in FORMATS:
+        raise MalformedXML()
     if not set(given.get("OptionalFields") or ()) <= FIELDS:
         raise NotImplementedS3()
     if place["Format"] != "CSV" or (place.get("Encryption") or {}).get("SSEKMS"):
@@ -98,7 +101,7 @@ async def _all(call: Call, p: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 async def get_bucket_inventory_configuration(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     found = (await _all(call, p)).get(p["Id"])
     if found is None:
-        raise errors.NoSuchConfiguration(fields={"BucketName": p["Bucket"]})
+        raise errors.NoSuchConfiguration()
     return {"InventoryConfiguration": found}
 
 
@@ -123,7 +126,7 @@ async def delete_bucket_inventory_configuration(call: Call, p: dict[str, Any]) -
         bucket = await call.bucket(tx, p["Bucket"], p.get("ExpectedBucketOwner"))
         kept = load(await buckets.setting(tx, bucket, SETTING))
         if kept.pop(p["Id"], None) is None:
-            raise errors.NoSuchConfiguration(fields={"BucketName": bucket.name})
+            raise errors.NoSuchConfiguration()
         await _keep(tx, bucket, kept)
 
     await call.write(work)

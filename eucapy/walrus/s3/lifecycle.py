@@ -121,6 +121,8 @@ def _checked(rule: Mapping[str, Any]) -> dict[str, Any]:
 def _check_filter(rule: Mapping[str, Any]) -> bool:
     """Whether the rule asks for tags."""
     given = rule.get("Filter") or {}
+    if given.get("And") is not None and any(value is not None for name, value in given.items() if name != "And"):
+        raise MalformedXML()
     tags = list((given.get("And") or {}).get("Tags") or ())
     if given.get("Tag") is not None:
         tags.append(given["Tag"])

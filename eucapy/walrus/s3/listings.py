@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from eucapy.aws.errors import InvalidArgument
+from eucapy.aws.message import Result
 from eucapy.aws.xml import Rendered, escape
 from eucapy.database import Tx
 from eucapy.walrus.access import ENFORCED
@@ -66,7 +67,7 @@ def as_bytes(text: str | None) -> bytes:
 
 
 @s3.action("ListObjects", unchecked=("EncodingType", "MaxKeys"))
-async def list_objects(call: Call, p: dict[str, Any]) -> dict[str, Any]:
+async def list_objects(call: Call, p: dict[str, Any]) -> Result:
     encode = encoder(p)
     most = most_of(p, "MaxKeys", "max-keys")
     marker = as_bytes(p.get("Marker"))
@@ -78,11 +79,11 @@ async def list_objects(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     if page.last is not None and p.get("Delimiter"):
         answer["NextMarker"] = encode(_name(page.last))
     _fill(call, answer, page, encode, bucket, with_owner=True)
-    return answer
+    return _in_region(answer, bucket)
 
 
 @s3.action("ListObjectsV2", unchecked=("EncodingType", "MaxKeys"))
-async def list_objects_v2(call: Call, p: dict[str, Any]) -> dict[str, Any]:
+async def list_objects_v2(call: Call, p: dict[str, Any]) -> Result:
     encode = encoder(p)
     most = most_of(p, "MaxKeys", "max-keys")
     token = p.get("ContinuationToken")
@@ -98,7 +99,11 @@ async def list_objects_v2(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     if page.last is not None:
         answer["NextContinuationToken"] = _make_token(_name(page.last))
     _fill(call, answer, page, encode, bucket, with_owner=bool(p.get("FetchOwner")))
-    return answer
+    return _in_region(answer, bucket)
+
+
+def _in_region(answer: dict[str, Any], bucket: Bucket) -> Result:
+    return Result(answer, headers={"x-amz-bucket-region": bucket.region})
 
 
 async def _page(call: Call, p: Mapping[str, Any], first: bytes, most: int) -> tuple[Bucket, Page[Version]]:

@@ -101,7 +101,7 @@ async def put_object_retention(call: Call, p: dict[str, Any]) -> None:
     if (mode is None) != (until is None) or mode not in (None, *locks.MODES):
         raise MalformedXML()
     now_ms = call.now_ms
-    until_ms = 0 if until is None else locks.future_ms(until, now_ms)
+    until_ms = 0 if until is None else locks.future_ms(until, now_ms, "RetainUntilDate")
 
     def change(bucket: Bucket, old: Lock) -> Lock:
         locks.refuse_change(old, mode, until_ms, now_ms, bypass=bypasses(call, bucket, p["Key"], p))
@@ -123,7 +123,7 @@ async def get_object_retention(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     _, version = await call.read(lambda tx: _locked(tx, call, p))
     lock = locks.load(version.lock)
     if lock.mode is None:
-        raise errors.NoSuchObjectLockConfiguration(fields={"Key": p["Key"]})
+        raise errors.NoSuchObjectLockConfiguration()
     return {"Retention": {"Mode": lock.mode, "RetainUntilDate": lock.until_ms / 1000}}
 
 
@@ -132,5 +132,5 @@ async def get_object_legal_hold(call: Call, p: dict[str, Any]) -> dict[str, Any]
     _, version = await call.read(lambda tx: _locked(tx, call, p))
     lock = locks.load(version.lock)
     if lock.hold is None:
-        raise errors.NoSuchObjectLockConfiguration(fields={"Key": p["Key"]})
+        raise errors.NoSuchObjectLockConfiguration()
     return {"LegalHold": {"Status": lock.hold}}

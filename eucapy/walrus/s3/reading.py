@@ -38,6 +38,18 @@ class Found(msgspec.Struct, frozen=True):
     parts: Sequence[Part]
 
 
+async def find_unmarked(tx: Tx, call: Call, p: Mapping[str, Any]) -> tuple[Bucket, Version]:
+    """`find`, but a key whose newest version is a delete marker is refused as such. Raises MethodNotAllowed too."""
+    try:
+        return await find(tx, call, p)
+    except errors.NoSuchKey as error:
+        bucket = await buckets.by_name(tx, p["Bucket"])
+        marker = None if bucket is None else await objects.newest_old(tx, bucket.id, headers.key_bytes(p))
+        if marker is None or not marker.marker:
+            raise
+        raise refuse_marker(call, marker) from error
+
+
 async def find(tx: Tx, call: Call, p: Mapping[str, Any], action: str | None = None) -> tuple[Bucket, Version]:
     """The version that a request names, to which the caller may do `action` (by default what the request asks for).
 
@@ -137,15 +149,15 @@ async def load(tx: Tx, call: Call, p: Mapping[str, Any]) -> Found:
 
 async def _load(tx: Tx, call: Call, p: Mapping[str, Any]) -> Found:
     found = await load(tx, call, p)
-    conditions.check_read(found.version, p)
+    conditions.check_read(found.version, p, call.now_ms)
     return found
 
 
 def _members(call: Call, found: Found, p: Mapping[str, Any], span: tuple[int, int] | None) -> dict[str, Any]:
     """What GetObject and HeadObject tell alike of a version; `span` is the part of it that is asked for, if not all."""
     version = found.version
-    with_checksum = p.get("ChecksumMode") == "ENABLED"
-    is_whole = span is None or (span[1] == version.size and p.get("PartNumber") is None)
+    with_checksum = str(p.get("ChecksumMode")).upper() == "ENABLED"
+    is_whole = span is None or (span[1] == version.size and not (p.get("PartNumber") is not None and found.parts))
     answer = headers.response_headers(version, found.bucket, p, with_checksum=with_checksum and is_whole)
     if with_checksum and found.parts and p.get("PartNumber") is not None and version.checksum:
         answer |= _checksum_of_part(version, found.parts[p["PartNumber"] - 1])
@@ -200,6 +212,8 @@ def choose_span(version: Version, parts: Sequence[Part], p: Mapping[str, Any]) -
 def _checksum_of_part(version: Version, part: Part) -> dict[str, str]:
     """What a read of one part says: the part's own sum, of the algorithm and type that its object has."""
     algorithm, kind, _ = (version.checksum or "").split(" ")
+    if (algorithm, kind) == (checksums.DEFAULT, checksums.FULL_OBJECT):
+        return {}  # as of an upload that named no algorithm: its sum is of the whole
     value = checksums.read_pairs(part.checksum).get(algorithm)
     return {} if value is None else {checksums.MEMBERS[algorithm]: value, "ChecksumType": kind}
 
@@ -224,7 +238,7 @@ async def head_object(call: Call, p: dict[str, Any]) -> Result | dict[str, Any]:
 
     async def work(tx: Tx) -> Found:
         bucket, version = await find(tx, call, p)
-        conditions.check_read(version, p)
+        conditions.check_read(version, p, call.now_ms)
         parts = await sending.find_parts(tx, version) if p.get("PartNumber") is not None else ()
         return Found(bucket, version, None, parts)
 
@@ -259,12 +273,12 @@ async def get_object_attributes(call: Call, p: dict[str, Any]) -> dict[str, Any]
         answer["ETag"] = version.etag
     if "Checksum" in wanted and version.checksum:
         answer["Checksum"] = headers.checksum_members(version.checksum, with_count=False)
+    if "ObjectParts" in wanted and version.place == content.PARTS:
+        answer["ObjectParts"] = _object_parts(version, parts, p)
     if "StorageClass" in wanted:
         answer["StorageClass"] = version.storage_class or "STANDARD"
     if "ObjectSize" in wanted:
         answer["ObjectSize"] = version.size
-    if "ObjectParts" in wanted and version.place == content.PARTS:
-        answer["ObjectParts"] = _object_parts(version, parts, p)
     return answer
 
 

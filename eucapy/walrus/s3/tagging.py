@@ -7,10 +7,11 @@ from typing import Any
 
 from eucapy.aws.errors import MalformedXML
 from eucapy.aws.message import Result
+from eucapy.aws.validate import MissingRequestBodyError
 from eucapy.database import Tx
 from eucapy.walrus import errors, events, headers
 from eucapy.walrus.context import Call
-from eucapy.walrus.s3.reading import find, refuse_marker
+from eucapy.walrus.s3.reading import find_unmarked
 from eucapy.walrus.s3.replication import replicating_change
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import buckets, objects
@@ -19,29 +20,20 @@ from eucapy.walrus.store.objects import Version
 
 
 def _pairs(p: Mapping[str, Any]) -> list[tuple[str, str]]:
-    tags = (p.get("Tagging") or {}).get("TagSet") or []
+    """Raises MissingRequestBodyError, MalformedXML; a document without a set of tags has none."""
+    if p.get("Tagging") is None:
+        raise MissingRequestBodyError()
+    tags = p["Tagging"].get("TagSet") or []
     if any("Key" not in tag or "Value" not in tag for tag in tags):
         raise MalformedXML()
     return [(tag["Key"], tag["Value"]) for tag in tags]
-
-
-async def _find(tx: Tx, call: Call, p: Mapping[str, Any]) -> tuple[Bucket, Version]:
-    """`find`, but a key whose newest version is a delete marker is refused as such. Raises MethodNotAllowed too."""
-    try:
-        return await find(tx, call, p)
-    except errors.NoSuchKey as error:
-        bucket = await buckets.by_name(tx, p["Bucket"])
-        marker = None if bucket is None else await objects.newest_old(tx, bucket.id, headers.key_bytes(p))
-        if marker is None or not marker.marker:
-            raise
-        raise refuse_marker(call, marker) from error
 
 
 def _view(document: str | None) -> list[dict[str, str]]:
     return [{"Key": name, "Value": value} for name, value in headers.decode_tags(document)]
 
 
-@s3.action("PutObjectTagging", unchecked=("Tagging",))
+@s3.action("PutObjectTagging", unchecked=("Tagging",), worded=("Tagging",))
 async def put_object_tagging(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     document = headers.encode_tags(_pairs(p), headers.MOST_TAGS)
     return await _change(call, p, document)
@@ -54,7 +46,7 @@ async def delete_object_tagging(call: Call, p: dict[str, Any]) -> dict[str, Any]
 
 async def _change(call: Call, p: Mapping[str, Any], document: str | None) -> dict[str, Any]:
     async def work(tx: Tx) -> tuple[Bucket, Version]:
-        bucket, version = await _find(tx, call, p)
+        bucket, version = await find_unmarked(tx, call, p)
         await objects.set_tags(tx, bucket, version, document)
         await replicating_change(tx, call, bucket, version)
         what = "Delete" if call.operation == "DeleteObjectTagging" else "Put"
@@ -67,14 +59,14 @@ async def _change(call: Call, p: Mapping[str, Any], document: str | None) -> dic
 
 @s3.action("GetObjectTagging")
 async def get_object_tagging(call: Call, p: dict[str, Any]) -> dict[str, Any]:
-    bucket, version = await call.read(lambda tx: _find(tx, call, p))
+    bucket, version = await call.read(lambda tx: find_unmarked(tx, call, p))
     answer: dict[str, Any] = {"TagSet": _view(version.tags)}
     if bucket.versioning:
         answer["VersionId"] = version.version_id
     return answer
 
 
-@s3.action("PutBucketTagging", unchecked=("Tagging",))
+@s3.action("PutBucketTagging", unchecked=("Tagging",), worded=("Tagging",))
 async def put_bucket_tagging(call: Call, p: dict[str, Any]) -> Result:
     document = headers.encode_tags(_pairs(p), headers.MOST_BUCKET_TAGS)
     await _set(call, p, document)

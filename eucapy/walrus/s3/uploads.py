@@ -177,15 +177,15 @@ def _fitting(want: Expected, upload: Upload) -> Expected:
     return want
 
 
-@s3.action("CompleteMultipartUpload", unchecked=("MultipartUpload", "ChecksumType"))
+@s3.action("CompleteMultipartUpload", unchecked=("MultipartUpload", "ChecksumType"), worded=("MultipartUpload",))
 async def complete_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     key = headers.key_bytes(p)
     listed = (p.get("MultipartUpload") or {}).get("Parts") or []
-    if not 1 <= len(listed) <= MOST_PARTS or any("PartNumber" not in part or "ETag" not in part for part in listed):
+    if len(listed) > MOST_PARTS or any("PartNumber" not in part or "ETag" not in part for part in listed):
         raise MalformedXML()
     numbers = [part["PartNumber"] for part in listed]
     if any(first >= second for first, second in itertools.pairwise(numbers)):
-        raise errors.InvalidPartOrder()
+        raise errors.InvalidPartOrder(fields={"UploadId": p["UploadId"]})
     conditions.write_check(p)
 
     async def work(tx: Tx) -> tuple[Bucket, Version]:
@@ -196,6 +196,8 @@ async def complete_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, 
             if done is not None and done.place == content.PARTS and done.content == p["UploadId"]:
                 return bucket, done
             raise errors.NoSuchUpload(fields={"UploadId": p["UploadId"]})
+        if not listed:
+            raise MalformedXML() if p.get("MultipartUpload") is None else InvalidRequest(_NO_PARTS)
         if upload.sse is not None and (upload.checksum_algorithm or p.get("SSECustomerAlgorithm")):
             encryption.check_completer(call, bucket, key, upload.sse, p)
         stored = {part.number: part for part in await uploads.page(tx, upload.id)}
@@ -246,6 +248,9 @@ async def complete_multipart_upload(call: Call, p: dict[str, Any]) -> dict[str, 
     if bucket.lifecycle:
         answer["Expiration"] = lifecycle.expiration(bucket.lifecycle, version)
     return answer
+
+
+_NO_PARTS = "You must specify at least one part"
 
 
 def _choose(stored: Mapping[int, Part], listed: Mapping[str, Any], upload: Upload) -> Part:
@@ -398,10 +403,11 @@ async def list_multipart_uploads(call: Call, p: dict[str, Any]) -> dict[str, Any
         "Bucket": p["Bucket"],
         "KeyMarker": encode(marker),
         "UploadIdMarker": id_marker,
-        "Prefix": encode(prefix),
         "MaxUploads": most,
         "IsTruncated": page.last is not None,
     }
+    if p.get("Prefix") is not None:
+        answer["Prefix"] = encode(prefix)
     if delimiter:
         answer["Delimiter"] = encode(delimiter)
     if p.get("EncodingType"):
@@ -425,12 +431,10 @@ async def list_multipart_uploads(call: Call, p: dict[str, Any]) -> dict[str, Any
 
 
 def _next_markers(page: listings.Page[Upload], encode: Encode) -> dict[str, str]:
-    """The last entry of the page, whether there is more or not; empty where there is none."""
+    """Where the page ended; the last upload where there is no more, unless a common prefix comes behind it; or empty."""
     last: Upload | bytes | None = page.last
-    if last is None and page.rows:
+    if last is None and page.rows and (not page.prefixes or page.prefixes[-1] < page.rows[-1].key):
         last = page.rows[-1]
-    if page.prefixes and (last is None or (isinstance(last, Upload) and last.key < page.prefixes[-1])):
-        last = page.prefixes[-1]
     if last is None:
         return {"NextKeyMarker": "", "NextUploadIdMarker": ""}
     if isinstance(last, bytes):
