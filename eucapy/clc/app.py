@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from eucapy import pki
 from eucapy.aws.chain import Chain
 from eucapy.aws.http import Edge
 from eucapy.aws.paging import Pager
@@ -26,6 +27,7 @@ from eucapy.clc.ec2 import launch_template_versions
 from eucapy.clc.environment import CloudEnvironment
 from eucapy.clc.iam import managed
 from eucapy.clc.limits import Limits
+from eucapy.clc.objects import WalrusObjects
 from eucapy.clc.oidc import Issuers
 from eucapy.clc.operations import Operations
 from eucapy.clc.operator import OperatorPort
@@ -70,6 +72,8 @@ class CloudController:
         self.operations = Operations(config, self.seal.seal, clock.time)
         self.audit = AuditTrail(data, config.region)
         self._passage = Passage(config.walrus_url)
+        tls = pki.client_context(Path(config.pki), "clc") if config.pki else None
+        self.objects = WalrusObjects(config.walrus_internal_url, tls)
         self.types = instance_types.load(config.instance_types)
         environment = CloudEnvironment(
             config=config,
@@ -86,6 +90,7 @@ class CloudController:
             fire=self.fire,
             reads=InstanceReads(agents, list(config.zones)),
             blocks=SnapshotBlocks(agents),
+            buckets=self.objects.buckets_of,
             sessions=sessions,
             issuers=self.issuers,
             served=TRAFFIC.served,
@@ -119,6 +124,7 @@ class CloudController:
             self.standings,
             self.limits,
             self.key_use,
+            self.objects.buckets_of,
             lambda: self.fire(KEY_CHANGES),
             self.loops,
             self.loops.wake_all,

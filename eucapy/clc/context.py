@@ -111,6 +111,9 @@ class Call:
     """The condition keys that every request has."""
     decoded: Callable[[str], str] = field(repr=False)
     """Opens an authorization failure message of the caller's account (`refusing.UnreadableMessage`)."""
+    buckets: Callable[[str], Awaitable[int]] = field(repr=False)
+    """How many buckets the account of a canonical id has; asks the object store, so it is for use in `aside` alone. Raises
+    LookupError."""
     reads: Any = None
     """The plain reads of instances (`wire.node.NodeReads`), for use in `Later` alone: never inside the transaction."""
     blocks: Any = None

@@ -97,6 +97,7 @@ class CloudEnvironment:
         fire: Callable[[str], None],
         reads: Any,
         blocks: Any,
+        buckets: Callable[[str], Awaitable[int]],
         sessions: Sessions,
         issuers: Issuers,
         served: Callable[[], None],
@@ -109,6 +110,7 @@ class CloudEnvironment:
         self._fire, self._served, self._used = fire, served, used
         self._reads, self._blocks = reads, blocks
         self._sessions, self._issuers = sessions, issuers
+        self._buckets = buckets
         self._standings, self._messages, self._limits = standings, messages, limits
         merges = {name: self._merging(merge) for name, merge in effective.items()}
         self._authority = Authority(database, standings, messages, clock.time, merges)
@@ -202,6 +204,7 @@ class CloudEnvironment:
             fire=self._fire,
             reads=self._reads,
             blocks=self._blocks,
+            buckets=self._buckets,
             sessions=self._sessions,
             issuers=self._issuers,
             powers=lambda: self._powers(request),

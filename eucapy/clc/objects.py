@@ -1,4 +1,6 @@
-"""A look at an object of the store: whose it is, how large, and its first bytes. Walrus's internal port answers."""
+"""A look at an object of the store: whose it is, how large, and its first bytes; and how many buckets an account has. Walrus's
+internal port answers.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import Protocol
 from urllib.parse import quote
 
 import aiohttp
+import msgspec
 
 from eucapy.diskimage import HEADER_BYTES
 from eucapy.wire.contract import Unreachable
@@ -24,6 +27,10 @@ class Look:
     etag: str
     size_bytes: int
     head: bytes
+
+
+class _Owned(msgspec.Struct, frozen=True):
+    buckets: int
 
 
 class Objects(Protocol):
@@ -66,3 +73,18 @@ class WalrusObjects:
                 )
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Unreachable(f"GET {url}: {type(error).__name__} {error}") from error
+
+    async def buckets_of(self, owner: str) -> int:
+        """How many buckets the account of that canonical id has. Raises LookupError when nobody answers."""
+        url = f"{self._url}/internal/buckets?owner={quote(owner, safe='')}"
+        connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True)
+        try:
+            async with (
+                aiohttp.ClientSession(connector=connector, timeout=self._limit) as session,
+                session.get(url) as answer,
+            ):
+                if answer.status != 200:
+                    raise LookupError(f"GET {url}: HTTP {answer.status}")
+                return msgspec.json.decode(await answer.read(), type=_Owned).buckets
+        except (TimeoutError, aiohttp.ClientError, OSError, msgspec.MsgspecError) as error:
+            raise LookupError(f"GET {url}: {type(error).__name__} {error}") from error

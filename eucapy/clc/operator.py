@@ -27,7 +27,7 @@ from eucapy.clc.limits import Limits, told
 from eucapy.clc.operations import Operations, Refused
 from eucapy.clc.reconcilers.key_use import KeyUse, Use
 from eucapy.clc.standing import Standings, parent_of
-from eucapy.clc.store import hosts
+from eucapy.clc.store import accounts, hosts
 from eucapy.database import Database, Tx
 from eucapy.http import BODY_S
 from eucapy.reconcile.loop import Loops
@@ -37,7 +37,8 @@ Work = Callable[[Tx], Awaitable[Any]]
 
 
 class OperatorPort:
-    """Makes the application. `changed` is called after changes of what principals may."""
+    """Makes the application. `changed` is called after changes of what principals may; `buckets` tells how many an account has,
+    by its canonical id (LookupError)."""
 
     def __init__(
         self,
@@ -47,13 +48,14 @@ class OperatorPort:
         standings: Standings,
         limits: Limits,
         key_use: KeyUse,
+        buckets: Callable[[str], Awaitable[int]],
         changed: Callable[[], None],
         loops: Loops,
         wake_all: Callable[[], None],
     ) -> None:
         self._database, self._operations, self._keys, self._standings = database, operations, keys, standings
         self._loops, self._wake_all, self._changed, self._limits = loops, wake_all, changed, limits
-        self._key_use = key_use
+        self._key_use, self._buckets = key_use, buckets
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[only_roles(frozenset({"admin", "walrus"})), _admin_paths, _refusals])
@@ -88,9 +90,19 @@ class OperatorPort:
     async def _delete_account(self, request: web.Request) -> web.Response:
         body = await _body(request)
         name, recursive = str(body.get("name") or ""), bool(body.get("recursive"))
+        await self._refuse_with_buckets(name)
         answer = await self._database.write(lambda tx: self._operations.delete_account(tx, name, recursive))
         self._changed()
         return web.json_response(answer)
+
+    async def _refuse_with_buckets(self, name: str) -> None:
+        account = await self._database.read(lambda tx: accounts.by_name(tx, name))
+        try:
+            held = account is not None and await self._buckets(account.canonical_id)
+        except LookupError as error:
+            raise Refused(503, f"the object store does not say whether {name} has buckets") from error
+        if held:
+            raise Refused(409, f"the account {name} still has buckets")
 
     async def _account_limits(self, request: web.Request) -> web.Response:
         """With a document the account policy is put; with an empty one removed; without a name all are listed."""

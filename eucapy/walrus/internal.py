@@ -2,6 +2,7 @@
 
     GET  /internal/objects/<bucket>/<key>     200, or 206 with Range; ETag, Content-Length, X-Eucapy-Owner
     HEAD /internal/objects/<bucket>/<key>     the same without the bytes
+    GET  /internal/buckets?owner=<canonical id>   {"buckets": how many the account has}
     GET  /internal/status                     what the background workers did last, the faults that the scrubber found
 
 nc fetches images and sc snapshots here, clc looks at an image before it registers it. No bucket's owner is asked: the
@@ -45,8 +46,14 @@ def application(walrus: Walrus, workers: Mapping[str, Periodic]) -> web.Applicat
         said = {name: worker.status() for name, worker in workers.items()}
         return web.Response(body=msgspec.json.encode({"workers": said}), content_type="application/json")
 
+    async def owned(request: web.Request) -> web.Response:
+        owner = request.query.get("owner", "")
+        found = await walrus.db.read(lambda tx: buckets.count(tx, owner))
+        return web.Response(body=msgspec.json.encode({"buckets": found}), content_type="application/json")
+
     app = web.Application(middlewares=[only_roles(CALLERS)])
     app.router.add_get("/internal/objects/{bucket}/{key:.+}", get)
+    app.router.add_get("/internal/buckets", owned)
     app.router.add_get("/internal/status", status)
     return app
 

@@ -94,6 +94,21 @@ def test_an_account_that_has_something_stays(cloud: Cloud) -> None:
     assert refusal(cloud, "DeleteAccount", AccountName="biology", Recursive="true") == (409, "DeleteConflict")
 
 
+def test_an_account_with_buckets_stays_and_so_does_one_whose_buckets_nobody_can_tell(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = cloud.client("s3", "keeping")
+    s3.create_bucket(Bucket="kept")
+    assert refusal(cloud, "DeleteAccount", AccountName="keeping", Recursive="true") == (409, "DeleteConflict")
+    s3.delete_bucket(Bucket="kept")
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.dev.clc.objects, "_url", "http://127.0.0.1:9")
+        assert refusal(cloud, "DeleteAccount", AccountName="keeping") == (503, "ServiceUnavailable")
+    assert "keeping" in texts(call(cloud, "ListAccounts"), "AccountName")
+    call(cloud, "DeleteAccount", AccountName="keeping")
+    assert "keeping" not in texts(call(cloud, "ListAccounts"), "AccountName")
+
+
 def test_names_are_the_clouds_own(cloud: Cloud) -> None:
     assert refusal(cloud, "CreateAccount", AccountName="eucalyptus") == (409, "EntityAlreadyExists")
     assert refusal(cloud, "CreateAccount", AccountName="Not A Name")[0] == 400

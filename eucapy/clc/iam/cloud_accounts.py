@@ -23,8 +23,14 @@ from eucapy.clc.refusing import AccessDenied
 from eucapy.clc.store import account_policies, accounts, cloud_accounts
 from eucapy.clc.store.cloud_accounts import CLOUD
 from eucapy.database import Row
+from eucapy.errors import ApiError
 
 LARGEST_POLICY = 16384
+
+
+class ServiceUnavailable(ApiError):
+    status = 503
+    message = "The object store cannot be asked whether the account has buckets. Please try again."
 
 
 @iam.action("CreateAccount")
@@ -49,7 +55,7 @@ async def list_accounts(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
 @iam.action("DeleteAccount")
 async def delete_account(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     """An account that holds nothing but what it began with; with `Recursive` its users, groups, roles and policies go too.
-    Instances, volumes, images and the like are the account's to delete, or its administrator's."""
+    Instances, volumes, images, buckets and the like are the account's to delete, or its administrator's."""
     _of_cloud(call)
     row = await _account(call, p)
     if row.name == CLOUD:
@@ -57,6 +63,8 @@ async def delete_account(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     held = await cloud_accounts.what_holds(call.tx, row.id, recursive=bool(p.get("Recursive")))
     if held:
         raise DeleteConflict(f"Account {row.name} still has {held}.")
+    if await call.aside(("buckets", row.canonical_id), lambda: _buckets(call, row.canonical_id)):
+        raise DeleteConflict(f"Account {row.name} still has buckets.")
     await cloud_accounts.remove(call.tx, row.id)
     call.wake("keys")
     return {}
@@ -103,6 +111,13 @@ async def delete_account_policy(call: Call, p: Mapping[str, Any]) -> dict[str, A
         raise _no_policy(name)
     call.wake("keys")
     return {}
+
+
+async def _buckets(call: Call, owner: str) -> int:
+    try:
+        return await call.buckets(owner)
+    except LookupError as error:
+        raise ServiceUnavailable from error
 
 
 def _of_cloud(call: Call) -> None:
