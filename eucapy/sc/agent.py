@@ -32,7 +32,17 @@ from eucapy.reconcile.traffic import TRAFFIC
 from eucapy.run import RunError
 from eucapy.sc import observe
 from eucapy.sc.executor import Executor, Told
-from eucapy.sc.planner import CopySnapshot, CreateVolume, ImportSnapshot, Plan, SealSnapshot, Step, TakeSnapshot, plan
+from eucapy.sc.planner import (
+    CopySnapshot,
+    CreateVolume,
+    ImportSnapshot,
+    Plan,
+    SealSnapshot,
+    Step,
+    TakeSnapshot,
+    Upload,
+    plan,
+)
 from eucapy.sc.transfer import TransferError
 from eucapy.wire.agent import SpecKeeper, StatusBoard
 from eucapy.wire.blocks import BlockList, Denied
@@ -143,20 +153,24 @@ class StorageController:
             return False
         elsewhere = self._elsewhere(spec)
         await self._call_off(spec)
-        todo = plan(spec, seen, self._driver.capabilities, elsewhere) if spec is not None else Plan()
+        uploaded = self._executor.uploads.done
+        todo = plan(spec, seen, self._driver.capabilities, elsewhere, uploaded.keys()) if spec is not None else Plan()
         self._forget_past(todo)
         begun = [self._begin(item, steps) for item, steps in todo.steps.items() if self._may_begin(item, steps)]
         if begun:
             await asyncio.wait(begun, timeout=PATIENCE_S)
             seen = await self._driver.observe()
         faults = {**todo.faults, **{item: failure.fault for item, failure in self._failures.items()}}
-        self._board.publish(observe.status(self._zone, spec, seen, faults, self._progress, elsewhere, self._tasks))
+        self._board.publish(
+            observe.status(self._zone, spec, seen, faults, self._progress, elsewhere, self._tasks, uploaded)
+        )
         self._plan_retries()
         return bool(begun)
 
     async def _call_off(self, spec: StorageSpec | None) -> None:
-        """End the imports of snapshots that are no longer wanted; what they had made is found by the next look."""
+        """End the imports and uploads of snapshots that are no longer wanted; what they had made is found by the next look."""
         tombs = [name for name, item in spec.snapshots.items() if item.gone] if spec is not None else []
+        tombs += [name for name, item in spec.uploads.items() if item.gone] if spec is not None else []
         ended = [self._tasks[name] for name in tombs if name in self._tasks and name in self._importing]
         for task in ended:
             task.cancel()
@@ -192,7 +206,7 @@ class StorageController:
     def _begin(self, item: str, steps: tuple[Step, ...]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._work(item, steps), name=f"storage {item}")
         self._tasks[item] = task
-        if any(isinstance(step, ImportSnapshot) for step in steps):
+        if any(isinstance(step, ImportSnapshot | Upload) for step in steps):
             self._importing.add(item)
         task.add_done_callback(lambda _: self._ended(item))
         return task
@@ -231,7 +245,7 @@ class StorageController:
         """What is there already waits for room as long as it takes; nobody waits for ever for what shall be made."""
         held = self._failures.get(item)
         tries = held.tries + 1 if held is not None and held.steps == steps else 1
-        makes = isinstance(step, CreateVolume | TakeSnapshot | CopySnapshot | ImportSnapshot | SealSnapshot)
+        makes = isinstance(step, CreateVolume | TakeSnapshot | CopySnapshot | ImportSnapshot | SealSnapshot | Upload)
         final = makes and tries >= MOST_TRIES_WITHOUT_ROOM
         self._failed(item, steps, Fault(code=NoSpace.code, message=reason, final=final), tries)
 

@@ -17,10 +17,12 @@ from eucapy.sc.config import Config
 from eucapy.sc.executor import Executor
 from eucapy.sc.hosts import own_address
 from eucapy.sc.transfer import Transfer
+from eucapy.sc.uploads import Uploads
 from eucapy.wire import blocks
 from eucapy.wire.objects import WalrusFetcher
 from eucapy.wire.server import Listener, application
 from eucapy.wire.storage import StorageSpec
+from eucapy.wire.uploads import WalrusSender
 
 CALLERS = frozenset({"clc", "admin"})
 
@@ -47,12 +49,12 @@ class StorageControllerApp:
             reserve_gib=config.reserve_gib,
             remote=remote,
         )
-        store = WalrusFetcher(
-            config.walrus_internal_url, pki.client_context(certificates, "sc") if certificates is not None else None
-        )
+        store_tls = pki.client_context(certificates, "sc") if certificates is not None else None
+        store = WalrusFetcher(config.walrus_internal_url, store_tls)
         transfer = Transfer(store, store, config.largest_image_gib * GIB)
         converter = QemuConverter(config.largest_disk_gib * GIB) if config.driver != "fake" else FakeConverter()
-        executor = Executor(driver, transfer, converter, config.data_folder / "downloads")
+        uploads = Uploads(WalrusSender(config.walrus_internal_url, store_tls), config.data_folder / "uploads")
+        executor = Executor(driver, transfer, converter, uploads, config.data_folder / "downloads")
         self.agent = StorageController(
             config.zone, config.data_folder, driver, executor, SystemClock(), config.resync_s, is_here=own_address
         )

@@ -1,5 +1,5 @@
 """Does one step of a plan. No choices are left here: a step is one verb of the driver; a disk image that is imported is
-downloaded and converted before.
+downloaded and converted before, one that is exported is converted and uploaded after.
 
 A disk image of a user's goes through the converter (`drivers/imaging/conversion.py`), which takes it for hostile; what comes
 out, made able to run here where that is wanted, and what our own nodes captured, is given to the block driver.
@@ -19,6 +19,7 @@ from eucapy.sc.planner import (
     CopySnapshot,
     CreateVolume,
     Export,
+    ForgetUpload,
     GrowVolume,
     ImportSnapshot,
     RemoveSnapshot,
@@ -28,13 +29,18 @@ from eucapy.sc.planner import (
     Step,
     TakeSnapshot,
     Unexport,
+    Upload,
 )
 from eucapy.sc.transfer import Transfer
+from eucapy.sc.uploads import Uploads
 from eucapy.wire.node import NodeSource, ObjectSource
+from eucapy.wire.storage import UploadSpec
 
-DOWNLOADING, CONVERTING, UPDATING, STORING = "downloading", "converting", "updating", "storing"
+DOWNLOADING, CONVERTING, UPDATING, STORING, UPLOADING = "downloading", "converting", "updating", "storing", "uploading"
 _DOWNLOADED, _CONVERTED, _UPDATED = 50, 85, 90
 """Percents of an import at which its stages end."""
+_WRITTEN_OUT, _WRITTEN = 20, 50
+"""The same of an upload."""
 
 
 class Told(Protocol):
@@ -46,14 +52,18 @@ class Told(Protocol):
 class Executor:
     """Steps, done with a driver. `folder` holds what is being downloaded and converted, and nothing else."""
 
-    def __init__(self, driver: BlockDriver, transfer: Transfer, converter: Converter, folder: Path) -> None:
+    def __init__(
+        self, driver: BlockDriver, transfer: Transfer, converter: Converter, uploads: Uploads, folder: Path
+    ) -> None:
+        self.uploads = uploads
         self._driver = driver
         self._transfer = transfer
         self._converter = converter
         self._folder = folder
 
     def open(self) -> None:
-        """Remove what an earlier life was downloading."""
+        """Remove what an earlier life was downloading; know what it had uploaded."""
+        self.uploads.open()
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for leftover in self._folder.iterdir():
             if leftover.is_dir():
@@ -87,6 +97,10 @@ class Executor:
                 await driver.remove_snapshot(snapshot_id)
             case ImportSnapshot():
                 await self._import(step, progress)
+            case Upload(spec):
+                await self._upload(spec, progress)
+            case ForgetUpload(task_id):
+                self.uploads.forget(task_id)
             case _:
                 assert_never(step)
 
@@ -99,6 +113,40 @@ class Executor:
             await self._driver.import_snapshot(step.snapshot_id, disk.path, disk.format, step.size_gib)
         finally:
             shutil.rmtree(work)
+
+    async def _upload(self, spec: UploadSpec, told: Told) -> None:
+        work = self._folder / spec.task_id
+        work.mkdir(mode=0o700, exist_ok=True)
+        try:
+            told(0, CONVERTING)
+            await self._driver.write_out(spec.snapshot_id, work / "disk")
+            told(_WRITTEN_OUT, CONVERTING)
+            disk = Disk(work / "disk", "raw", (work / "disk").stat().st_size)
+            file = await self._written(disk, spec.format, work / "file", told)
+
+            def sent(percent: int) -> None:
+                told(_WRITTEN + percent * (100 - _WRITTEN) // 100, UPLOADING)
+
+            await self.uploads.send(spec, file, sent)
+        finally:
+            shutil.rmtree(work)
+
+    async def _written(self, disk: Disk, target_format: str, target: Path, told: Told) -> Path:
+        """The disk in the format, which for a raw one is itself."""
+        if target_format == "raw":
+            return disk.path
+
+        def written(percent: int) -> None:
+            told(_WRITTEN_OUT + percent * (_WRITTEN - _WRITTEN_OUT) // 100, CONVERTING)
+
+        try:
+            await self._converter.written(disk, target_format, target, written)
+        except imaging.NoSpace as error:
+            raise NoSpace(str(error)) from error
+        except imaging.ImagingError as error:
+            raise BlockError(str(error)) from error
+        disk.path.unlink()
+        return target
 
     async def _disk(self, source: ObjectSource | NodeSource, work: Path, told: Told) -> Disk:
         """What is to become the snapshot, as a disk that the block driver may trust."""

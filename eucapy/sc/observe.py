@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
+from types import MappingProxyType
 
 from eucapy.drivers.block.base import PoolSeen
 from eucapy.sc.planner import reached_as
@@ -15,6 +16,8 @@ from eucapy.wire.storage import (
     SnapshotStatus,
     StorageSpec,
     StorageStatus,
+    UploadSpec,
+    UploadStatus,
     VolumeSpec,
     VolumeStatus,
 )
@@ -28,10 +31,11 @@ def status(
     progress: Mapping[str, tuple[int, str]],
     elsewhere: Container[str] = frozenset(),
     busy: Container[str] = frozenset(),
+    uploaded: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> StorageStatus:
     """`faults` by item; `progress` in percent, with the stage, by snapshot that is being made; `elsewhere`: nodes on other
-    hosts; `busy`: items that are being worked on: what may still come into being is not gone. Boot and revision are the
-    board's."""
+    hosts; `busy`: items that are being worked on: what may still come into being is not gone; `uploaded`: the parts of uploads
+    that are done. Boot and revision are the board's."""
     volumes = spec.volumes if spec is not None else {}
     snapshots = spec.snapshots if spec is not None else {}
     named = {*volumes, *snapshots}
@@ -47,6 +51,10 @@ def status(
         snapshots={
             name: _snapshot(item, seen, faults.get(name), *progress.get(name, (0, "")), name in busy)
             for name, item in snapshots.items()
+        },
+        uploads={
+            name: _upload(item, uploaded.get(name), faults.get(name), *progress.get(name, (0, "")), name in busy)
+            for name, item in (spec.uploads if spec is not None else {}).items()
         },
         strangers=tuple(sorted({*seen.volumes, *seen.snapshots, *seen.drafts} - named)),
         capacity=Capacity(total_gib=seen.total_gib, free_gib=seen.free_gib),
@@ -98,6 +106,20 @@ def _snapshot(
         progress=100,
         size_gib=there.size_gib,
         fault=fault,
+    )
+
+
+def _upload(
+    item: UploadSpec, parts: tuple[str, ...] | None, fault: Fault | None, percent: int, stage: str, busy: bool
+) -> UploadStatus:
+    if parts is not None:
+        return UploadStatus(task_id=item.task_id, presence=Presence.READY, progress=100, parts=parts)
+    return UploadStatus(
+        task_id=item.task_id,
+        presence=_absent(item.gone, fault, busy),
+        progress=0 if item.gone else percent,
+        stage="" if item.gone else stage,
+        fault=None if item.gone else fault,
     )
 
 

@@ -8,7 +8,8 @@ in order. An item waits, without a step, for what it needs of another:
     copy of a snapshot          waits until that is there; impossible when it will never be
     snapshot written by blocks  waits until it is sealed, and until its parent is there; abandoned, its draft goes
     tombstone of a volume       its exports end first; snapshots that are still to be taken of it go before
-    tombstone of a snapshot     what is still to be made of it goes before: volumes, copies, what is written over it
+    upload of a snapshot        waits until that is there; impossible when it will never be
+    tombstone of a snapshot     what is still to be made of it goes before: volumes, copies, what is written over it, uploads
 
 What no spec names is left alone: absence never destroys. An export that the spec of its volume does not name, or names for
 another node, is ended, because the volume's spec is the whole truth about the volume.
@@ -23,7 +24,7 @@ from eucapy.drivers.block.base import Capabilities, PoolSeen, VolumeSeen
 from eucapy.pace import UNLIMITED, Pace
 from eucapy.wire.contract import Fault
 from eucapy.wire.node import NodeSource, ObjectSource
-from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, VolumeSpec, WrittenSpec
+from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, UploadSpec, VolumeSpec, WrittenSpec
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,18 @@ class RemoveSnapshot:
     snapshot_id: str
 
 
+@dataclass(frozen=True)
+class Upload:
+    """`spec` names the snapshot, the format, and where to."""
+
+    spec: UploadSpec
+
+
+@dataclass(frozen=True)
+class ForgetUpload:
+    task_id: str
+
+
 Step = (
     CreateVolume
     | GrowVolume
@@ -110,6 +123,8 @@ Step = (
     | ImportSnapshot
     | SealSnapshot
     | RemoveSnapshot
+    | Upload
+    | ForgetUpload
 )
 
 
@@ -122,23 +137,45 @@ class Plan:
 
 
 def plan(
-    spec: StorageSpec, seen: PoolSeen, capabilities: Capabilities, elsewhere: Container[str] = frozenset()
+    spec: StorageSpec,
+    seen: PoolSeen,
+    capabilities: Capabilities,
+    elsewhere: Container[str] = frozenset(),
+    uploaded: Container[str] = frozenset(),
 ) -> Plan:
     """What to do now. Steps of different items may be done in any order, or at once. `elsewhere`: the nodes that are on
-    other hosts."""
+    other hosts; `uploaded`: the uploads that are done."""
     result = Plan()
     for snapshot in spec.snapshots.values():
-        _plan_snapshot(result, snapshot, spec, seen)
+        _plan_snapshot(result, snapshot, spec, seen, uploaded)
     for volume in spec.volumes.values():
         _plan_volume(result, volume, spec, seen, capabilities, elsewhere)
+    for upload in spec.uploads.values():
+        _plan_upload(result, upload, spec, seen, upload.task_id in uploaded)
     return result
 
 
-def _plan_snapshot(result: Plan, snapshot: SnapshotSpec, spec: StorageSpec, seen: PoolSeen) -> None:
+def _plan_upload(result: Plan, upload: UploadSpec, spec: StorageSpec, seen: PoolSeen, done: bool) -> None:
+    if upload.gone:
+        if done:
+            result.steps[upload.task_id] = (ForgetUpload(upload.task_id),)
+    elif done:
+        return
+    elif upload.snapshot_id in seen.snapshots:
+        result.steps[upload.task_id] = (Upload(upload),)
+    elif not _will_be_made(spec.snapshots.get(upload.snapshot_id)):
+        result.faults[upload.task_id] = Fault(
+            code="SnapshotNotFound", message=f"there is no snapshot {upload.snapshot_id}", final=True
+        )
+
+
+def _plan_snapshot(
+    result: Plan, snapshot: SnapshotSpec, spec: StorageSpec, seen: PoolSeen, uploaded: Container[str]
+) -> None:
     snapshot_id = snapshot.snapshot_id
     there = snapshot_id in seen.snapshots
     if snapshot.gone:
-        if not _is_awaited(snapshot_id, spec, seen) if there else snapshot_id in seen.drafts:
+        if not _is_awaited(snapshot_id, spec, seen, uploaded) if there else snapshot_id in seen.drafts:
             result.steps[snapshot_id] = (RemoveSnapshot(snapshot_id),)
     elif there:
         return
@@ -156,8 +193,13 @@ def _plan_snapshot(result: Plan, snapshot: SnapshotSpec, spec: StorageSpec, seen
         )
 
 
-def _is_awaited(snapshot_id: str, spec: StorageSpec, seen: PoolSeen) -> bool:
-    """Whether a volume, a copy or what is written over it is still to be made of the snapshot."""
+def _is_awaited(snapshot_id: str, spec: StorageSpec, seen: PoolSeen, uploaded: Container[str]) -> bool:
+    """Whether a volume, a copy, what is written over it or an upload is still to be made of the snapshot."""
+    if any(
+        upload.snapshot_id == snapshot_id and not upload.gone and upload.task_id not in uploaded
+        for upload in spec.uploads.values()
+    ):
+        return True
     return any(
         volume.snapshot_id == snapshot_id and not volume.gone and volume.volume_id not in seen.volumes
         for volume in spec.volumes.values()

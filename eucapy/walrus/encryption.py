@@ -289,10 +289,7 @@ def open_upload(call: Call, bucket: Bucket, key: bytes, document: str | None, p:
                 "The multipart upload initiate did not request encryption. "
                 "Please resend the request without sending encryption parameters."
             )
-        if document is None:
-            return None
-        wanted = Wanted(said.kind, said.kms, said.context, said.bucket_key)
-        return Sealed(wanted, open_stored(call.walrus, bucket, key, said))
+        return of_upload(call.walrus, bucket, key, document)
     if customer is None:
         raise InvalidRequest(
             "The multipart upload initiate requested encryption. "
@@ -303,6 +300,15 @@ def open_upload(call: Call, bucket: Bucket, key: bytes, document: str | None, p:
     except InvalidRequest:
         raise InvalidRequest("The provided encryption parameters did not match the ones used originally.") from None
     return Sealed(Wanted(CUSTOMER, customer=customer), data_key)
+
+
+def of_upload(walrus: Walrus, bucket: Bucket, key: bytes, document: str | None) -> Sealed | None:
+    """The encryption of an upload that the store itself can open. Raises InternalError; InvalidRequest for SSE-C."""
+    if document is None:
+        return None
+    said = load(document)
+    wanted = Wanted(said.kind, said.kms, said.context, said.bucket_key)
+    return Sealed(wanted, open_stored(walrus, bucket, key, said))
 
 
 def check_completer(call: Call, bucket: Bucket, key: bytes, document: str, p: Mapping[str, Any]) -> None:

@@ -60,12 +60,26 @@ class SnapshotSpec(Message, frozen=True, kw_only=True):
     gone: bool = False
 
 
+class UploadSpec(Message, frozen=True, kw_only=True):
+    """A snapshot written as a disk image in `format`, put as parts into an upload of the object store that the cloud controller
+    began and will complete. `gone` is the tombstone: nothing of it is to be kept."""
+
+    task_id: str
+    snapshot_id: str
+    format: str
+    bucket: str
+    key: str
+    upload_id: str
+    gone: bool = False
+
+
 class StorageSpec(Spec, frozen=True, kw_only=True):
     """The whole desired state of a zone's storage."""
 
     zone: str
     volumes: dict[str, VolumeSpec] = {}
     snapshots: dict[str, SnapshotSpec] = {}
+    uploads: dict[str, UploadSpec] = {}
 
 
 class Presence(StrEnum):
@@ -110,6 +124,18 @@ class SnapshotStatus(Message, frozen=True, kw_only=True):
     fault: Fault | None = None
 
 
+class UploadStatus(Message, frozen=True, kw_only=True):
+    """One upload; `parts` are the ETags of its parts once it is ready. Progress and stage (`converting`, `uploading`) as of a
+    snapshot."""
+
+    task_id: str
+    presence: Presence
+    progress: int = 0
+    stage: str = ""
+    parts: tuple[str, ...] = ()
+    fault: Fault | None = None
+
+
 class Capacity(Message, frozen=True, kw_only=True):
     """Of the pool that the volumes lie in."""
 
@@ -123,6 +149,7 @@ class StorageStatus(Status, frozen=True, kw_only=True):
     zone: str
     volumes: dict[str, VolumeStatus] = {}
     snapshots: dict[str, SnapshotStatus] = {}
+    uploads: dict[str, UploadStatus] = {}
     strangers: tuple[str, ...] = ()
     capacity: Capacity | None = None
     fault: Fault | None = None

@@ -41,6 +41,7 @@ from eucapy.reconcile.traffic import TRAFFIC
 from eucapy.sc.agent import StorageController
 from eucapy.sc.executor import Executor
 from eucapy.sc.transfer import Transfer
+from eucapy.sc.uploads import Uploads
 from eucapy.walrus.app import App as ObjectStore
 from eucapy.walrus.config import Config as StoreConfig
 from eucapy.wire.cluster import ClusterAgent, NodeEntry
@@ -48,6 +49,7 @@ from eucapy.wire.network import NetworkAgent
 from eucapy.wire.node import NodeAgent, NodeSource
 from eucapy.wire.objects import Changed, ObjectFetcher, WalrusFetcher
 from eucapy.wire.storage import StorageAgent
+from eucapy.wire.uploads import WalrusSender
 
 from .store_keys import StoreKeys
 
@@ -234,6 +236,7 @@ class DevCloud:
             block,
             Transfer(fetcher, Captures(self.node), LARGEST_IMAGE_GIB * GIB),
             FakeConverter(),
+            Uploads(WalrusSender(self.config.walrus_internal_url, None), folder / "sc" / "uploads"),
             folder / "sc" / "downloads",
         )
         (folder / "sc").mkdir(parents=True, exist_ok=True)

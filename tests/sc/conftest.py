@@ -15,9 +15,10 @@ from eucapy.reconcile.loop import Loops
 from eucapy.sc.agent import StorageController
 from eucapy.sc.executor import Executor
 from eucapy.sc.transfer import Transfer
+from eucapy.sc.uploads import Uploads
 from eucapy.wire.contract import Ack, Cursor
 from eucapy.wire.node import NodeSource, ObjectSource
-from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, StorageStatus, VolumeSpec
+from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, StorageStatus, UploadSpec, VolumeSpec
 
 
 class FakeStore:
@@ -25,6 +26,9 @@ class FakeStore:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.uploaded: dict[str, bytes] = {}
+        self.keeps = 4096
+        """Of what is uploaded the store remembers so many bytes."""
         self.failures: list[Exception] = []
         self.calls = 0
 
@@ -35,6 +39,16 @@ class FakeStore:
         content = self.objects[source.key]
         into.write_bytes(content)
         progress(len(content))
+
+    async def send(self, file: Path, bucket: str, key: str, upload_id: str, told: Callable[[int], None]) -> list[str]:
+        self.calls += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        with file.open("rb") as stream:
+            content = stream.read(self.keeps)
+        self.uploaded[upload_id] = content
+        told(len(content))
+        return ["etag"]
 
     async def fetch_capture(self, source: NodeSource, into: Path, progress: Callable[[int], None]) -> None:
         content = self.objects[source.snapshot_id]
@@ -55,7 +69,8 @@ class Zone:
     def _begin(self) -> None:
         self.driver = FakeDriver(self.folder / "pool")
         transfer = Transfer(self.store, self.store, GIB)
-        executor = Executor(self.driver, transfer, FakeConverter(), self.folder / "state" / "downloads")
+        uploads = Uploads(self.store, self.folder / "state" / "uploads")
+        executor = Executor(self.driver, transfer, FakeConverter(), uploads, self.folder / "state" / "downloads")
         self.agent = StorageController("one", self.folder / "state", self.driver, executor, self.clock)
         self.loops = Loops()
         self.loops.add(self.agent.loop)
@@ -69,7 +84,7 @@ class Zone:
         self._begin()
         await self.open()
 
-    async def want(self, *items: VolumeSpec | SnapshotSpec) -> Ack:
+    async def want(self, *items: VolumeSpec | SnapshotSpec | UploadSpec) -> Ack:
         self.generation += 1
         return await self.agent.put_spec(
             StorageSpec(
@@ -77,6 +92,7 @@ class Zone:
                 zone="one",
                 volumes={item.volume_id: item for item in items if isinstance(item, VolumeSpec)},
                 snapshots={item.snapshot_id: item for item in items if isinstance(item, SnapshotSpec)},
+                uploads={item.task_id: item for item in items if isinstance(item, UploadSpec)},
             )
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,10 +24,11 @@ from eucapy.sc.planner import (
     Step,
     TakeSnapshot,
     Unexport,
+    Upload,
     plan,
 )
 from eucapy.wire.node import ObjectSource
-from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, VolumeSpec, WrittenSpec
+from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, UploadSpec, VolumeSpec, WrittenSpec
 
 GROWS = Capabilities(name="test", grows_exported=True, largest_gib=1024)
 RIGID = Capabilities(name="test", grows_exported=False, largest_gib=1024)
@@ -37,12 +39,13 @@ def export(attachment_id: str) -> ExportSpec:
     return ExportSpec(attachment_id=attachment_id, instance_id="i-1", node="n1", node_address="10.0.0.1")
 
 
-def storage(*items: VolumeSpec | SnapshotSpec) -> StorageSpec:
+def storage(*items: VolumeSpec | SnapshotSpec | UploadSpec) -> StorageSpec:
     return StorageSpec(
         generation=1,
         zone="one",
         volumes={item.volume_id: item for item in items if isinstance(item, VolumeSpec)},
         snapshots={item.snapshot_id: item for item in items if isinstance(item, SnapshotSpec)},
+        uploads={item.task_id: item for item in items if isinstance(item, UploadSpec)},
     )
 
 
@@ -215,6 +218,16 @@ def test_a_deleted_snapshot_stays_until_the_last_volume_is_made_of_it() -> None:
     spec = storage(SnapshotSpec(snapshot_id="s", gone=True), VolumeSpec(volume_id="v", size_gib=2, snapshot_id="s"))
     assert steps(spec, pool(SnapshotSeen("s", 2))) == [CreateVolume("v", 2, "s")]
     assert steps(spec, pool(SnapshotSeen("s", 2), VolumeSeen("v", 2, "s"))) == [RemoveSnapshot("s")]
+
+
+def test_a_deleted_snapshot_stays_until_it_is_uploaded() -> None:
+    upload = UploadSpec(task_id="t", snapshot_id="s", format="raw", bucket="b", key="k", upload_id="u")
+    spec = storage(SnapshotSpec(snapshot_id="s", gone=True), upload)
+    seen = pool(SnapshotSeen("s", 2))
+    assert steps(spec, seen) == [Upload(upload)]
+    assert list(plan(spec, seen, GROWS, uploaded={"t"}).steps.values()) == [(RemoveSnapshot("s"),)]
+    given_up = storage(SnapshotSpec(snapshot_id="s", gone=True), msgspec.structs.replace(upload, gone=True))
+    assert steps(given_up, seen) == [RemoveSnapshot("s")]
 
 
 VOLUMES, SNAPSHOTS, ATTACHMENTS = ("v1", "v2", "v3"), ("s1", "s2", "s3"), ("a1", "a2")

@@ -246,6 +246,12 @@ class BlockDriver(Protocol):
         as it is. Raises WrittenOtherwise, NoSuchSnapshot, BadRequest (also when the parent is larger)."""
         ...
 
+    async def write_out(self, snapshot_id: str, image: Path) -> None:
+        """Write the snapshot's content to a new local file, raw, as large as the snapshot, with holes where it has none.
+
+        Raises NoSuchSnapshot, NoSpace."""
+        ...
+
     async def remove_snapshot(self, snapshot_id: str) -> None:
         """Removing what is not there succeeds; a draft goes too. Volumes made from it, and older and newer snapshots, stay
         whole."""

@@ -295,6 +295,16 @@ class FakeDriver:
         self._drafts.save(snapshot_id)
         self._after()
 
+    async def write_out(self, snapshot_id: str, image: Path) -> None:
+        self._before()
+        snapshot = self._snapshot(snapshot_id)
+        with image.open("wb") as stream:
+            stream.truncate(snapshot.size_gib * base.GIB)
+            for index in sorted(snapshot.held()):
+                stream.seek(index * base.BLOCK_BYTES)
+                stream.write(self._chunks.read(snapshot, index))
+        self._after()
+
     async def remove_snapshot(self, snapshot_id: str) -> None:
         self._before()
         for held in (self._drafts, self._snapshots):

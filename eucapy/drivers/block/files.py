@@ -394,6 +394,12 @@ class FilesDriver:
                 raise TooManySnapshots(f"{parent_id} stands on {MOST_LAYERS} snapshots that still exist")
             yield chain[0]
 
+    async def write_out(self, snapshot_id: str, image: Path) -> None:
+        record = self._snapshot(snapshot_id)
+        async with self._reading(snapshot_id) as chain:
+            assert record is not None, "what can be read is there"
+            await self._layers.write_out(chain[0], image, record.size_gib)
+
     async def remove_snapshot(self, snapshot_id: str) -> None:
         async with self._locks[snapshot_id]:
             self._drafts.remove(snapshot_id)

@@ -34,7 +34,7 @@ FULL = "the pool is full"
 IMPORT_MEMORY_BYTES = 2 << 30
 IMPORT_CPU_S = 1800
 IMPORT_LIMIT_S = 3600.0
-REBASE_LIMIT_S = 6 * 3600.0
+REBASE_LIMIT_S = WRITE_LIMIT_S = 6 * 3600.0
 
 
 class Layers:
@@ -107,6 +107,20 @@ class Layers:
         new = self._new(layer)
         os.link(image, new)
         self._publish(new, layer, parent)
+
+    async def write_out(self, layer: str, image: Path, size_gib: int) -> None:
+        """What a frozen layer shows, as a raw file with holes. Raises NoSpace."""
+        with _none_left(image):
+            try:
+                source = str(self.path(layer))
+                await run(
+                    "qemu-img", "convert", "-q", "-f", "qcow2", "-O", "raw", source, str(image), timeout_s=WRITE_LIMIT_S
+                )
+                os.truncate(image, size_gib * GIB)
+            except RunError as error:
+                if "No space left" in error.stderr:
+                    raise NoSpace(FULL) from error
+                raise
 
     async def grow(self, layer: str, size_gib: int) -> None:
         """Make a layer that nobody has open at least this large."""

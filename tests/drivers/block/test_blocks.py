@@ -204,6 +204,30 @@ async def test_a_volume_of_what_was_put_reads_the_same_bytes(pool: Pool) -> None
     assert await pool.driver.read_block(S1, 0) == content
 
 
+async def test_a_snapshot_is_written_out_as_it_reads_with_holes_where_it_has_nothing(
+    pool: Pool, tmp_path: Path
+) -> None:
+    driver = pool.driver
+    await made(pool, S1, size_gib=2, b0=block(0), b4095=block(9))
+    await driver.ensure_volume(V1, 2, S1)
+    await driver.ensure_export(V1, "att-1")
+    await pool.write(V1, 1, "y")
+    await driver.ensure_snapshot(S2, V1)
+    await pool.write(V1, 2, "z")
+    for snapshot_id in (S1, S2):
+        image = tmp_path / snapshot_id
+        await driver.write_out(snapshot_id, image)
+        assert image.stat().st_size == 2 * GIB
+        assert image.stat().st_blocks * 512 <= 4 * BLOCK_BYTES
+        with image.open("rb") as file:
+            for index in (0, 1, 4095):
+                file.seek(index * BLOCK_BYTES)
+                assert file.read(BLOCK_BYTES) == await driver.read_block(snapshot_id, index)
+    with pytest.raises(NoSuchSnapshot):
+        await driver.write_out(S4, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
 # --- the files driver's own ---------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,81 @@
+"""A snapshot is written out and uploaded, whatever fails on the way, and until nobody wants it any more."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from eucapy.wire.contract import Unreachable
+from eucapy.wire.storage import Presence, SnapshotSpec, UploadSpec, UploadStatus, VolumeSpec
+from eucapy.wire.uploads import NoSuchUpload
+from tests.sc.conftest import Zone
+
+VOLUME, SNAPSHOT = VolumeSpec(volume_id="vol-1", size_gib=1), SnapshotSpec(snapshot_id="snap-1", volume_id="vol-1")
+UPLOAD = UploadSpec(
+    task_id="export-ami-1", snapshot_id="snap-1", format="vmdk", bucket="b", key="k.vmdk", upload_id="u1"
+)
+TOMB = msgspec.structs.replace(UPLOAD, gone=True)
+DONE = UploadStatus(task_id="export-ami-1", presence=Presence.READY, progress=100, parts=("etag",))
+
+
+async def status(zone: Zone, *items: VolumeSpec | SnapshotSpec | UploadSpec) -> UploadStatus:
+    await zone.want(*items)
+    return (await zone.settle()).uploads["export-ami-1"]
+
+
+async def test_a_snapshot_becomes_a_disk_image_in_the_upload(zone: Zone) -> None:
+    assert await status(zone, VOLUME, SNAPSHOT, UPLOAD) == DONE
+    assert zone.store.uploaded == {"u1": b"vmdk of 1073741824 bytes\n"}
+    assert list((zone.folder / "state" / "downloads").iterdir()) == [], "nothing is left of the work"
+
+
+async def test_a_raw_disk_is_not_converted(zone: Zone) -> None:
+    await zone.want(VOLUME)
+    await zone.settle()
+    zone.driver.write("vol-1", 5, "word")
+    await zone.want(VOLUME, SNAPSHOT, msgspec.structs.replace(UPLOAD, format="raw"))
+    zone.store.keeps = 8 * 4096
+    await zone.settle()
+    assert zone.store.uploaded["u1"] == bytes(5 * 4096) + b"word" + bytes(3 * 4096 - 4)
+
+
+async def test_what_was_uploaded_is_known_to_the_next_life_and_forgotten_when_it_may_be(zone: Zone) -> None:
+    await status(zone, VOLUME, SNAPSHOT, UPLOAD)
+    await zone.kill()
+    assert await status(zone, VOLUME, SNAPSHOT, UPLOAD) == DONE
+    assert zone.store.calls == 1, "it was not uploaded again"
+    gone = UploadStatus(task_id="export-ami-1", presence=Presence.GONE)
+    assert await status(zone, VOLUME, SNAPSHOT, TOMB) == gone
+    await zone.kill()
+    assert await status(zone, VOLUME, SNAPSHOT, TOMB) == gone
+
+
+async def test_a_store_that_is_silent_is_asked_again(zone: Zone) -> None:
+    zone.store.failures = [Unreachable("away"), Unreachable("away")]
+    assert await status(zone, VOLUME, SNAPSHOT, UPLOAD) == DONE
+
+
+async def test_an_upload_that_is_gone_is_not_tried_again(zone: Zone) -> None:
+    zone.store.failures = [NoSuchUpload("the upload u1 is gone")]
+    seen = await status(zone, VOLUME, SNAPSHOT, UPLOAD)
+    assert (seen.presence, seen.fault and seen.fault.code) == (Presence.FAILED, "UploadGone")
+    assert zone.store.calls == 1
+
+
+async def test_a_snapshot_that_never_comes_fails_its_upload(zone: Zone) -> None:
+    seen = await status(zone, VOLUME, UPLOAD)
+    assert (seen.presence, seen.fault and seen.fault.code) == (Presence.FAILED, "SnapshotNotFound")
+
+
+@pytest.mark.parametrize("step", range(3))
+async def test_it_ends_whatever_the_driver_fails_at(zone: Zone, step: int) -> None:
+    zone.driver.fail_at(step)
+    assert await status(zone, VOLUME, SNAPSHOT, UPLOAD) == DONE
+
+
+async def test_a_record_that_is_damaged_costs_a_second_upload(zone: Zone) -> None:
+    await status(zone, VOLUME, SNAPSHOT, UPLOAD)
+    (zone.folder / "state" / "uploads" / "export-ami-1.json").write_bytes(b"{")
+    await zone.kill()
+    assert await status(zone, VOLUME, SNAPSHOT, UPLOAD) == DONE
+    assert zone.store.calls == 2
