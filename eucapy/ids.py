@@ -28,6 +28,8 @@ class Kind:
 _NO_TASK = ("InvalidConversionTaskId.Malformed", "InvalidConversionTaskId.Malformed")
 """EC2 tells no difference between a task that does not exist and one that cannot. Source: how Terraform's provider knows."""
 
+_NO_EXPORT = ("InvalidExportTaskID.NotFound", "InvalidExportTaskID.Malformed")
+
 _KINDS = (
     Kind("i", "instance", "InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed", "instance ID"),
     Kind("r", "reservation", "InvalidReservationID.NotFound", "InvalidReservationID.Malformed", "reservation ID"),
@@ -97,6 +99,8 @@ _KINDS = (
     Kind("iip-assoc", "", "NoSuchAssociation", "InvalidParameterValue", "association"),
     Kind("import-snap", "import-snapshot-task", *_NO_TASK, "import task"),
     Kind("import-ami", "import-image-task", *_NO_TASK, "import task"),
+    Kind("export-ami", "export-image-task", *_NO_EXPORT, "export task ID"),
+    Kind("export-i", "export-instance-task", *_NO_EXPORT, "export task ID"),
     Kind("vatt", "", "InvalidAttachment.NotFound", "InvalidAttachment.NotFound", "attachment"),
 )
 
@@ -109,7 +113,7 @@ _MALFORMED: dict[str, type[ApiError]] = {
     kind.prefix: type("IdMalformed", (ApiError,), {"code": kind.malformed}) for kind in _KINDS
 }
 
-_FORM = re.compile(r"([a-z]+(?:-attach|-cidr-assoc|-assoc|-snap|-ami)?)-(?:[0-9a-f]{8}|[0-9a-f]{17})")
+_FORM = re.compile(r"([a-z]+(?:-attach|-cidr-assoc|-assoc|-snap|-ami|-i)?)-(?:[0-9a-f]{8}|[0-9a-f]{17})")
 
 
 def new(prefix: str) -> str:

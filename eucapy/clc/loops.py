@@ -5,6 +5,7 @@ observe       what the zones report becomes rows               storage_sync   ea
 role_credentials   of instances with an instance profile      imports        disks and machines from elsewhere
 nat_gateways  which node translates for each
 deadlines     states that last too long, things to forget      images         what lies behind new images
+exports       images and instances into buckets
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from eucapy.clc.objects import WalrusObjects
 from eucapy.clc.reconcilers.captures import Captures
 from eucapy.clc.reconcilers.cluster_sync import ClusterSync
 from eucapy.clc.reconcilers.deadlines import Deadlines
+from eucapy.clc.reconcilers.exports import Exports
 from eucapy.clc.reconcilers.images import Images
 from eucapy.clc.reconcilers.imports import Imports
 from eucapy.clc.reconcilers.nat_gateways import NatGateways
@@ -55,10 +57,12 @@ def build(
     loops.add(Loop("storage_sync", StorageSync(database, agents, zones, clock, loops.wake), NET_S))
     loops.add(Loop("observe", observe, NET_S))
     loops.add(Loop("deadlines", Deadlines(database, config, clock, loops.wake), SWEEP_S))
-    loops.add(Loop("images", Images(database, WalrusObjects(config.walrus_internal_url, tls)), NET_S))
+    objects = WalrusObjects(config.walrus_internal_url, tls)
+    loops.add(Loop("images", Images(database, objects), NET_S))
     loops.add(Loop("captures", Captures(database, clock, loops.wake), NET_S))
     user_objects = UserObjects(config.walrus_url, config.region, sessions, clock)
     loops.add(Loop("imports", Imports(database, user_objects, seal, zones, clock, loops.wake), NET_S))
+    loops.add(Loop("exports", Exports(database, user_objects, objects, clock, loops.wake), NET_S))
     loops.add(Loop("nat_gateways", NatGateways(database, clock, loops.wake), NET_S))
     credentials = RoleCredentialsLoop(database, sessions, config.region, clock, loops.wake)
     loops.add(Loop("role_credentials", credentials, CREDENTIALS_S))

@@ -41,6 +41,14 @@ class Objects(Protocol):
         ...
 
 
+class Abandoning(Protocol):
+    """What can give uploads up."""
+
+    async def abandon(self, bucket: str, key: str, upload_id: str) -> None:
+        """One that is gone already is none. Raises Unreachable."""
+        ...
+
+
 class WalrusObjects:
     """The real one. Without `tls` only on loopback, in tests."""
 
@@ -88,3 +96,16 @@ class WalrusObjects:
                 return msgspec.json.decode(await answer.read(), type=_Owned).buckets
         except (TimeoutError, aiohttp.ClientError, OSError, msgspec.MsgspecError) as error:
             raise LookupError(f"GET {url}: {type(error).__name__} {error}") from error
+
+    async def abandon(self, bucket: str, key: str, upload_id: str) -> None:
+        url = f"{self._url}/internal/uploads/{quote(bucket, safe='')}/{quote(key, safe='/')}"
+        connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True)
+        try:
+            async with (
+                aiohttp.ClientSession(connector=connector, timeout=self._limit) as session,
+                session.delete(url, params={"upload": upload_id}) as answer,
+            ):
+                if answer.status not in (204, 404):
+                    raise Unreachable(f"DELETE {url}: HTTP {answer.status}")
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise Unreachable(f"DELETE {url}: {type(error).__name__} {error}") from error

@@ -7,7 +7,10 @@ out, made able to run here where that is wanted, and what our own nodes captured
 
 from __future__ import annotations
 
+import asyncio
+import io
 import shutil
+import tarfile
 from pathlib import Path
 from typing import Protocol, assert_never
 
@@ -123,6 +126,8 @@ class Executor:
             told(_WRITTEN_OUT, CONVERTING)
             disk = Disk(work / "disk", "raw", (work / "disk").stat().st_size)
             file = await self._written(disk, spec.format, work / "file", told)
+            if spec.description:
+                file = await asyncio.to_thread(_packed, spec, file, work / "archive")
 
             def sent(percent: int) -> None:
                 told(_WRITTEN + percent * (100 - _WRITTEN) // 100, UPLOADING)
@@ -173,3 +178,18 @@ class Executor:
             raise NoSpace(str(error)) from error
         except imaging.ImagingError as error:
             raise BlockError(str(error)) from error
+
+
+def _packed(spec: UploadSpec, disk: Path, archive: Path) -> Path:
+    """An OVA: the description first, then the disk, which is gone afterwards."""
+    description = spec.description.encode()
+    with tarfile.open(archive, "w", format=tarfile.GNU_FORMAT) as tar, disk.open("rb") as stream:
+        for name, size, content in (
+            (Path(spec.disk_name).stem + ".ovf", len(description), io.BytesIO(description)),
+            (spec.disk_name, disk.stat().st_size, stream),
+        ):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = size, 0o644
+            tar.addfile(member, content)
+    disk.unlink()
+    return archive

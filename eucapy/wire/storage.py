@@ -62,7 +62,8 @@ class SnapshotSpec(Message, frozen=True, kw_only=True):
 
 class UploadSpec(Message, frozen=True, kw_only=True):
     """A snapshot written as a disk image in `format`, put as parts into an upload of the object store that the cloud controller
-    began and will complete. `gone` is the tombstone: nothing of it is to be kept."""
+    began and will complete. With `description`, an OVF file, what is put is an OVA of that and the disk, which goes by
+    `disk_name` in it. `gone` is the tombstone: nothing of it is to be kept."""
 
     task_id: str
     snapshot_id: str
@@ -70,6 +71,8 @@ class UploadSpec(Message, frozen=True, kw_only=True):
     bucket: str
     key: str
     upload_id: str
+    description: str = ""
+    disk_name: str = ""
     gone: bool = False
 
 

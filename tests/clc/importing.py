@@ -39,6 +39,11 @@ def access(bucket: str = BUCKET, *actions: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
+def export_access(bucket: str = BUCKET) -> str:
+    """The role's policy for exports, of the same guide."""
+    return access(bucket, "s3:GetBucketLocation", "s3:GetObject", "s3:ListBucket", "s3:PutObject", "s3:GetBucketAcl")
+
+
 def role(cloud: Cloud, name: str = "vmimport", policy: str = "", account: str = "eucalyptus", **trusted: str) -> None:
     """The service role, with what the User Guide says unless other policies are given."""
     iam = cloud.client("iam", account)

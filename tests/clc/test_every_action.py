@@ -18,6 +18,7 @@ from botocore import xform_name
 
 from eucapy import ids
 from eucapy.clc.ec2 import load
+from tests.clc import ebs
 from tests.clc.asking import answer
 from tests.clc.importing import access, role
 from tests.clc.launching import image, launch
@@ -49,9 +50,15 @@ PARAMETERS: dict[str, Parameters] = {
     "AttachVolume": {"VolumeId": "<vol>", "InstanceId": "<i>", "Device": "/dev/sdf"},
     "AuthorizeSecurityGroupEgress": {"GroupId": "<sg>", "IpPermissions": PERMISSION},
     "AuthorizeSecurityGroupIngress": {"GroupId": "<sg>", "IpPermissions": PERMISSION},
+    "CancelExportTask": {"ExportTaskId": "<export-ami>"},
     "CancelImportTask": {"ImportTaskId": "<import-snap>"},
     "CreateDhcpOptions": {"DhcpConfigurations": [{"Key": "domain-name", "Values": ["example.com"]}]},
     "CreateImage": {"InstanceId": "<i>", "Name": "a copy"},
+    "CreateInstanceExportTask": {
+        "InstanceId": "<i3>",
+        "TargetEnvironment": "vmware",
+        "ExportToS3Task": {"S3Bucket": "images-eucalyptus"},
+    },
     "CreateInternetGateway": {},
     "CreateKeyPair": {"KeyName": "another", "KeyType": "ed25519"},
     "CreateLaunchTemplate": {"LaunchTemplateName": "another", "LaunchTemplateData": {"InstanceType": "t3.micro"}},
@@ -98,6 +105,8 @@ PARAMETERS: dict[str, Parameters] = {
     "DescribeIamInstanceProfileAssociations": {"AssociationIds": ["<iip-assoc>"]},
     "DescribeImageAttribute": {"ImageId": "<ami>", "Attribute": "launchPermission"},
     "DescribeImages": {"ImageIds": ["<ami>"]},
+    "DescribeExportImageTasks": {"ExportImageTaskIds": ["<export-ami>"]},
+    "DescribeExportTasks": {"ExportTaskIds": ["<export-i>"]},
     "DescribeImportImageTasks": {"ImportTaskIds": ["<import-ami>"]},
     "DescribeImportSnapshotTasks": {"ImportTaskIds": ["<import-snap>"]},
     "DescribeInstanceAttribute": {"InstanceId": "<i>", "Attribute": "userData"},
@@ -146,6 +155,11 @@ PARAMETERS: dict[str, Parameters] = {
     "GetPasswordData": {"InstanceId": "<i>"},
     "GetSecurityGroupsForVpc": {"VpcId": "<vpc>"},
     "GetSubnetCidrReservations": {"SubnetId": "<subnet>"},
+    "ExportImage": {
+        "ImageId": "<ami2>",
+        "DiskImageFormat": "VMDK",
+        "S3ExportLocation": {"S3Bucket": "images-eucalyptus"},
+    },
     "ImportImage": {"DiskContainers": [DISK_CONTAINER]},
     "ImportKeyPair": {"KeyName": "another", "PublicKeyMaterial": PUBLIC_KEY},
     "ImportSnapshot": {"DiskContainer": DISK_CONTAINER},
@@ -261,6 +275,8 @@ def _populate(cloud: Cloud) -> dict[str, str]:
     for name in ("vol", "vol2"):
         own[name] = ec2.create_volume(AvailabilityZone=ZONE, Size=1)["VolumeId"]
     cloud.settle()
+    own["ami2"] = ebs.image(cloud)
+    own["i3"] = ebs.instance(cloud, own["ami2"])
     ec2.attach_volume(VolumeId=own["vol2"], InstanceId=own["i"], Device="/dev/sdz")
     own["snap"] = ec2.create_snapshot(VolumeId=own["vol"])["SnapshotId"]
     cloud.client("iam").create_instance_profile(InstanceProfileName="mine")
@@ -316,6 +332,11 @@ def _populate(cloud: Cloud) -> dict[str, str]:
     role(cloud, policy=access("images-eucalyptus"))
     # The world does not move any more: these stay as they are.
     own["import-snap"] = ec2.import_snapshot(DiskContainer=DISK_CONTAINER)["ImportTaskId"]
+    where = {"S3Bucket": "images-eucalyptus"}
+    made = ec2.export_image(ImageId=own["ami2"], DiskImageFormat="RAW", S3ExportLocation=where)
+    own["export-ami"] = made["ExportImageTaskId"]
+    made = ec2.create_instance_export_task(InstanceId=own["i3"], TargetEnvironment="citrix", ExportToS3Task=where)
+    own["export-i"] = made["ExportTask"]["ExportTaskId"]
     own["import-ami"] = ec2.import_image(DiskContainers=[DISK_CONTAINER])["ImportTaskId"]
     return own
 

@@ -18,6 +18,7 @@ from eucapy.drivers.imaging.fake_conversion import FakeConverter
 from eucapy.sc.agent import StorageController
 from eucapy.sc.executor import Executor
 from eucapy.sc.transfer import Transfer
+from eucapy.sc.uploads import Uploads
 from eucapy.wire.contract import Ack, Cursor, Unreachable
 from eucapy.wire.storage import StorageSpec, StorageStatus
 from tests.harness.postgres import NewDatabase
@@ -62,7 +63,13 @@ class World:
     def begin_controller(self) -> None:
         """A new life of the storage controller."""
         self.driver = FakeDriver(self.folder / "pool")
-        executor = Executor(self.driver, Transfer(None, None, 1 << 30), FakeConverter(), self.folder / "downloads")  # type: ignore[arg-type]
+        executor = Executor(
+            self.driver,
+            Transfer(None, None, 1 << 30),  # type: ignore[arg-type]
+            FakeConverter(),
+            Uploads(None, self.folder / "uploads"),  # type: ignore[arg-type]
+            self.folder / "downloads",
+        )
         self.controller = StorageController(ZONE, self.folder, self.driver, executor, self.clock)
         self.line: Line | None = Line(self.controller)
 

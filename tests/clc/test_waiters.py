@@ -6,6 +6,7 @@ has said here how they come to an end.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -71,6 +72,34 @@ class Stage:
 
     def vpc(self) -> str:
         return str(self.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"])
+
+    @functools.cache  # noqa: B019
+    def service_role(self) -> None:
+        """The one that imports and exports."""
+        importing.role(self.cloud, policy=importing.export_access("*"))
+
+    @functools.cache  # noqa: B019
+    def machine(self) -> str:
+        """A running instance whose disk is a volume."""
+        snapshot_id = self.ec2.create_snapshot(VolumeId=self.ready_volume())["SnapshotId"]
+        self.ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[snapshot_id], WaiterConfig=PATIENTLY)
+        root = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot_id}}
+        made = self.ec2.register_image(Name="on a volume", RootDeviceName="/dev/sda1", BlockDeviceMappings=[root])
+        where = {"AvailabilityZone": ZONE}
+        self.ec2.get_waiter("image_available").wait(ImageIds=[made["ImageId"]], WaiterConfig=PATIENTLY)
+        answer = self.ec2.run_instances(
+            ImageId=made["ImageId"], MinCount=1, MaxCount=1, InstanceType=TYPE, Placement=where
+        )
+        instance_id = str(answer["Instances"][0]["InstanceId"])
+        self.ec2.get_waiter("instance_running").wait(InstanceIds=[instance_id], WaiterConfig=PATIENTLY)
+        return instance_id
+
+    def export(self, bucket: str) -> str:
+        self.service_role()
+        made = self.ec2.create_instance_export_task(
+            InstanceId=self.machine(), TargetEnvironment="vmware", ExportToS3Task={"S3Bucket": bucket}
+        )
+        return str(made["ExportTask"]["ExportTaskId"])
 
     def policy(self) -> str:
         statement = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
@@ -142,10 +171,19 @@ def nat_gateway_gone(stage: Stage) -> dict[str, Any]:
 
 
 def imported(stage: Stage) -> dict[str, Any]:
-    importing.role(stage.cloud)
+    stage.service_role()
     disk = importing.upload(stage.cloud, "disk.vmdk", importing.VMDK)
     made = stage.ec2.import_snapshot(DiskContainer={"Format": "VMDK", "UserBucket": disk})
     return {"ImportTaskIds": [made["ImportTaskId"]]}
+
+
+def exported(stage: Stage) -> dict[str, Any]:
+    return {"ExportTaskIds": [stage.export(BUCKET)]}
+
+
+def not_exported(stage: Stage) -> dict[str, Any]:
+    """One that fails ends like one that is cancelled."""
+    return {"ExportTaskIds": [stage.export("no-such-bucket")]}
 
 
 def group(stage: Stage) -> dict[str, Any]:
@@ -165,6 +203,8 @@ def no_bucket(stage: Stage) -> dict[str, Any]:
 
 
 ENDS: dict[tuple[str, str], Callable[[Stage], dict[str, Any]]] = {
+    ("ec2", "export_task_cancelled"): not_exported,
+    ("ec2", "export_task_completed"): exported,
     ("ec2", "image_available"): lambda stage: {"ImageIds": [stage.register("another")]},
     ("ec2", "image_exists"): lambda stage: {"ImageIds": [stage.image]},
     ("ec2", "instance_exists"): lambda stage: {"InstanceIds": [stage.launch()]},

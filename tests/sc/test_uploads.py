@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import os
+import tarfile
+from pathlib import Path
+
 import msgspec
 import pytest
 
+from eucapy.drivers.block.base import BLOCK_BYTES, GIB
+from eucapy.drivers.block.files import FilesDriver
+from eucapy.drivers.imaging.qemu_conversion import QemuConverter
+from eucapy.run import run
+from eucapy.sc.executor import Executor
+from eucapy.sc.planner import Upload
+from eucapy.sc.transfer import Transfer
+from eucapy.sc.uploads import Uploads
 from eucapy.wire.contract import Unreachable
 from eucapy.wire.storage import Presence, SnapshotSpec, UploadSpec, UploadStatus, VolumeSpec
 from eucapy.wire.uploads import NoSuchUpload
-from tests.sc.conftest import Zone
+from tests.drivers.block.conftest import skip_without_programs
+from tests.sc.conftest import FakeStore, Zone
 
 VOLUME, SNAPSHOT = VolumeSpec(volume_id="vol-1", size_gib=1), SnapshotSpec(snapshot_id="snap-1", volume_id="vol-1")
 UPLOAD = UploadSpec(
@@ -79,3 +93,50 @@ async def test_a_record_that_is_damaged_costs_a_second_upload(zone: Zone) -> Non
     await zone.kill()
     assert await status(zone, VOLUME, SNAPSHOT, UPLOAD) == DONE
     assert zone.store.calls == 2
+
+
+async def test_an_archive_has_its_description_first(zone: Zone) -> None:
+    wanted = msgspec.structs.replace(UPLOAD, description="<Envelope/>", disk_name="disk-1.vmdk")
+    zone.store.keeps = 1 << 20
+    assert await status(zone, VOLUME, SNAPSHOT, wanted) == DONE
+    with tarfile.open(fileobj=io.BytesIO(zone.store.uploaded["u1"])) as archive:
+        held = {member.name: archive.extractfile(member) for member in archive}
+        content = {name: stream.read() for name, stream in held.items() if stream is not None}
+    assert list(content.items()) == [("disk-1.ovf", b"<Envelope/>"), ("disk-1.vmdk", b"vmdk of 1073741824 bytes\n")]
+
+
+@pytest.mark.parametrize("format", ["raw", "vmdk", "vhd", "qcow2"])
+async def test_qemu_reads_back_what_was_uploaded(tmp_path: Path, format: str) -> None:
+    """With the real driver and the real converter: a snapshot of 2 GiB with two blocks in it."""
+    skip_without_programs()
+    store = FakeStore()
+    store.keeps = 64 << 20
+    driver = FilesDriver(tmp_path / "pool", tmp_path / "run")
+    uploads = Uploads(store, tmp_path / "uploads")
+    executor = Executor(driver, Transfer(store, store, GIB), QemuConverter(4 * GIB), uploads, tmp_path / "work")
+    executor.open()
+    await driver.open(lambda: None)
+    try:
+        blocks = {1: os.urandom(BLOCK_BYTES), 4000: os.urandom(BLOCK_BYTES)}
+        for index, content in blocks.items():
+            await driver.put_block("snap-1", index, content)
+        await driver.seal_snapshot("snap-1", 2)
+        wanted = msgspec.structs.replace(UPLOAD, format=format)
+        heard: list[int] = []
+        await executor.apply(Upload(wanted), lambda percent, stage="": heard.append(percent))
+        await driver.write_out("snap-1", tmp_path / "expected")
+    finally:
+        await driver.close()
+    assert heard == sorted(heard)
+    file = tmp_path / "uploaded"
+    file.write_bytes(store.uploaded["u1"])
+    if format == "raw":  # the store kept the first bytes of 2 GiB
+        with (tmp_path / "expected").open("rb") as expected:
+            assert file.read_bytes() == expected.read(store.keeps)
+        return
+    names = {"vhd": "vpc"}
+    said = await run(
+        "qemu-img", "compare", "-f", names.get(format, format), "-F", "raw", str(file), "expected", cwd=tmp_path
+    )
+    assert "identical" in said.stdout
+    assert file.stat().st_size < 8 << 20, "what is empty is not in the file"

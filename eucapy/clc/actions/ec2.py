@@ -153,6 +153,11 @@ DECLARED: dict[str, Declaration] = {
         "ImportImage", new("import-image-task"), new("image"), maybe("snapshot", "DiskContainers.SnapshotId")
     ),
     "CancelImportTask": needs(*TARGETS.some(said.import_task, "import-image-task", "import-snapshot-task")),
+    "ExportImage": _made("ExportImage", new("export-image-task"), of("image", "ImageId")),
+    "CreateInstanceExportTask": _made(
+        "CreateInstanceExportTask", new("export-instance-task"), of("instance", "InstanceId")
+    ),
+    "CancelExportTask": needs(*TARGETS.some(said.export_task, "export-image-task", "export-instance-task")),
     # --- volumes
     "CreateVolume": _made("CreateVolume", new("volume", said.volume), maybe("snapshot", "SnapshotId")),
     "DeleteVolume": VOLUME,
@@ -291,6 +296,7 @@ DESCRIBES = tuple(
     for what in (
         "AccountAttributes", "Addresses", "AddressesAttribute", "AggregateIdFormat", "AvailabilityZones",
         "CapacityReservations", "CarrierGateways", "CustomerGateways", "DhcpOptions", "EgressOnlyInternetGateways",
+        "ExportImageTasks", "ExportTasks",
         "Fleets", "FlowLogs", "Hosts", "IamInstanceProfileAssociations", "IdFormat", "IdentityIdFormat", "Images",
         "ImportImageTasks", "ImportSnapshotTasks",
         "InstanceConnectEndpoints", "InstanceCreditSpecifications", "InstanceStatus", "InstanceTypeOfferings",

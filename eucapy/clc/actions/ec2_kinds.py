@@ -17,6 +17,8 @@ TARGETS = Targets(
     (
         _kind("dhcp-options", "ec2:DhcpOptionsID"),
         _kind("elastic-ip", "ec2:AllocationId", "ec2:Domain", "ec2:PublicIpAddress"),
+        _kind("export-image-task", ""),
+        _kind("export-instance-task", ""),
         _kind(
             "image", "ec2:ImageID", "ec2:ImageType", "ec2:Owner", "ec2:Public", "ec2:RootDeviceType", of_nobody=True
         ),

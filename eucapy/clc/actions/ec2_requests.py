@@ -63,6 +63,14 @@ def import_task(p: Params, scope: Scope) -> Iterable[Touched]:
             yield Touched(KINDS[kind.resource_type], str(each))
 
 
+def export_task(p: Params, scope: Scope) -> Iterable[Touched]:
+    """The task of CancelExportTask, of the type that its id says."""
+    for each in values(p, "ExportTaskId"):
+        kind = ids.kind_of(str(each))
+        if kind is not None and kind.resource_type in ("export-image-task", "export-instance-task"):
+            yield Touched(KINDS[kind.resource_type], str(each))
+
+
 def said_tags(p: Params, scope: Scope) -> Facts:
     return tag_facts(p.get("Tags") or ())
 

@@ -17,6 +17,8 @@ MODULES = (
     "create_image",
     "credit_specifications",
     "dhcp_options",
+    "export_image",
+    "export_instance",
     "id_format",
     "image_attributes",
     "image_availability",

@@ -397,6 +397,10 @@ class IncorrectState(ApiError):
     """The text is given where it is raised."""
 
 
+class NotExportable(ApiError):
+    """The text is given where it is raised."""
+
+
 class InvalidVolumeZoneMismatch(ApiError):
     code = "InvalidVolume.ZoneMismatch"
     message = "The volume '{volume}' is not in the same availability zone as instance '{instance}'"

@@ -14,6 +14,7 @@ import msgspec
 
 from eucapy.clc import transitions
 from eucapy.clc.agents import Agents
+from eucapy.clc.reconcilers import upload_reports
 from eucapy.clc.reconcilers.storage_verdicts import (
     judge_attachment,
     judge_export,
@@ -25,6 +26,7 @@ from eucapy.clc.specs.storage import fingerprint, storage_spec
 from eucapy.clc.store import (
     attachments,
     components,
+    export_tasks,
     instances,
     snapshot_writes,
     snapshots,
@@ -104,6 +106,7 @@ class StorageSync:
     async def _compile(self, tx: Tx, zone: str) -> StorageSpec:
         attached = await attachments.in_zone(tx, zone)
         nodes = await components.of_kind(tx, "nc", zone)
+        exports = await export_tasks.unsettled(tx)
         return storage_spec(
             zone,
             volumes=await volumes.wanted(tx, zone),
@@ -112,9 +115,12 @@ class StorageSync:
             instances=await instances.whereabouts(tx, sorted({row.instance_id for row in attached})),
             addresses={node.name: node.address for node in nodes},
             urls={node.name: node.url for node in nodes},
-            needed=await snapshots.needed(tx, zone) | await snapshot_writes.needed(tx, zone),
+            needed=await snapshots.needed(tx, zone)
+            | await snapshot_writes.needed(tx, zone)
+            | export_tasks.needed(exports),
             awaited=await snapshots.awaited(tx, zone),
             writes=await snapshot_writes.in_zone(tx, zone),
+            exported=export_tasks.told(exports, zone),
         )
 
     async def _apply(self, tx: Tx, zone: str, status: StorageStatus) -> bool:
@@ -122,6 +128,9 @@ class StorageSync:
         changed = await self._volumes(tx, zone, status, now)
         changed = await self._snapshots(tx, zone, status, now) or changed
         changed = await self._attachments(tx, zone, status, now) or changed
+        if await upload_reports.write_down(tx, zone, status):
+            tx.on_commit(lambda: self._wake("exports"))
+            changed = True
         return await self._modifications(tx, zone, status, now) or changed
 
     async def _volumes(self, tx: Tx, zone: str, status: StorageStatus, now: float) -> bool:

@@ -12,12 +12,13 @@ from typing import Any
 import msgspec
 
 from eucapy.clc.specs.volume_pace import pace
+from eucapy.lifecycle import export_task as export_life
 from eucapy.lifecycle import instance as instance_life
 from eucapy.lifecycle import snapshot as snapshot_life
 from eucapy.lifecycle import volume as volume_life
 from eucapy.wire import codec
 from eucapy.wire.node import NodeSource, ObjectSource
-from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, VolumeSpec, WrittenSpec
+from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, UploadSpec, VolumeSpec, WrittenSpec
 
 
 def storage_spec(
@@ -32,10 +33,12 @@ def storage_spec(
     awaited: Collection[str] = (),
     urls: Mapping[str, str] | None = None,
     writes: Mapping[str, Any] | None = None,
+    exported: Iterable[tuple[str, Any, Mapping[str, Any]]] = (),
 ) -> StorageSpec:
     """Generation 0. `instances` by id (state, node), those that have attachments; `addresses` and `urls` of nodes by
     name; `needed` are snapshots that volumes, in whatever zone, or copies are being made of, `awaited` volumes that
-    snapshots wait to be taken of: these stay until that is done; `writes`, by snapshot, those that are written by blocks."""
+    snapshots wait to be taken of: these stay until that is done; `writes`, by snapshot, those that are written by blocks;
+    `exported`: what each upload is called, its task (state, bucket), and its disk, as `store/export_tasks.py` keeps it."""
     exports = {
         attachment.volume_id: _export(attachment, instances[attachment.instance_id], addresses)
         for attachment in attachments
@@ -46,6 +49,7 @@ def storage_spec(
         zone=zone,
         volumes={row.id: _volume(row, exports.get(row.id), awaited) for row in volumes},
         snapshots={row.id: _snapshot(row, needed, urls or {}, (writes or {}).get(row.id)) for row in snapshots},
+        uploads={name: _upload(name, task, disk) for name, task, disk in exported},
     )
 
 
@@ -87,6 +91,21 @@ def _snapshot(row: Any, needed: Collection[str], urls: Mapping[str, str], write:
         written=_written(write, row.state) if write is not None else None,
         size_gib=row.size_gib,
         gone=row.state == snapshot_life.DELETING and row.id not in needed,
+    )
+
+
+def _upload(name: str, task: Any, disk: Mapping[str, Any]) -> UploadSpec:
+    """Once its parts are known the storage has done its work."""
+    return UploadSpec(
+        task_id=name,
+        snapshot_id=disk["snapshot_id"],
+        format=disk["format"],
+        bucket=task.bucket,
+        key=disk["key"],
+        upload_id=disk["upload_id"],
+        description=disk.get("description", ""),
+        disk_name=disk.get("disk_name", ""),
+        gone=task.state != export_life.ACTIVE or disk.get("parts") is not None,
     )
 
 

@@ -40,6 +40,8 @@ TABLES = {
     "scr": "subnet_cidr_reservations",
     "import-snap": "import_tasks",
     "import-ami": "import_tasks",
+    "export-ami": "export_tasks",
+    "export-i": "export_tasks",
 }
 _ID_COLUMN = {"r": "reservation_id"}
 
