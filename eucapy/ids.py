@@ -101,6 +101,7 @@ _KINDS = (
     Kind("import-ami", "import-image-task", *_NO_TASK, "import task"),
     Kind("export-ami", "export-image-task", *_NO_EXPORT, "export task ID"),
     Kind("export-i", "export-instance-task", *_NO_EXPORT, "export task ID"),
+    Kind("store-ami", "", *_NO_EXPORT, "store task"),
     Kind("vatt", "", "InvalidAttachment.NotFound", "InvalidAttachment.NotFound", "attachment"),
 )
 

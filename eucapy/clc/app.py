@@ -38,6 +38,8 @@ from eucapy.clc.seal import Seal
 from eucapy.clc.sessions import Sessions
 from eucapy.clc.standing import Standings
 from eucapy.clc.store import migrating
+from eucapy.clc.stored_image_reader import StoredImageReader
+from eucapy.clc.user_objects import UserObjects
 from eucapy.clock import Clock
 from eucapy.database import Database
 from eucapy.reconcile.loop import Loop
@@ -91,6 +93,7 @@ class CloudController:
             reads=InstanceReads(agents, list(config.zones)),
             blocks=SnapshotBlocks(agents),
             buckets=self.objects.buckets_of,
+            stored=StoredImageReader(UserObjects(config.walrus_url, config.region, sessions, clock)),
             sessions=sessions,
             issuers=self.issuers,
             served=TRAFFIC.served,

@@ -118,6 +118,8 @@ class Call:
     """The plain reads of instances (`wire.node.NodeReads`), for use in `Later` alone: never inside the transaction."""
     blocks: Any = None
     """The blocks of snapshots (`clc.blocks.Blocks`), for use in `Later` alone."""
+    stored: Any = None
+    """Reads stored images (`clc.stored_image_reader.StoredImageReader`), for use in `aside` alone."""
     token: Callable[[str], str] = field(default=str, repr=False)
     """Makes an opaque paging token of a position; `position` takes it back (InvalidNextToken)."""
     position: Callable[[str], str] = field(default=str, repr=False)

@@ -98,6 +98,7 @@ class CloudEnvironment:
         reads: Any,
         blocks: Any,
         buckets: Callable[[str], Awaitable[int]],
+        stored: Any,
         sessions: Sessions,
         issuers: Issuers,
         served: Callable[[], None],
@@ -108,7 +109,7 @@ class CloudEnvironment:
         self._config, self._database, self._keys, self._seal = config, database, keys, seal
         self._pager, self._types, self._clock, self._audit = pager, types, clock, audit
         self._fire, self._served, self._used = fire, served, used
-        self._reads, self._blocks = reads, blocks
+        self._reads, self._blocks, self._stored = reads, blocks, stored
         self._sessions, self._issuers = sessions, issuers
         self._buckets = buckets
         self._standings, self._messages, self._limits = standings, messages, limits
@@ -205,6 +206,7 @@ class CloudEnvironment:
             reads=self._reads,
             blocks=self._blocks,
             buckets=self._buckets,
+            stored=self._stored,
             sessions=self._sessions,
             issuers=self._issuers,
             powers=lambda: self._powers(request),

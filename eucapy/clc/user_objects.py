@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -21,6 +20,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from yarl import URL
 
+from eucapy.clc.actors import Actor
 from eucapy.clc.context import ASSUMED_ROLE
 from eucapy.clc.places import Place
 from eucapy.clc.sessions import Session, Sessions
@@ -60,24 +60,6 @@ class AsRole:
     session: str
 
 
-@dataclass(frozen=True)
-class Actor:
-    """In whose name objects are written, as a session's fields (`sessions.Session`): it outlives the request."""
-
-    kind: str
-    account: str
-    holder: str
-    name: str
-    policies: tuple[str, ...] = ()
-    policy_arns: tuple[str, ...] = ()
-
-    @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> Actor:
-        """One that was kept as JSON."""
-        lists = {name: tuple(fields.get(name) or ()) for name in ("policies", "policy_arns")}
-        return cls(fields["kind"], fields["account"], fields["holder"], fields["name"], **lists)
-
-
 class UserObjects:
     """Reads and writes at the object store's S3 port."""
 
@@ -88,10 +70,13 @@ class UserObjects:
 
     async def look(self, who: AsRole, place: Place, start: int = 0, length: int = FIRST_BYTES) -> Look:
         """Some bytes of the object, read with the role's rights. Raises Refused, Unreachable."""
+        return await self.read(Actor(ASSUMED_ROLE, who.account, who.role_id, who.session), place, start, length)
+
+    async def read(self, who: Actor, place: Place, start: int = 0, length: int = FIRST_BYTES) -> Look:
+        """The same in anybody's name. Raises Refused, Unreachable."""
         path = f"/{quote(place.bucket, safe='')}/{quote(place.key, safe='/~')}"
         request = AWSRequest("GET", self._url + path, headers={"Range": _span(start, length)})
-        as_role = Actor(ASSUMED_ROLE, who.account, who.role_id, who.session)
-        S3SigV4Auth(self._credentials(as_role), "s3", self._region).add_auth(request)
+        S3SigV4Auth(self._credentials(who), "s3", self._region).add_auth(request)
         return await self._get(self._url + path, dict(request.headers.items()))
 
     async def look_presigned(self, url: str, start: int = 0, length: int = FIRST_BYTES) -> Look:
@@ -170,6 +155,7 @@ class UserObjects:
             expires_at=now + SESSION_S,
             policies=who.policies,
             policy_arns=who.policy_arns,
+            tags=who.tags,
         )
         issued = self._sessions.issue(session)
         return Credentials(issued.access_key_id, issued.secret, issued.token)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from eucapy.drivers.block.base import PoolSeen
 from eucapy.sc.planner import reached_as
+from eucapy.sc.uploads import Done
 from eucapy.wire.contract import Fault
 from eucapy.wire.storage import (
     Capacity,
@@ -31,11 +32,11 @@ def status(
     progress: Mapping[str, tuple[int, str]],
     elsewhere: Container[str] = frozenset(),
     busy: Container[str] = frozenset(),
-    uploaded: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    uploaded: Mapping[str, Done] = MappingProxyType({}),
 ) -> StorageStatus:
     """`faults` by item; `progress` in percent, with the stage, by snapshot that is being made; `elsewhere`: nodes on other
-    hosts; `busy`: items that are being worked on: what may still come into being is not gone; `uploaded`: the parts of uploads
-    that are done. Boot and revision are the board's."""
+    hosts; `busy`: items that are being worked on: what may still come into being is not gone; `uploaded`: the uploads that
+    are done. Boot and revision are the board's."""
     volumes = spec.volumes if spec is not None else {}
     snapshots = spec.snapshots if spec is not None else {}
     named = {*volumes, *snapshots}
@@ -110,10 +111,12 @@ def _snapshot(
 
 
 def _upload(
-    item: UploadSpec, parts: tuple[str, ...] | None, fault: Fault | None, percent: int, stage: str, busy: bool
+    item: UploadSpec, done: Done | None, fault: Fault | None, percent: int, stage: str, busy: bool
 ) -> UploadStatus:
-    if parts is not None:
-        return UploadStatus(task_id=item.task_id, presence=Presence.READY, progress=100, parts=parts)
+    if done is not None:
+        return UploadStatus(
+            task_id=item.task_id, presence=Presence.READY, progress=100, parts=done.parts, size_bytes=done.size_bytes
+        )
     return UploadStatus(
         task_id=item.task_id,
         presence=_absent(item.gone, fault, busy),

@@ -6,6 +6,7 @@ in between sends the parts again, which replaces those that are there.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from eucapy import ledger
 from eucapy.sc.transfer import TransferError
 from eucapy.wire.contract import Unreachable
 from eucapy.wire.storage import UploadSpec
-from eucapy.wire.uploads import NoSuchUpload, PartSender
+from eucapy.wire.uploads import NoSuchUpload, PartSender, padded_bytes
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -23,6 +24,7 @@ class Done(msgspec.Struct, frozen=True):
 
     upload_id: str
     parts: tuple[str, ...]
+    size_bytes: int
 
 
 class Uploads:
@@ -30,7 +32,7 @@ class Uploads:
 
     def __init__(self, sender: PartSender, folder: Path) -> None:
         self._sender, self._folder = sender, folder
-        self._done: dict[str, tuple[str, ...]] = {}
+        self._done: dict[str, Done] = {}
 
     def open(self) -> None:
         """Learn what earlier lives did. A record that cannot be read counts for nothing: its upload is done again."""
@@ -42,27 +44,34 @@ class Uploads:
             except ledger.LedgerDamaged:
                 continue
             if held is not None:
-                self._done[path.stem] = held.parts
+                self._done[path.stem] = held
 
     @property
-    def done(self) -> Mapping[str, tuple[str, ...]]:
-        """The ETags of their parts by task."""
+    def done(self) -> Mapping[str, Done]:
+        """By task."""
         return self._done
 
     async def send(self, spec: UploadSpec, file: Path, told: Callable[[int], None]) -> None:
         """Put the file into the upload; `told` hears percents. Returns when that is known for good. Raises TransferError."""
-        size_bytes = max(1, file.stat().st_size)
+        size_bytes = file.stat().st_size
+        if spec.padded:
+            size_bytes = padded_bytes(size_bytes, spec.most_parts)
+            os.truncate(file, size_bytes)
+
+        def sent(count: int) -> None:
+            told(100 * count // max(1, size_bytes))
+
         try:
             parts = await self._sender.send(
-                file, spec.bucket, spec.key, spec.upload_id, lambda sent: told(100 * sent // size_bytes)
+                file, spec.bucket, spec.key, spec.upload_id, sent, spec.first_part, spec.most_parts
             )
         except NoSuchUpload as error:
             raise TransferError("UploadGone", str(error), final=True) from error
         except Unreachable as error:
             raise TransferError("StoreUnreachable", str(error), final=False) from error
-        done = Done(spec.upload_id, tuple(parts))
+        done = Done(spec.upload_id, tuple(parts), size_bytes)
         ledger.Ledger(self._path(spec.task_id), Done).write(done)
-        self._done[spec.task_id] = done.parts
+        self._done[spec.task_id] = done
 
     def forget(self, task_id: str) -> None:
         """The cloud controller has what it wanted, or wants it no more."""

@@ -73,6 +73,11 @@ class UploadSpec(Message, frozen=True, kw_only=True):
     upload_id: str
     description: str = ""
     disk_name: str = ""
+    first_part: int = 1
+    """The number of its first part: what comes before has been put already."""
+    most_parts: int = 5000
+    padded: bool = False
+    """Zeros are added until the last part is as large as one that others follow."""
     gone: bool = False
 
 
@@ -128,14 +133,15 @@ class SnapshotStatus(Message, frozen=True, kw_only=True):
 
 
 class UploadStatus(Message, frozen=True, kw_only=True):
-    """One upload; `parts` are the ETags of its parts once it is ready. Progress and stage (`converting`, `uploading`) as of a
-    snapshot."""
+    """One upload; `parts` are the ETags of its parts once it is ready, `size_bytes` what they hold. Progress and stage
+    (`converting`, `uploading`) as of a snapshot."""
 
     task_id: str
     presence: Presence
     progress: int = 0
     stage: str = ""
     parts: tuple[str, ...] = ()
+    size_bytes: int = 0
     fault: Fault | None = None
 
 

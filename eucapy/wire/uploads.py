@@ -19,6 +19,8 @@ from eucapy.wire.contract import Unreachable
 
 CHUNK_BYTES = 1 << 20
 SMALLEST_PART_BYTES = 8 << 20
+LEAST_PART_BYTES = 5 << 20
+"""What S3 asks of every part but the last."""
 MOST_PARTS = 5000
 """With the size above a part stays below the 5 GiB that one may have, up to 16 TiB."""
 
@@ -30,15 +32,32 @@ class NoSuchUpload(Exception):
 class PartSender(Protocol):
     """Puts a file into an upload."""
 
-    async def send(self, file: Path, bucket: str, key: str, upload_id: str, told: Callable[[int], None]) -> list[str]:
-        """The ETags of the parts, in their order; `told` hears the bytes so far. Raises NoSuchUpload, Unreachable, OSError."""
+    async def send(
+        self,
+        file: Path,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        told: Callable[[int], None],
+        first_part: int = 1,
+        most_parts: int = MOST_PARTS,
+    ) -> list[str]:
+        """The ETags of the parts, in their order, of which there are `most_parts` at most, numbered from `first_part` on;
+        `told` hears the bytes so far. Raises NoSuchUpload, Unreachable, OSError."""
         ...
 
 
-def part_bytes(size_bytes: int) -> int:
+def part_bytes(size_bytes: int, most_parts: int = MOST_PARTS) -> int:
     """How large the parts of a file are, but the last."""
     mib = 1 << 20
-    return max(SMALLEST_PART_BYTES, -(-size_bytes // MOST_PARTS // mib) * mib)
+    return max(SMALLEST_PART_BYTES, -(-size_bytes // most_parts // mib) * mib)
+
+
+def padded_bytes(size_bytes: int, most_parts: int = MOST_PARTS) -> int:
+    """How large a file must be made so that others may follow its last part."""
+    step = part_bytes(size_bytes, most_parts)
+    rest = size_bytes % step
+    return size_bytes if size_bytes and not rest else size_bytes - rest + max(rest, LEAST_PART_BYTES)
 
 
 class WalrusSender:
@@ -49,7 +68,16 @@ class WalrusSender:
         self._tls = tls
         self._limit = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=stall_s)
 
-    async def send(self, file: Path, bucket: str, key: str, upload_id: str, told: Callable[[int], None]) -> list[str]:
+    async def send(
+        self,
+        file: Path,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        told: Callable[[int], None],
+        first_part: int = 1,
+        most_parts: int = MOST_PARTS,
+    ) -> list[str]:
         url = f"{self._url}/internal/uploads/{quote(bucket, safe='')}/{quote(key, safe='/')}"
         connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True)
         etags: list[str] = []
@@ -57,9 +85,9 @@ class WalrusSender:
         """A part of zeros, by its length."""
         with file.open("rb") as stream:
             size_bytes = os.fstat(stream.fileno()).st_size
-            step = part_bytes(size_bytes)
+            step = part_bytes(size_bytes, most_parts)
             async with aiohttp.ClientSession(connector=connector, timeout=self._limit) as session:
-                for number, start in enumerate(range(0, size_bytes, step), 1):
+                for number, start in enumerate(range(0, size_bytes, step), first_part):
                     length = min(step, size_bytes - start)
                     asked = {"upload": upload_id, "part": str(number)}
                     hole = is_hole(stream.fileno(), start, length)

@@ -72,6 +72,7 @@ PARAMETERS: dict[str, Parameters] = {
     "CreatePlacementGroup": {"GroupName": "another"},
     "CreateSecurityGroup": {"GroupName": "another", "Description": "of mine", "VpcId": "<vpc>"},
     "CreateSnapshot": {"VolumeId": "<vol>"},
+    "CreateStoreImageTask": {"ImageId": "<ami2>", "Bucket": "images-eucalyptus"},
     "CreateSubnet": {"VpcId": "<vpc>", "CidrBlock": "10.5.9.0/24"},
     "CreateSubnetCidrReservation": {"SubnetId": "<subnet>", "Cidr": "10.5.1.128/28", "ReservationType": "explicit"},
     "CreateTags": {"Resources": ["<i>"], "Tags": [{"Key": "a", "Value": "b"}]},
@@ -231,6 +232,7 @@ PARAMETERS: dict[str, Parameters] = {
 OTHERWISE = {
     "CreateDefaultSubnet": "there is one in every zone already",
     "CreateDefaultVpc": "the account has one already",
+    "CreateRestoreImageTask": "reads an object in the caller's name before anything else",
     "DeleteLaunchTemplateVersions": "refuses each version in its answer, with 200",
     "DescribeIdentityIdFormat": "has no DryRun",
     "ModifyIdFormat": "has no DryRun",
@@ -337,6 +339,7 @@ def _populate(cloud: Cloud) -> dict[str, str]:
     own["export-ami"] = made["ExportImageTaskId"]
     made = ec2.create_instance_export_task(InstanceId=own["i3"], TargetEnvironment="citrix", ExportToS3Task=where)
     own["export-i"] = made["ExportTask"]["ExportTaskId"]
+    ec2.create_store_image_task(ImageId=own["ami2"], Bucket="images-eucalyptus")
     own["import-ami"] = ec2.import_image(DiskContainers=[DISK_CONTAINER])["ImportTaskId"]
     return own
 

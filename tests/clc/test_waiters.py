@@ -181,6 +181,13 @@ def exported(stage: Stage) -> dict[str, Any]:
     return {"ExportTaskIds": [stage.export(BUCKET)]}
 
 
+def stored(stage: Stage) -> dict[str, Any]:
+    stage.machine()
+    (image,) = stage.ec2.describe_images(Filters=[{"Name": "name", "Values": ["on a volume"]}])["Images"]
+    stage.ec2.create_store_image_task(ImageId=image["ImageId"], Bucket=BUCKET)
+    return {"ImageIds": [image["ImageId"]]}
+
+
 def not_exported(stage: Stage) -> dict[str, Any]:
     """One that fails ends like one that is cancelled."""
     return {"ExportTaskIds": [stage.export("no-such-bucket")]}
@@ -220,6 +227,7 @@ ENDS: dict[tuple[str, str], Callable[[Stage], dict[str, Any]]] = {
     ("ec2", "security_group_exists"): group,
     ("ec2", "snapshot_completed"): snapshot,
     ("ec2", "snapshot_imported"): imported,
+    ("ec2", "store_image_task_complete"): stored,
     ("ec2", "subnet_available"): lambda stage: {"SubnetIds": [stage.subnet()]},
     ("ec2", "system_status_ok"): lambda stage: {"InstanceIds": [stage.launch()]},
     ("ec2", "volume_available"): lambda stage: {"VolumeIds": [stage.volume(), stage.volume()]},

@@ -40,7 +40,16 @@ class FakeStore:
         into.write_bytes(content)
         progress(len(content))
 
-    async def send(self, file: Path, bucket: str, key: str, upload_id: str, told: Callable[[int], None]) -> list[str]:
+    async def send(
+        self,
+        file: Path,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        told: Callable[[int], None],
+        first_part: int = 1,
+        most_parts: int = 5000,
+    ) -> list[str]:
         self.calls += 1
         if self.failures:
             raise self.failures.pop(0)
@@ -48,7 +57,7 @@ class FakeStore:
             content = stream.read(self.keeps)
         self.uploaded[upload_id] = content
         told(len(content))
-        return ["etag"]
+        return [f"etag{first_part}" if first_part > 1 else "etag"]
 
     async def fetch_capture(self, source: NodeSource, into: Path, progress: Callable[[int], None]) -> None:
         content = self.objects[source.snapshot_id]

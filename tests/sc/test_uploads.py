@@ -15,12 +15,13 @@ from eucapy.drivers.block.files import FilesDriver
 from eucapy.drivers.imaging.qemu_conversion import QemuConverter
 from eucapy.run import run
 from eucapy.sc.executor import Executor
-from eucapy.sc.planner import Upload
+from eucapy.sc.planner import ImportSnapshot, Upload
 from eucapy.sc.transfer import Transfer
 from eucapy.sc.uploads import Uploads
 from eucapy.wire.contract import Unreachable
+from eucapy.wire.node import ObjectSource
 from eucapy.wire.storage import Presence, SnapshotSpec, UploadSpec, UploadStatus, VolumeSpec
-from eucapy.wire.uploads import NoSuchUpload
+from eucapy.wire.uploads import LEAST_PART_BYTES, SMALLEST_PART_BYTES, NoSuchUpload, padded_bytes, part_bytes
 from tests.drivers.block.conftest import skip_without_programs
 from tests.sc.conftest import FakeStore, Zone
 
@@ -29,7 +30,7 @@ UPLOAD = UploadSpec(
     task_id="export-ami-1", snapshot_id="snap-1", format="vmdk", bucket="b", key="k.vmdk", upload_id="u1"
 )
 TOMB = msgspec.structs.replace(UPLOAD, gone=True)
-DONE = UploadStatus(task_id="export-ami-1", presence=Presence.READY, progress=100, parts=("etag",))
+DONE = UploadStatus(task_id="export-ami-1", presence=Presence.READY, progress=100, parts=("etag",), size_bytes=25)
 
 
 async def status(zone: Zone, *items: VolumeSpec | SnapshotSpec | UploadSpec) -> UploadStatus:
@@ -98,11 +99,49 @@ async def test_a_record_that_is_damaged_costs_a_second_upload(zone: Zone) -> Non
 async def test_an_archive_has_its_description_first(zone: Zone) -> None:
     wanted = msgspec.structs.replace(UPLOAD, description="<Envelope/>", disk_name="disk-1.vmdk")
     zone.store.keeps = 1 << 20
-    assert await status(zone, VOLUME, SNAPSHOT, wanted) == DONE
+    assert (await status(zone, VOLUME, SNAPSHOT, wanted)).presence is Presence.READY
     with tarfile.open(fileobj=io.BytesIO(zone.store.uploaded["u1"])) as archive:
         held = {member.name: archive.extractfile(member) for member in archive}
         content = {name: stream.read() for name, stream in held.items() if stream is not None}
     assert list(content.items()) == [("disk-1.ovf", b"<Envelope/>"), ("disk-1.vmdk", b"vmdk of 1073741824 bytes\n")]
+
+
+async def test_a_file_that_others_follow_is_filled_up_and_numbered(zone: Zone) -> None:
+    wanted = msgspec.structs.replace(UPLOAD, format="qcow2", padded=True, first_part=7)
+    seen = await status(zone, VOLUME, SNAPSHOT, wanted)
+    assert (seen.parts, seen.size_bytes) == (("etag7",), LEAST_PART_BYTES)
+
+
+def test_what_others_follow_has_no_small_part() -> None:
+    step, least = SMALLEST_PART_BYTES, LEAST_PART_BYTES
+    for size, filled in ((0, least), (1, least), (least, least), (least + 1, least + 1), (step, step)):
+        assert padded_bytes(size) == filled
+    assert padded_bytes(3 * step + 1) == 3 * step + least
+    for size in (1, 100 << 30, 16 << 40):
+        assert -(-padded_bytes(size, 249) // part_bytes(padded_bytes(size, 249), 249)) <= 249
+
+
+async def test_a_disk_that_was_filled_up_is_read_again(tmp_path: Path) -> None:
+    skip_without_programs()
+    store, content = FakeStore(), os.urandom(BLOCK_BYTES)
+    store.keeps = 64 << 20
+    driver = FilesDriver(tmp_path / "pool", tmp_path / "run")
+    uploads = Uploads(store, tmp_path / "uploads")
+    executor = Executor(driver, Transfer(store, store, GIB), QemuConverter(4 * GIB), uploads, tmp_path / "work")
+    executor.open()
+    await driver.open(lambda: None)
+    try:
+        await driver.put_block("snap-1", 5, content)
+        await driver.seal_snapshot("snap-1", 2)
+        await executor.apply(Upload(msgspec.structs.replace(UPLOAD, format="qcow2", padded=True)), lambda *_: None)
+        store.objects["k"] = store.uploaded["u1"]
+        size = len(store.objects["k"])
+        source = ObjectSource(bucket="b", key="k", etag="e", size_bytes=size, format="qcow2")
+        await executor.apply(ImportSnapshot("snap-2", source, 2), lambda *_: None)
+        assert [await driver.read_block("snap-2", index) for index in (4, 5)] == [bytes(BLOCK_BYTES), content]
+        assert (await driver.observe()).snapshots["snap-2"].size_gib == 2
+    finally:
+        await driver.close()
 
 
 @pytest.mark.parametrize("format", ["raw", "vmdk", "vhd", "qcow2"])

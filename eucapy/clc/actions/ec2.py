@@ -157,6 +157,8 @@ DECLARED: dict[str, Declaration] = {
     "CreateInstanceExportTask": _made(
         "CreateInstanceExportTask", new("export-instance-task"), of("instance", "InstanceId")
     ),
+    "CreateStoreImageTask": needs(of("image", "ImageId")),
+    "CreateRestoreImageTask": _made("CreateRestoreImageTask", new("image"), new("snapshot")),
     "CancelExportTask": needs(*TARGETS.some(said.export_task, "export-image-task", "export-instance-task")),
     # --- volumes
     "CreateVolume": _made("CreateVolume", new("volume", said.volume), maybe("snapshot", "SnapshotId")),
@@ -303,7 +305,7 @@ DESCRIBES = tuple(
         "InstanceTypes", "Instances", "InternetGateways", "KeyPairs", "LaunchTemplateVersions", "LaunchTemplates",
         "LocalGateways", "ManagedPrefixLists", "NatGateways", "NetworkAcls", "NetworkInterfaceAttribute",
         "NetworkInterfaces", "PlacementGroups", "PrefixLists", "Regions", "ReservedInstances",
-        "ReservedInstancesOfferings", "RouteTables", "SecurityGroupRules", "SecurityGroups", "Snapshots",
+        "ReservedInstancesOfferings", "RouteTables", "SecurityGroupRules", "SecurityGroups", "Snapshots", "StoreImageTasks",
         "SpotFleetRequests", "SpotInstanceRequests", "SpotPriceHistory", "StaleSecurityGroups", "Subnets", "Tags",
         "TransitGatewayVpcAttachments", "TransitGateways", "VolumeStatus", "Volumes", "VolumesModifications",
         "VpcEndpoints", "VpcPeeringConnections", "Vpcs", "VpnConnections", "VpnGateways",

@@ -52,6 +52,7 @@ MODULES = (
     "snapshot_copies",
     "snapshot_sets",
     "snapshots",
+    "store_image",
     "subnet_reservations",
     "subnets",
     "tags",

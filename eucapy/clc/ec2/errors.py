@@ -397,6 +397,10 @@ class IncorrectState(ApiError):
     """The text is given where it is raised."""
 
 
+class ResourceCountExceeded(ApiError):
+    """The text is given where it is raised."""
+
+
 class NotExportable(ApiError):
     """The text is given where it is raised."""
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eucapy import ids
-from eucapy.clc.context import ASSUMED_ROLE, Call
+from eucapy.clc.actors import Actor
+from eucapy.clc.context import Call
 from eucapy.clc.ec2 import import_disks, paging
 from eucapy.clc.ec2 import tags as tagging
 from eucapy.clc.ec2.errors import IncorrectState, InvalidAMIIDUnavailable, InvalidParameter, NotExportable
@@ -55,7 +56,7 @@ async def export_image(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
         kind=export_tasks.IMAGE,
         source_id=image.id,
         description=description,
-        actor=actor(role, task_id),
+        actor=Actor.of_role(role, task_id).kept(),
         bucket=bucket,
         disks=disks,
         options={"prefix": prefix},
@@ -107,11 +108,6 @@ def checked_place(bucket: str | None, prefix: str | None) -> tuple[str, str]:
     if prefix and len(prefix.encode()) > LONGEST_KEY:
         raise InvalidParameter(f"The S3 prefix has more than {LONGEST_KEY} bytes.")
     return bucket, prefix or ""
-
-
-def actor(role: Row, session: str) -> dict[str, str]:
-    """The service role, as the one in whose name the bucket is written."""
-    return {"kind": ASSUMED_ROLE, "account": role.account, "holder": role.id, "name": session}
 
 
 async def _image(call: Call, image_id: str) -> Row:

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 from eucapy import ids
 from eucapy.clc import ovf
+from eucapy.clc.actors import Actor
 from eucapy.clc.context import Call
 from eucapy.clc.ec2 import import_disks, paging
 from eucapy.clc.ec2 import tags as tagging
 from eucapy.clc.ec2.errors import IncorrectInstanceState, NotExportable, Unsupported
-from eucapy.clc.ec2.export_image import actor, checked_place
+from eucapy.clc.ec2.export_image import checked_place
 from eucapy.clc.ec2.service import ec2
 from eucapy.clc.store import attachments, export_tasks, instances, snapshots, volumes
 from eucapy.clc.store import tags as tag_rows
@@ -63,7 +64,7 @@ async def create_instance_export_task(call: Call, p: Mapping[str, Any]) -> dict[
         kind=export_tasks.INSTANCE,
         source_id=instance.id,
         description=description,
-        actor=actor(role, task_id),
+        actor=Actor.of_role(role, task_id).kept(),
         bucket=bucket,
         disks=[_disk(call, task_id, prefix, wanted, instance, snapshot)],
         options=wanted._asdict(),

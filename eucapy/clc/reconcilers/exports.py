@@ -1,4 +1,4 @@
-"""The loop `exports`: sees ExportImage and CreateInstanceExportTask through.
+"""The loop `exports`: sees ExportImage, CreateInstanceExportTask and CreateStoreImageTask through.
 
     1 a multipart upload is begun for every disk, in the task's name: may it write into the bucket?
     2 the zone's storage writes the snapshots out, converts and uploads them (`storage_sync`, `sc/executor.py`)
@@ -6,7 +6,9 @@
     ✗ one cannot be made, or the task is cancelled: the uploads are given up, then the task is `deleted`
 
 An export keeps the snapshots that it reads, whoever deletes them meanwhile. Each step may be done again: an upload is noted
-before anything is put into it, and completing one twice is completing it once. Ended tasks are forgotten after a week.
+before anything is put into it, and completing one twice is completing it once. Ended tasks are forgotten after a week,
+those of CreateStoreImageTask after a month. The disks of a stored image are one object, with a manifest at the end
+(`stored_image.py`).
 """
 
 from __future__ import annotations
@@ -15,10 +17,15 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
+
+from eucapy.clc import stored_image
+from eucapy.clc.actors import Actor
 from eucapy.clc.objects import Abandoning
 from eucapy.clc.places import Place
 from eucapy.clc.store import export_tasks, snapshots
-from eucapy.clc.user_objects import Actor, Refused, UserObjects
+from eucapy.clc.stored_image import Manifest
+from eucapy.clc.user_objects import Refused, UserObjects
 from eucapy.clock import Clock
 from eucapy.database import Database, Row, Tx
 from eucapy.lifecycle import export_task as life
@@ -27,7 +34,7 @@ from eucapy.wire.contract import Unreachable
 
 log = logging.getLogger(__name__)
 
-KEPT_S = 7 * 24 * 3600.0
+KEPT_S, STORED_KEPT_S = 7 * 24 * 3600.0, 31 * 24 * 3600.0
 SWEEP_S = 3600.0
 NO_ACCESS = "ClientError: We do not have access to the given resource. {why}"
 _MESSAGES = {"converting": "converting", "uploading": "updating"}
@@ -62,7 +69,7 @@ class Exports:
         if now < self._forget_at:
             return False
         self._forget_at = now + SWEEP_S
-        return await self._database.write(lambda tx: export_tasks.forget(tx, now - KEPT_S)) > 0
+        return await self._database.write(lambda tx: export_tasks.forget(tx, now - KEPT_S, now - STORED_KEPT_S)) > 0
 
     async def _one(self, row: Row) -> bool:
         if row.state == life.DELETING:
@@ -78,9 +85,13 @@ class Exports:
         who, why = Actor.read(row.actor), ""
         begun: dict[int, str] = {}
         try:
+            by_key = {disk["key"]: disk["upload_id"] for disk in row.disks if disk.get("upload_id")}
             for number, disk in enumerate(row.disks):
-                if not disk.get("upload_id"):
-                    begun[number] = await self._objects.begin_upload(who, Place(row.bucket, disk["key"]))
+                key = disk["key"]
+                if key not in by_key:
+                    headers = row.options.get("headers")
+                    by_key[key] = await self._objects.begin_upload(who, Place(row.bucket, key), headers)
+                begun[number] = by_key[key]
         except Refused as error:
             why = NO_ACCESS.format(why=error)
         finally:
@@ -127,12 +138,31 @@ class Exports:
             return False
         who, why = Actor.read(row.actor), ""
         try:
-            for disk in row.disks:
-                place = Place(row.bucket, disk["key"])
-                await self._objects.complete_upload(who, place, disk["upload_id"], disk["parts"])
+            last = await self._manifest_part(row, who) if row.kind == export_tasks.STORED else []
+            for key in dict.fromkeys(disk["key"] for disk in row.disks):
+                of_object = [disk for disk in row.disks if disk["key"] == key]
+                etags = [etag for disk in of_object for etag in disk["parts"]] + last
+                await self._objects.complete_upload(who, Place(row.bucket, key), of_object[0]["upload_id"], etags)
         except Refused as error:
             why = NO_ACCESS.format(why=error)
         return await self._database.write(lambda tx: self._finished(tx, row, why))
+
+    async def _manifest_part(self, row: Row, who: Actor) -> list[str]:
+        """The ETag of a stored image's last part; it is put once, since nothing can be put into a completed upload."""
+        if "manifest_etag" in row.options:
+            return [row.options["manifest_etag"]]
+        manifest, start = msgspec.convert(row.options["manifest"], Manifest), 0
+        for held, disk in zip(manifest.disks, row.disks, strict=True):
+            held.start, held.length_bytes = start, disk["size_bytes"]
+            start += disk["size_bytes"]
+        number = 1 + sum(len(disk["parts"]) for disk in row.disks)
+        first = row.disks[0]
+        place = Place(row.bucket, first["key"])
+        content = stored_image.encode(manifest)
+        etag = await self._objects.put_part(who, place, first["upload_id"], number, content)
+        options = {**row.options, "manifest_etag": etag}
+        await self._database.write(lambda tx: export_tasks.set_values(tx, row.id, options=options))
+        return [etag]
 
     async def _seal(self, tx: Tx, row: Row) -> bool:
         held = await export_tasks.by_id(tx, row.account, row.id)

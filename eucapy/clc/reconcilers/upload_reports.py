@@ -40,7 +40,7 @@ def heard(disk: Mapping[str, Any], seen: UploadStatus, wanted: bool) -> dict[str
     if not wanted or disk.get("parts") is not None:
         return {"cleared": True} if seen.presence is Presence.GONE else {}
     if seen.presence is Presence.READY:
-        return {"parts": list(seen.parts), "progress": 100}
+        return {"parts": list(seen.parts), "size_bytes": seen.size_bytes, "progress": 100}
     if seen.presence is Presence.FAILED:
         return {"fault": seen.fault.message if seen.fault is not None else "The disk could not be uploaded"}
     if seen.presence is Presence.CREATING:

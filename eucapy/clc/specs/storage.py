@@ -105,6 +105,9 @@ def _upload(name: str, task: Any, disk: Mapping[str, Any]) -> UploadSpec:
         upload_id=disk["upload_id"],
         description=disk.get("description", ""),
         disk_name=disk.get("disk_name", ""),
+        first_part=disk.get("first_part", 1),
+        most_parts=disk.get("most_parts", 5000),
+        padded=disk.get("padded", False),
         gone=task.state != export_life.ACTIVE or disk.get("parts") is not None,
     )
 

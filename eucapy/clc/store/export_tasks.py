@@ -4,11 +4,13 @@
 
     {"snapshot_id", "zone", "size_gib", "format", "key"}     what becomes an object, by which zone's storage, and where
     {"own"}                                                  the snapshot was taken for the task, and goes with it
+    {"description", "disk_name"}                             of the archive that the object is
+    {"padded", "most_parts"}                                 the object has more than this disk in it
     {"upload_id"}                                            the multipart upload, once it was begun
-    {"parts", "progress", "stage", "fault"}                  what the storage says of it; with parts, they are all there
+    {"parts", "size_bytes", "progress", "stage", "fault"}    what the storage says of it; with parts, they are all there
     {"done", "cleared"}                                      the object is there; the storage has forgotten the upload
 
-`actor` is in whose name the bucket is written: the fields of `user_objects.Actor`. `begun`: every upload was begun. `sealing`:
+`actor` is in whose name the bucket is written (`actors.py`). `begun`: every upload was begun. `sealing`:
 the objects are being put together, and nothing calls that off. `settled`: over, and every disk cleared. States:
 `eucapy/lifecycle/export_task.py`; moved on by `reconcilers/exports.py` and `reconcilers/upload_reports.py`.
 """
@@ -29,7 +31,7 @@ from eucapy.clc.store.tags import tag_filters
 from eucapy.database import Row, Tx
 from eucapy.lifecycle import export_task as life
 
-IMAGE, INSTANCE = "export-ami", "export-i"
+IMAGE, INSTANCE, STORED = "export-ami", "export-i", "store-ami"
 """The kinds of tasks, by the prefix of their ids."""
 
 table = sa.Table(
@@ -56,6 +58,15 @@ table = sa.Table(
 
 lifecycle_table(life.EXPORT_TASK, table)
 
+STORE_STATES = {life.ACTIVE: "InProgress", life.COMPLETED: "Completed", life.DELETING: "Failed", life.DELETED: "Failed"}
+"""What CreateStoreImageTask's tasks call them."""
+
+
+def _store_state(values: Sequence[str]) -> filters.Condition:
+    return filters.matches(sa.case(STORE_STATES, value=table.c.state), values)
+
+
+STORED_FILTERS: dict[str, filters.Filter] = {"task-state": _store_state, "bucket": filters.text(table.c.bucket)}
 FILTERS: dict[str, filters.Filter] = {"task-state": filters.text(table.c.state), **tag_filters(table.c.id)}
 
 
@@ -142,17 +153,34 @@ def needed(tasks: Iterable[Row]) -> set[str]:
 
 
 def told(tasks: Iterable[Row], zone: str) -> list[tuple[str, Row, dict[str, Any]]]:
-    """The uploads that the zone's storage knows, or shall know: what each is called there, its task and its disk."""
-    return [
-        (upload_name(task, number), task, disk)
-        for task in tasks
-        for number, disk in enumerate(task.disks)
-        if disk["zone"] == zone and is_told(disk)
-    ]
+    """The uploads that the zone's storage knows, or shall know: what each is called there, its task and its disk. Disks of
+    one object are uploaded one after the other."""
+    found: list[tuple[str, Row, dict[str, Any]]] = []
+    for task in tasks:
+        for number, disk in enumerate(task.disks):
+            before = [one for one in task.disks[:number] if one.get("upload_id") == disk.get("upload_id")]
+            waits = task.state == life.ACTIVE and any(one.get("parts") is None for one in before)
+            if disk["zone"] == zone and is_told(disk) and not waits:
+                first = 1 + sum(len(one.get("parts") or ()) for one in before)
+                found.append((upload_name(task, number), task, {**disk, "first_part": first}))
+    return found
 
 
 def is_told(disk: Mapping[str, Any]) -> bool:
     return bool(disk.get("upload_id")) and not disk.get("cleared")
+
+
+async def stored(
+    tx: Tx, account: str, conditions: Iterable[filters.Condition], after: tuple[float, str] | None, limit: int | None
+) -> list[Row]:
+    """Tasks of CreateStoreImageTask, the newest first, from behind `after`: time and id of one."""
+    wanted = [table.c.account == account, table.c.kind == STORED, *conditions]
+    if after is not None:
+        at, task_id = after
+        earlier = sa.and_(table.c.created_at == at, table.c.id < task_id)
+        wanted.append(sa.or_(table.c.created_at < at, earlier))
+    statement = sa.select(table).where(*wanted).order_by(table.c.created_at.desc(), table.c.id.desc())
+    return list(await tx.all(statement if limit is None else statement.limit(limit)))
 
 
 async def set_values(tx: Tx, task_id: str, **columns: Any) -> None:
@@ -165,9 +193,10 @@ async def move(tx: Tx, task: Row, event: str, now: float, **columns: Any) -> boo
     return await advance(tx, life.EXPORT_TASK, task, event, state_at=now, **columns) is not None
 
 
-async def forget(tx: Tx, before: float) -> int:
-    """Remove tasks that were settled and ended earlier; returns how many."""
-    ended = sa.and_(table.c.settled.is_(True), table.c.state_at < before)
+async def forget(tx: Tx, before: float, stored_before: float) -> int:
+    """Remove tasks that were settled and ended earlier; returns how many. Those of CreateStoreImageTask have their own time."""
+    limit = sa.case((table.c.kind == STORED, stored_before), else_=before)
+    ended = sa.and_(table.c.settled.is_(True), table.c.state_at < limit)
     rows = await tx.all(sa.select(table.c.id).where(ended))
     for row in rows:
         await tag_rows.remove(tx, row.id)
