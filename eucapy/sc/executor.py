@@ -7,10 +7,7 @@ out, made able to run here where that is wanted, and what our own nodes captured
 
 from __future__ import annotations
 
-import asyncio
-import io
 import shutil
-import tarfile
 from pathlib import Path
 from typing import Protocol, assert_never
 
@@ -18,6 +15,7 @@ from eucapy.drivers.block.base import BlockDriver, BlockError, NoSpace, Unusable
 from eucapy.drivers.imaging import base as imaging
 from eucapy.drivers.imaging.conversion import Converter, Disk
 from eucapy.drivers.imaging.headers import Unusable
+from eucapy.run import RunError, run
 from eucapy.sc.planner import (
     CopySnapshot,
     CreateVolume,
@@ -42,6 +40,7 @@ from eucapy.wire.storage import UploadSpec
 DOWNLOADING, CONVERTING, UPDATING, STORING, UPLOADING = "downloading", "converting", "updating", "storing", "uploading"
 _DOWNLOADED, _CONVERTED, _UPDATED = 50, 85, 90
 """Percents of an import at which its stages end."""
+PACKING_LIMIT_S = 6 * 3600.0
 _WRITTEN_OUT, _WRITTEN = 20, 50
 """The same of an upload."""
 
@@ -127,7 +126,7 @@ class Executor:
             disk = Disk(work / "disk", "raw", (work / "disk").stat().st_size)
             file = await self._written(disk, spec.format, work / "file", told)
             if spec.description:
-                file = await asyncio.to_thread(_packed, spec, file, work / "archive")
+                file = await _packed(spec, file, work)
 
             def sent(percent: int) -> None:
                 told(_WRITTEN + percent * (100 - _WRITTEN) // 100, UPLOADING)
@@ -180,16 +179,19 @@ class Executor:
             raise BlockError(str(error)) from error
 
 
-def _packed(spec: UploadSpec, disk: Path, archive: Path) -> Path:
-    """An OVA: the description first, then the disk, which is gone afterwards."""
-    description = spec.description.encode()
-    with tarfile.open(archive, "w", format=tarfile.GNU_FORMAT) as tar, disk.open("rb") as stream:
-        for name, size, content in (
-            (Path(spec.disk_name).stem + ".ovf", len(description), io.BytesIO(description)),
-            (spec.disk_name, disk.stat().st_size, stream),
-        ):
-            member = tarfile.TarInfo(name)
-            member.size, member.mode = size, 0o644
-            tar.addfile(member, content)
+async def _packed(spec: UploadSpec, disk: Path, work: Path) -> Path:
+    """An OVA: the description first, then the disk, which is gone afterwards. Raises NoSpace."""
+    archive, description = work / "archive", work / (Path(spec.disk_name).stem + ".ovf")
+    description.write_text(spec.description, encoding="utf-8")
+    disk = disk.rename(work / spec.disk_name)
+    plain = ("--format=gnu", "--owner=0", "--group=0", "--numeric-owner", "--mode=0644")
+    try:
+        await run(
+            "tar", *plain, "-cf", str(archive), "-C", str(work), description.name, disk.name, timeout_s=PACKING_LIMIT_S
+        )
+    except RunError as error:
+        if "No space left" in error.stderr:
+            raise NoSpace("the disk is full") from error
+        raise
     disk.unlink()
     return archive
