@@ -182,9 +182,10 @@ _extended: set[str] = set()
 def load(name: str, extend: Mapping[str, Any] | None = None, without: Iterable[str] = ()) -> Model:
     """The model of botocore's service `name` ("ec2"), loaded once.
 
-    `extend` adds {"operations": {...}, "shapes": {...}}. It belongs in the one place that declares the service: it takes part
-    in the first load that has any, whoever loaded the plain model before. `without` removes operations; the model without
-    them is another one than the whole. Raises botocore's UnknownServiceError.
+    `extend` adds {"operations": {...}, "shapes": {...}}, and {"members": {shape: {...}}} to shapes that are there. It
+    belongs in the one place that declares the service: it takes part in the first load that has any, whoever loaded the
+    plain model before. `without` removes operations; the model without them is another one than the whole. Raises
+    botocore's UnknownServiceError.
     """
     gone = frozenset(without)
     model = _loaded.get((name, gone))
@@ -195,6 +196,9 @@ def load(name: str, extend: Mapping[str, Any] | None = None, without: Iterable[s
         if extend:
             for section in ("operations", "shapes"):
                 description[section] = {**description[section], **extend.get(section, {})}
+            for shape, members in extend.get("members", {}).items():
+                known = description["shapes"][shape]
+                description["shapes"][shape] = {**known, "members": {**known["members"], **members}}
         if gone:
             description["operations"] = {k: v for k, v in description["operations"].items() if k not in gone}
         model = _loaded[name, gone] = Model(name, description)

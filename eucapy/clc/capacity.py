@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eucapy.clc.config import Config
-from eucapy.clc.placement import Demand, Group, Members, Room, how_many
+from eucapy.clc.instance_types import InstanceType
+from eucapy.clc.placement import Demand, Group, Members, Room, how_many, runs
 from eucapy.clc.store import components, hosts, instances
 from eucapy.clc.store.instances import Load
 from eucapy.database import Row, Tx
@@ -67,6 +68,24 @@ async def how_many_fit(tx: Tx, config: Config, wanted: Sequence[Demand], node: s
     free = rooms(usable, await instances.loads(tx), config, await instances.grouped(tx))
     waiting = [demand_of(row) for row in await instances.waiting(tx, zone)]
     return how_many(wanted, free, waiting)
+
+
+async def by_zone(tx: Tx, config: Config, kinds: Iterable[InstanceType]) -> dict[str, dict[str, tuple[int, int]]]:
+    """By type and zone: for how many instances there is room now, and for how many there would be with nothing else there."""
+    usable = await hosts.usable(tx)
+    free, whole = rooms(usable, await instances.loads(tx), config), rooms(usable, {}, config)
+    return {
+        kind.name: {zone: (_takes(free, zone, kind), _takes(whole, zone, kind)) for zone in config.zones}
+        for kind in kinds
+    }
+
+
+def _takes(among: Iterable[Room], zone: str, kind: InstanceType) -> int:
+    return sum(
+        max(0, min(int(room.vcpus // kind.vcpus), room.memory_mib // kind.memory_mib))
+        for room in among
+        if room.zone == zone and not runs(room.architecture).isdisjoint(kind.family.architectures)
+    )
 
 
 async def _has_unknown_nodes(tx: Tx, zone: str) -> bool:

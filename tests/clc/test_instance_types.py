@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+from xml.etree import ElementTree
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from eucapy.clc import instance_types
 from eucapy.config import ConfigError
-from tests.clc.launching import error
+from tests.clc.launching import error, image, launch
 from tests.harness.cloud import Cloud
 
 
@@ -82,3 +88,45 @@ def test_every_type_is_offered_in_every_zone(cloud: Cloud) -> None:
     assert [one["Location"] for one in answer["InstanceTypeOfferings"]] == ["us-east-1a", "us-east-1b", "us-east-1c"]
     everything = ec2.describe_instance_type_offerings()["InstanceTypeOfferings"]
     assert {one["Location"] for one in everything} == {"us-east-1"}
+
+
+def asked(cloud: Cloud, agent: str = "other", **parameters: str) -> ElementTree.Element:
+    """The answer of DescribeInstanceTypes, with parameters that botocore does not know."""
+    keys = cloud.account("eucalyptus")
+    body = urlencode({"Action": "DescribeInstanceTypes", "Version": "2016-11-15", **parameters})
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "User-Agent": agent}
+    request = AWSRequest("POST", cloud.endpoint, data=body, headers=headers)
+    SigV4Auth(Credentials(keys["access_key_id"], keys["secret_access_key"]), "ec2", "us-east-1").add_auth(request)
+    with urlopen(Request(cloud.endpoint, body.encode(), dict(request.headers.items())), timeout=30) as answer:
+        return ElementTree.fromstring(answer.read())
+
+
+def test_eucalyptus_own_tool_is_told_how_many_fit_where(cloud: Cloud) -> None:
+    """Two nodes a zone, of 64 processors given out fourfold; two instances take their memory."""
+    space = "{http://ec2.amazonaws.com/doc/2016-11-15/}"
+    cloud.settle()
+
+    def figures(**parameters: str) -> dict[str, tuple[int, int]]:
+        answer = asked(cloud, **{"InstanceType.1": "m5.xlarge", "Availability": "true", **parameters})
+        (kind,) = answer.findall(f"{space}instanceTypeDetails/{space}item")
+        told = [kind.findtext(f"{space}{name}") for name in ("name", "cpu", "memory", "disk")]
+        assert told == ["m5.xlarge", "4", "16384", "0"]
+        zones = kind.findall(f"{space}availability/{space}item")
+        read = {
+            name: [zone.findtext(f"{space}{name}", "") for zone in zones] for name in ("zoneName", "available", "max")
+        }
+        return dict(
+            zip(read["zoneName"], zip(map(int, read["available"]), map(int, read["max"]), strict=True), strict=True)
+        )
+
+    before = figures()
+    assert list(before) == ["us-east-1a", "us-east-1b", "us-east-1c"]
+    assert all(available == most > 2 for available, most in before.values())
+    launch(cloud, image(cloud), 2, InstanceType="m5.xlarge", Placement={"AvailabilityZone": "us-east-1b"})
+    cloud.settle()
+    available, most = before["us-east-1b"]
+    assert figures() == {**before, "us-east-1b": (available - 2, most)}
+    plain = asked(cloud, agent="euca2ools/3.4.1", **{"InstanceType.1": "t2.micro"})
+    assert plain.findtext(f"{space}instanceTypeDetails/{space}item/{space}name") == "t2.micro"
+    assert plain.find(f"{space}instanceTypeDetails/{space}item/{space}availability/{space}item") is None
+    assert asked(cloud).find(f"{space}instanceTypeDetails") is None

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from eucapy.clc.context import Call
+from eucapy.clc.ec2 import capacity_views
 from eucapy.clc.ec2.errors import InvalidInstanceType, InvalidParameterValue
 from eucapy.clc.ec2.service import ec2
 from eucapy.clc.ec2.zones import zone_ids
@@ -65,7 +66,12 @@ async def describe_instance_types(call: Call, p: Mapping[str, Any]) -> dict[str,
     shown = [view(kind) for kind in call.types.values() if not wanted or kind.name in wanted]
     for name, values in demanded(p.get("Filters"), lambda name: name if name in _FILTERS else None):
         shown = [one for one in shown if _matches(one, name, values)]
-    return _paged(call, p, "InstanceTypes", sorted(shown, key=lambda one: str(one["InstanceType"])), "InstanceType")
+    answer = _paged(call, p, "InstanceTypes", sorted(shown, key=lambda one: str(one["InstanceType"])), "InstanceType")
+    availability = bool(p.get("Availability"))
+    if capacity_views.is_asked(call, availability):
+        kinds = [call.types[one["InstanceType"]] for one in answer["InstanceTypes"]]
+        answer["InstanceTypeDetails"] = await capacity_views.details(call, kinds, availability)
+    return answer
 
 
 @ec2.action("DescribeInstanceTypeOfferings")

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from eucapy.aws.service import Service
+from eucapy.clc.ec2.extension import EXTENSION
 
-ec2 = Service("ec2", open_enums=("InstanceType",))
+ec2 = Service("ec2", open_enums=("InstanceType",), extend=EXTENSION)
