@@ -88,7 +88,7 @@ def left(cloud: Cloud) -> list[str]:
 
 def test_an_image_becomes_an_object_and_an_image_again(ready: Cloud, machine: str) -> None:
     ec2, s3 = ready.client("ec2"), ready.client("s3")
-    key = store(ready, machine, S3ObjectTags=[{"Key": "kind", "Value": "ami & more"}])
+    key = store(ready, machine, S3ObjectTags=[{"Key": "kind", "Value": "ami + more"}])
     assert key == f"{machine}.bin"
     (task,) = tasks(ready, ImageIds=[machine])
     began = task.pop("TaskStartTime")
@@ -102,7 +102,7 @@ def test_an_image_becomes_an_object_and_an_image_again(ready: Cloud, machine: st
         "web server (1)",
         described(ready, machine)["OwnerId"],
     )
-    assert s3.get_object_tagging(Bucket=BUCKET, Key=key)["TagSet"] == [{"Key": "kind", "Value": "ami & more"}]
+    assert s3.get_object_tagging(Bucket=BUCKET, Key=key)["TagSet"] == [{"Key": "kind", "Value": "ami + more"}]
     assert error(ec2.create_restore_image_task, Bucket=BUCKET, ObjectKey=key)[0] == "InvalidAMIName.Duplicate"
     before = described(ready, machine)
     restored = restore(

@@ -22,8 +22,10 @@ from eucapy.wire.contract import Unreachable
 from eucapy.wire.node import ObjectSource
 from eucapy.wire.storage import Presence, SnapshotSpec, UploadSpec, UploadStatus, VolumeSpec
 from eucapy.wire.uploads import LEAST_PART_BYTES, SMALLEST_PART_BYTES, NoSuchUpload, padded_bytes, part_bytes
-from tests.drivers.block.conftest import skip_without_programs
+from tests.drivers.block.conftest import short_folder, skip_without_programs
 from tests.sc.conftest import FakeStore, Zone
+
+__all__ = ["short_folder"]
 
 VOLUME, SNAPSHOT = VolumeSpec(volume_id="vol-1", size_gib=1), SnapshotSpec(snapshot_id="snap-1", volume_id="vol-1")
 UPLOAD = UploadSpec(
@@ -121,11 +123,11 @@ def test_what_others_follow_has_no_small_part() -> None:
         assert -(-padded_bytes(size, 249) // part_bytes(padded_bytes(size, 249), 249)) <= 249
 
 
-async def test_a_disk_that_was_filled_up_is_read_again(tmp_path: Path) -> None:
+async def test_a_disk_that_was_filled_up_is_read_again(tmp_path: Path, short_folder: Path) -> None:
     skip_without_programs()
     store, content = FakeStore(), os.urandom(BLOCK_BYTES)
     store.keeps = 64 << 20
-    driver = FilesDriver(tmp_path / "pool", tmp_path / "run")
+    driver = FilesDriver(tmp_path / "pool", short_folder / "run")
     uploads = Uploads(store, tmp_path / "uploads")
     executor = Executor(driver, Transfer(store, store, GIB), QemuConverter(4 * GIB), uploads, tmp_path / "work")
     executor.open()
@@ -145,12 +147,12 @@ async def test_a_disk_that_was_filled_up_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", ["raw", "vmdk", "vhd", "qcow2"])
-async def test_qemu_reads_back_what_was_uploaded(tmp_path: Path, format: str) -> None:
+async def test_qemu_reads_back_what_was_uploaded(tmp_path: Path, short_folder: Path, format: str) -> None:
     """With the real driver and the real converter: a snapshot of 2 GiB with two blocks in it."""
     skip_without_programs()
     store = FakeStore()
     store.keeps = 64 << 20
-    driver = FilesDriver(tmp_path / "pool", tmp_path / "run")
+    driver = FilesDriver(tmp_path / "pool", short_folder / "run")
     uploads = Uploads(store, tmp_path / "uploads")
     executor = Executor(driver, Transfer(store, store, GIB), QemuConverter(4 * GIB), uploads, tmp_path / "work")
     executor.open()
