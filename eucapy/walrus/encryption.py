@@ -209,6 +209,10 @@ def begin(bucket: Bucket, wanted: Wanted | None, data_key: bytes | None = None) 
         default = default_of(bucket.encryption)
         assert default is not None
         wanted = Wanted(default.kind, default.kms, None, default.bucket_key)
+    elif wanted.kind == KMS and wanted.bucket_key is None and bucket.encryption:
+        default = default_of(bucket.encryption)
+        if default is not None and default.kind == KMS:  # a write that does not say takes its bucket's
+            wanted = msgspec.structs.replace(wanted, bucket_key=default.bucket_key)
     return Sealed(wanted, data_key or sealing.new_data_key())
 
 
@@ -280,21 +284,25 @@ def check_reader(call: Call, bucket: Bucket, version: Version, p: Mapping[str, A
         open_version(call, bucket, version, p)
 
 
+_PARTS_PLAIN = (
+    "The multipart upload initiate did not request encryption. "
+    "Please resend the request without sending encryption parameters."
+)
+_PARTS_ENCRYPTED = (
+    "The multipart upload initiate requested encryption. "
+    "Subsequent part requests must include the appropriate encryption parameters."
+)
+
+
 def open_upload(call: Call, bucket: Bucket, key: bytes, document: str | None, p: Mapping[str, Any]) -> Sealed | None:
     """The encryption of an upload, for one of its parts. Raises InvalidRequest, InvalidArgument, InternalError."""
     customer = customer_key(p)
     if document is None or (said := load(document)).kind != CUSTOMER:
         if customer is not None:
-            raise InvalidRequest(
-                "The multipart upload initiate did not request encryption. "
-                "Please resend the request without sending encryption parameters."
-            )
+            raise InvalidRequest(_PARTS_ENCRYPTED if document is not None else _PARTS_PLAIN)
         return of_upload(call.walrus, bucket, key, document)
     if customer is None:
-        raise InvalidRequest(
-            "The multipart upload initiate requested encryption. "
-            "Subsequent part requests must include the appropriate encryption parameters."
-        )
+        raise InvalidRequest(_PARTS_ENCRYPTED)
     try:
         data_key = _unwrap_customer(said, customer, bucket, key)
     except InvalidRequest:

@@ -257,3 +257,33 @@ def test_what_belongs_to_a_filter_stands_in_its_and(s3: Any, bucket: str, refuse
     rule = {"ID": "r", "Status": "Enabled", "Expiration": {"Days": 7}, "Filter": {"And": {"Prefix": "a"}, "Prefix": ""}}
     with refused("MalformedXML", 400):
         s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
+
+
+def test_a_copy_names_the_version_that_it_copied_where_that_has_a_name(s3: Any, bucket: str) -> None:
+    put(s3, bucket, "k")
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    assert "CopySourceVersionId" not in s3.copy_object(Bucket=bucket, Key="to", CopySource=f"{bucket}/k")
+    put(s3, bucket, "k")
+    assert "CopySourceVersionId" in s3.copy_object(Bucket=bucket, Key="to", CopySource=f"{bucket}/k")
+
+
+def test_a_write_that_does_not_say_has_the_bucket_key_of_its_bucket(s3: Any, bucket: str) -> None:
+    for wanted in (True, False):
+        rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}, "BucketKeyEnabled": wanted}
+        s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+        made = s3.put_object(Bucket=bucket, Key="k", Body=b"x", ServerSideEncryption="aws:kms")
+        assert made.get("BucketKeyEnabled", False) is wanted
+        said = s3.put_object(
+            Bucket=bucket, Key="k", Body=b"x", ServerSideEncryption="aws:kms", BucketKeyEnabled=not wanted
+        )
+        assert said.get("BucketKeyEnabled", False) is not wanted
+
+
+def test_the_list_of_a_delete_marker_is_not_found_and_cannot_be_set(s3: Any, bucket: str, refused: Refused) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    put(s3, bucket, "k")
+    s3.delete_object(Bucket=bucket, Key="k")
+    with refused("NoSuchKey", 404):
+        s3.get_object_acl(Bucket=bucket, Key="k")
+    with refused("MethodNotAllowed", 405):
+        s3.put_object_acl(Bucket=bucket, Key="k", ACL="private")

@@ -18,7 +18,7 @@ from eucapy.walrus import access, errors, events, grants
 from eucapy.walrus.access import ENFORCED, NO_BLOCK, Access, PublicAccessBlock
 from eucapy.walrus.context import Call
 from eucapy.walrus.grants import Grants
-from eucapy.walrus.s3.reading import find_unmarked
+from eucapy.walrus.s3.reading import find, find_unmarked
 from eucapy.walrus.s3.replication import replicating_change
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import buckets, objects
@@ -129,7 +129,7 @@ async def put_bucket_acl(call: Call, p: dict[str, Any]) -> None:
 
 @s3.action("GetObjectAcl")
 async def get_object_acl(call: Call, p: dict[str, Any]) -> dict[str, Any]:
-    bucket, version = await call.read(lambda tx: find_unmarked(tx, call, p))
+    bucket, version = await call.read(lambda tx: find(tx, call, p))
     if bucket.ownership == ENFORCED:
         return _view(call, grants.default(bucket.owner), bucket.owner)
     owner = version.owner or bucket.owner

@@ -39,7 +39,7 @@ from eucapy.walrus.s3.replication import replicating
 from eucapy.walrus.s3.service import s3
 from eucapy.walrus.store import content, objects, uploads
 from eucapy.walrus.store.buckets import Bucket
-from eucapy.walrus.store.objects import New, Version
+from eucapy.walrus.store.objects import NULL_VERSION, New, Version
 from eucapy.walrus.store.uploads import Part
 
 
@@ -232,7 +232,7 @@ async def copy_object(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"CopyObjectResult": result | headers.checksum_members(checksum)}
     if bucket.versioning:
         answer["VersionId"] = version.version_id
-    if found.bucket.versioning:
+    if found.version.version_id != NULL_VERSION:
         answer["CopySourceVersionId"] = found.version.version_id
     if version.sse is not None:
         answer |= encryption.members(version.sse, p, context=True)
@@ -331,7 +331,7 @@ async def upload_part_copy(call: Call, p: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"CopyPartResult": result}
     if sse is not None:
         answer |= encryption.members(sse, p)
-    if found.bucket.versioning:
+    if found.version.version_id != NULL_VERSION:
         answer["CopySourceVersionId"] = found.version.version_id
     return answer
 

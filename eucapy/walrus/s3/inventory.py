@@ -31,7 +31,14 @@ FIELDS = frozenset(
         "IntelligentTieringAccessTier", "ChecksumAlgorithm", "ObjectOwner",
     }
 )  # fmt: skip
-"""What a report may say beside bucket, key and version; the model's other fields answer 501."""
+"""What a report may say beside bucket, key and version."""
+UNBUILT_FIELDS = frozenset(
+    {
+        "ObjectLockEventHoldStatus", "ObjectLockEventHoldDuration", "ObjectAccessControlList", "LifecycleExpirationDate",
+        "IntelligentTieringReferenceDate",
+    }
+)  # fmt: skip
+"""What AWS's may say too: 501."""
 ALL, CURRENT = "All", "Current"
 
 
@@ -82,7 +89,10 @@ def _checked(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
         raise errors.InvalidS3DestinationBucket()
     if place["Format"] not in FORMATS:
         raise MalformedXML()
-    if not set(given.get("OptionalFields") or ()) <= FIELDS:
+    fields = set(given.get("OptionalFields") or ())
+    if not fields <= FIELDS | UNBUILT_FIELDS:
+        raise MalformedXML()
+    if not fields <= FIELDS:
         raise NotImplementedS3()
     if place["Format"] != "CSV" or (place.get("Encryption") or {}).get("SSEKMS"):
         raise NotImplementedS3()
