@@ -4,7 +4,8 @@ A file is laid out as
 
     the bytes │ CRC32C of every block of 1 MiB, 4 bytes each │ tail: magic, size, block size, CRC32C of table and tail
 
-so that it proves itself without any database, and byte n of the file is byte n of the blob (sendfile).
+so that it proves itself without any database, and byte n of the file is byte n of the blob (sendfile). Zeros are left out as
+holes: a sparse disk image takes the room of what is in it.
 
 Writing: an unnamed file (O_TMPFILE) takes the bytes; `put()` syncs it, gives it its name and syncs the folder. A crash
 before that leaves nothing behind, not even a name. Where the file system has no unnamed files, they are written in
@@ -51,6 +52,9 @@ TAIL = struct.Struct("<8sQII")  # magic, size of the blob, block size, checksum 
 TAIL_HEAD = struct.Struct("<8sQI")
 FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 FILE_MODE = 0o600
+HOLE_BYTES = 64 * 1024
+"""What is looked at for zeros at a time."""
+_ZEROS = bytes(HOLE_BYTES)
 SHARDS = tuple(f"{n:02x}" for n in range(256))
 
 
@@ -231,7 +235,8 @@ class FileWriter(Writer):
         for data in buffers:
             self._add_sums(data)
             self._size += len(data)
-        _write_all(self._fd, buffers)
+        for data in buffers:
+            _write_sparse(self._fd, data)
 
     def _finish(self, buffers: list[Buffer], blob_id: str) -> None:
         self._append(buffers)
@@ -298,6 +303,18 @@ def _write_all(fd: int, buffers: list[Buffer]) -> None:
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]
+
+
+def _write_sparse(fd: int, data: Buffer) -> None:
+    """At the end of a file, which something else must follow: where there are zeros, nothing is written."""
+    view, start = memoryview(data), 0
+    for at in range(0, len(view), HOLE_BYTES):
+        piece = view[at : at + HOLE_BYTES]
+        if not piece[0] and not piece[-1] and bytes(piece) == _ZEROS[: len(piece)]:
+            _write_all(fd, [view[start:at]])
+            os.lseek(fd, len(piece), os.SEEK_CUR)
+            start = at + len(piece)
+    _write_all(fd, [view[start:]])
 
 
 def _read_tail(fd: int, blob_id: str) -> tuple[int, tuple[int, ...]]:

@@ -37,6 +37,23 @@ async def test_one_flipped_bit_anywhere_is_found(blobs: FileBlobs, offset: int) 
         await blobs.verify(blob_id)
 
 
+@pytest.mark.parametrize("piece", [1000, 65536, 100_003, 5 << 20])
+async def test_zeros_take_no_room_and_read_as_zeros(blobs: FileBlobs, piece: int) -> None:
+    """However the bytes come in; also where they begin and end with zeros, or hold nothing else."""
+    sparse = bytearray(16 << 20)
+    for at in (70_000, (5 << 20) - 10, 12 << 20):
+        sparse[at : at + 20] = os.urandom(19) + b"\x01"
+    for content, most in ((bytes(sparse), 1 << 20), (bytes(3 << 20), 64 << 10), (b"", 64 << 10), (b"\0", 64 << 10)):
+        async with blobs.create() as writer:
+            for at in range(0, len(content), piece):
+                await writer.write(content[at : at + piece])
+            stored = await writer.put()
+        path = next(blobs._folder.glob(f"??/{stored.blob_id}"))
+        assert path.stat().st_blocks * 512 <= most
+        assert path.read_bytes()[: len(content)] == content
+        assert (stored.size, await blobs.verify(stored.blob_id)) == (len(content), len(content))
+
+
 @pytest.mark.parametrize("keep", [0, 5, 100, -1])
 async def test_a_truncated_file_is_never_opened_as_data(blobs: FileBlobs, keep: int) -> None:
     blob_id, path = await put(blobs, b"a" * 1000)
