@@ -234,6 +234,35 @@ def test_a_subnet_that_is_not_named_counts_all_the_same(world: World) -> None:
     assert dry(bob.client().run_instances, **run, Placement={"AvailabilityZone": "us-east-1b"}) == YES
 
 
+def test_what_one_interface_names_speaks_for_no_other(world: World) -> None:
+    """An interface beside it that names no subnet and no group goes into the default ones, and they have to be allowed."""
+    zone = {"AvailabilityZone": "us-east-1a"}
+    found = world.admin.describe_subnets(Filters=[{"Name": "availabilityZone", "Values": ["us-east-1a"]}])["Subnets"]
+    default = next(each for each in found if each["DefaultForAz"])
+    vpc = default["VpcId"]
+    block = f"{default['CidrBlock'].rsplit('.', 2)[0]}.240.0/24"
+    mine = world.admin.create_subnet(VpcId=vpc, CidrBlock=block, **zone)["Subnet"]["SubnetId"]
+    group = world.admin.create_security_group(GroupName="mine", Description="d", VpcId=vpc)["GroupId"]
+    others = [world.arn(kind, "*") for kind in ("image", "instance", "network-interface", "volume")]
+    own = [world.arn("subnet", mine), world.arn("security-group", group)]
+    bob = world.user(allow("ec2:RunInstances", on=[*others, *own]))
+
+    def run(second: dict[str, Any]) -> str:
+        return dry(
+            bob.client().run_instances, ImageId=world.ami, MinCount=1, MaxCount=1, InstanceType="t2.micro", Placement=zone,
+            NetworkInterfaces=[
+                {"DeviceIndex": 0, "SubnetId": mine, "Groups": [group]}, {"DeviceIndex": 1, **second},
+            ],
+        )  # fmt: skip
+
+    assert run({"SubnetId": mine, "Groups": [group]}) == YES
+    assert run({"SubnetId": mine}) == NO
+    assert run({"Groups": [group]}) == NO
+    bob.put(allow("ec2:RunInstances", on=[*others, *own, world.arn("subnet", default["SubnetId"])]))
+    assert run({"Groups": [group]}) == YES
+    assert run({}) == NO
+
+
 def test_tags_at_creation_need_the_right_to_tag(world: World) -> None:
     wanted = [{"ResourceType": "volume", "Tags": [{"Key": "Team", "Value": "blue"}]}]
     volume = {"AvailabilityZone": "us-east-1a", "Size": 1, "TagSpecifications": wanted}

@@ -199,6 +199,51 @@ def test_an_interface_that_exists_stays_when_its_instance_ends(cloud: Cloud) -> 
     assert left["Status"] == "available"
 
 
+def test_an_interface_is_plugged_into_one_place_and_never_taken_from_a_gateway(cloud: Cloud) -> None:
+    cloud.settle()
+    ec2, ami = cloud.client("ec2"), image(cloud)
+    subnet_id = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+
+    def refused(*interfaces: dict[str, Any]) -> str:
+        numbered = [{"DeviceIndex": index, **one} for index, one in enumerate(interfaces)]
+        asked = {"ImageId": ami, "MinCount": 1, "MaxCount": 1, "InstanceType": "t2.micro"}
+        return error(ec2.run_instances, **asked, NetworkInterfaces=numbered)[0]
+
+    own = ec2.create_network_interface(SubnetId=subnet_id)["NetworkInterface"]["NetworkInterfaceId"]
+    assert refused({"NetworkInterfaceId": own}, {"NetworkInterfaceId": own}) == "InvalidNetworkInterface.InUse"
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    gateway = ec2.create_nat_gateway(SubnetId=subnet_id, AllocationId=address)["NatGateway"]["NatGatewayId"]
+    of_gateway = [
+        one["NetworkInterfaceId"]
+        for one in ec2.describe_network_interfaces()["NetworkInterfaces"]
+        if one["NetworkInterfaceId"] != own
+    ]
+    assert [refused({"NetworkInterfaceId": one}) for one in of_gateway] == ["InvalidNetworkInterface.InUse"], gateway
+
+
+def test_an_instance_is_in_one_network(cloud: Cloud) -> None:
+    cloud.settle()
+    ec2, ami = cloud.client("ec2"), image(cloud)
+    zone = ec2.describe_subnets()["Subnets"][0]
+    vpc = ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
+    other = ec2.create_subnet(VpcId=vpc, CidrBlock="10.77.1.0/24", AvailabilityZone=zone["AvailabilityZone"])
+    for first in ({"SubnetId": zone["SubnetId"]}, {}):
+        assert error(
+            ec2.run_instances,
+            ImageId=ami,
+            MinCount=1,
+            MaxCount=1,
+            InstanceType="t2.micro",
+            NetworkInterfaces=[
+                {"DeviceIndex": 0, **first},
+                {"DeviceIndex": 1, "SubnetId": other["Subnet"]["SubnetId"]},
+            ],
+        ) == (
+            "InvalidParameterCombination",
+            "The network interface and the instance belong to different networks",
+        )
+
+
 @pytest.mark.parametrize(
     ("given", "code", "message"),
     [

@@ -192,10 +192,15 @@ def _launched(p: Params, scope: Scope) -> Iterable[Touched]:
 
 
 def _network(p: Params) -> Iterable[Touched]:
+    """The interfaces, subnets and groups of a launch. What an interface leaves to the cloud, the default subnet and the default
+    group, is asked about too, whatever the others name."""
     interfaces = p.get("NetworkInterfaces") or [{}]
     zone = str((p.get("Placement") or {}).get("AvailabilityZone") or "")
     groups = [str(each) for path in ("SecurityGroupIds", "NetworkInterfaces.Groups") for each in values(p, path)]
     subnets = [str(each) for path in ("SubnetId", "NetworkInterfaces.SubnetId") for each in values(p, path)]
+    of_instance = values(p, "SecurityGroupIds") or values(p, "SecurityGroups")
+    ungrouped: dict[str, None] = {}
+    unplaced = False
     for interface in interfaces:
         if interface.get("NetworkInterfaceId"):
             yield Touched(KINDS["network-interface"], str(interface["NetworkInterfaceId"]))
@@ -206,17 +211,19 @@ def _network(p: Params) -> Iterable[Touched]:
             **new_tags(p, "network-interface"),
         }
         yield Touched(KINDS["network-interface"], where, "to be in subnet", facts)
-    makes = any(not interface.get("NetworkInterfaceId") for interface in interfaces)
+        unplaced = unplaced or not where
+        if not interface.get("Groups") and not of_instance:
+            ungrouped[where] = None
     for each in dict.fromkeys(subnets):
         yield Touched(KINDS["subnet"], each)
-    if makes and not subnets:
+    if unplaced:
         yield Touched(KINDS["subnet"], zone, "default subnets")
     for each in dict.fromkeys(groups):
         yield Touched(KINDS["security-group"], each)
     for each in dict.fromkeys(values(p, "SecurityGroups")):
         yield Touched(KINDS["security-group"], str(each), "group name")
-    if makes and not groups and not values(p, "SecurityGroups"):
-        yield Touched(KINDS["security-group"], subnets[0] if subnets else "", "default group")
+    for where in ungrouped:
+        yield Touched(KINDS["security-group"], where, "default group")
 
 
 def _disks(p: Params, scope: Scope) -> Iterable[Touched]:

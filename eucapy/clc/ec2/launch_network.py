@@ -57,7 +57,7 @@ class Plug:
 
 
 def wishes(p: Mapping[str, Any], kind: InstanceType) -> list[Wish]:
-    """The interfaces that the request asks for, the primary first. Pure."""
+    """The interfaces that the request asks for, the primary first. Pure. An interface that exists is asked for once."""
     named = p.get("NetworkInterfaces") or []
     if not named:
         return [_instance_level(p)]
@@ -75,6 +75,9 @@ def wishes(p: Mapping[str, Any], kind: InstanceType) -> list[Wish]:
         raise InvalidParameterValue("Each network interface requires a unique device index.")
     if indexes[0] != 0:
         raise InvalidParameterCombination("When specifying network interfaces, you must include a device at index 0.")
+    existing = [wish.interface_id for wish in found if wish.interface_id]
+    if len(set(existing)) != len(existing):
+        raise InvalidInterfaceInUse(f"Interface: [{max(existing, key=existing.count)}] in use.")
     if len(found) > kind.interfaces:
         raise InvalidParameterValue(
             f"Number of network interfaces specified ({len(found)}) exceeds the limit of {kind.interfaces} "
@@ -171,6 +174,8 @@ async def settle(call: Call, p: Mapping[str, Any], wanted: Sequence[Wish]) -> di
         if default is None:
             raise VPCIdNotSpecified
         raise MissingInput(vpc=default.id)
+    if any(len({one.subnet.vpc_id for one in plugs}) > 1 for plugs in bound.values()):
+        raise InvalidParameterCombination("The network interface and the instance belong to different networks")
     return bound
 
 
@@ -180,7 +185,7 @@ async def _fixed(call: Call, wish: Wish) -> Plug | None:
         interface = await network_interfaces.by_id(call.tx, call.account, ids.check("eni", wish.interface_id))
         if interface is None:
             raise ids.missing("eni", [wish.interface_id])
-        if interface.instance_id:
+        if interface.instance_id or interface.nat_gateway_id:
             raise InvalidInterfaceInUse(f"Interface: [{interface.id}] in use.")
         subnet = await subnets.by_id(call.tx, call.account, interface.subnet_id)
         assert subnet is not None
