@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 
 from eucapy.clc.user_objects import UserObjects
-from eucapy.wire.contract import Unreachable
+from eucapy.wire.contract import Cursor, Unreachable
+from eucapy.wire.uploads import WalrusSender
 from tests.clc.exporting import BLOCK, on_snapshots, snapshot
 from tests.clc.importing import BUCKET, access, export_access, role, strangers
 from tests.clc.launching import error, image, step
@@ -182,6 +184,53 @@ def test_what_is_exported_may_be_deleted_meanwhile(ready: Cloud) -> None:
     assert got["Body"].read() == BLOCK[:19]
     assert error(ec2.describe_snapshots, SnapshotIds=[snapshot_id])[0] == "InvalidSnapshot.NotFound"
     assert strangers(ready) == []
+
+
+def test_a_disk_that_is_uploaded_needs_its_snapshot_no_more(ready: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other disk's upload is late; the snapshot of the first is gone by then."""
+    send, away = WalrusSender.send, [True]
+
+    async def late(self: WalrusSender, file: Path, bucket: str, key: str, *given: Any) -> list[str]:
+        if away and key.endswith("-1.vhd"):
+            raise Unreachable("the store is away")
+        return await send(self, file, bucket, key, *given)
+
+    monkeypatch.setattr(WalrusSender, "send", late)
+    ec2, ids = ready.client("ec2"), [snapshot(ready), snapshot(ready)]
+    image_id = on_snapshots(ready, "two", *ids)
+    task_id = begin(ready, image_id, "VHD")
+    ec2.deregister_image(ImageId=image_id)
+    for snapshot_id in ids:
+        ec2.delete_snapshot(SnapshotId=snapshot_id)
+
+    def first_is_gone() -> bool:
+        ready.settle()
+        seen = [ready.run(zone.storage.get_status(Cursor(), 0.0)) for zone in ready.dev.zones.values()]
+        return not any(ids[0] in status.snapshots for status in seen)
+
+    wait_until(first_is_gone)
+    assert show(ready, task_id)["Status"] == "active"
+    away.clear()
+    ready.advance(60)
+    assert end(ready, task_id)["Status"] == "completed"
+
+
+def test_who_cancels_while_an_upload_is_begun_is_heard(
+    ready: Cloud, machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin_upload, ec2, tasks = UserObjects.begin_upload, ready.client("ec2"), [begin(ready, machine)]
+
+    async def meanwhile(*given: Any) -> str:
+        answer = await begin_upload(*given)
+        if tasks:
+            await asyncio.to_thread(ec2.cancel_export_task, ExportTaskId=tasks.pop())
+        return answer
+
+    task_id = tasks[0]
+    monkeypatch.setattr(UserObjects, "begin_upload", meanwhile)
+    task = end(ready, task_id)
+    assert (task["Status"], task["StatusMessage"]) == ("deleted", "User initiated cancellation")
+    assert uploads(ready) == []
 
 
 def test_an_answer_that_is_lost_is_asked_for_again(ready: Cloud, machine: str, monkeypatch: pytest.MonkeyPatch) -> None:

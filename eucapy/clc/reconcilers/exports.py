@@ -107,6 +107,8 @@ class Exports:
     async def _begun(self, tx: Tx, row: Row, why: str) -> bool:
         if why:
             return await self._give_up(tx, row, why)
+        if not await self._is_active(tx, row):
+            return False
         message = "Running" if row.kind == export_tasks.INSTANCE else "converting"
         await export_tasks.set_values(tx, row.id, begun=True, message=message)
         tx.on_commit(lambda: self._wake("storage_sync"))
@@ -114,8 +116,11 @@ class Exports:
 
     async def _follow(self, tx: Tx, row: Row) -> bool:
         """As far as the uploads are."""
-        held = await snapshots.by_ids(tx, [disk["snapshot_id"] for disk in row.disks])
-        for disk in row.disks:
+        if not await self._is_active(tx, row):
+            return False
+        missing = [disk for disk in row.disks if disk.get("parts") is None]
+        held = await snapshots.by_ids(tx, [disk["snapshot_id"] for disk in missing])
+        for disk in missing:
             snapshot = held.get(disk["snapshot_id"])
             if snapshot is None or snapshot.state == snapshot_life.ERROR:
                 fault = snapshot.fault if snapshot is not None else ""
@@ -165,11 +170,15 @@ class Exports:
         return [etag]
 
     async def _seal(self, tx: Tx, row: Row) -> bool:
-        held = await export_tasks.by_id(tx, row.account, row.id)
-        if held is None or held.state != life.ACTIVE:
+        if not await self._is_active(tx, row):
             return False
         await export_tasks.set_values(tx, row.id, sealing=True)
         return True
+
+    async def _is_active(self, tx: Tx, row: Row) -> bool:
+        """Nobody cancelled it since it was read."""
+        held = await export_tasks.by_id(tx, row.account, row.id)
+        return held is not None and held.state == life.ACTIVE
 
     async def _finished(self, tx: Tx, row: Row, why: str) -> bool:
         if why:
