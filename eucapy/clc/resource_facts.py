@@ -183,24 +183,32 @@ async def _default_group(tx: Tx, scope: Scope, touched: Touched) -> list[Touched
 
 async def _default_subnets(tx: Tx, scope: Scope, touched: Touched) -> list[Touched] | None:
     """The zone's default subnet; without a zone it may become any of them, so all must be allowed."""
+    return [Touched(touched.kind, str(row.id)) for row in await _defaults(tx, scope, touched.id)] or None
+
+
+async def _defaults(tx: Tx, scope: Scope, zone: str) -> list[Row]:
+    """The default subnets of the account, of one zone or of all ("")."""
     vpc = await vpcs.default_of(tx, scope.account)
-    rows = [
-        row
-        for row in (await subnets.of_vpc(tx, vpc.id) if vpc is not None else ())
-        if row.is_default and touched.id in ("", row.zone)
-    ]
-    return [Touched(touched.kind, str(row.id)) for row in rows] or None
+    rows = await subnets.of_vpc(tx, vpc.id) if vpc is not None else ()
+    return [row for row in rows if row.is_default and zone in ("", row.zone)]
 
 
 async def _to_be_in_subnet(tx: Tx, scope: Scope, touched: Touched) -> list[Touched]:
-    """A network interface to be made, and what its subnet says of it."""
-    row = await subnets.by_id(tx, scope.account, touched.id) if touched.id else None
-    facts = Found(touched.facts)
-    if row is not None:
-        facts["ec2:subnet"] = KINDS["subnet"].arn.format(region=scope.region, account=scope.account, id=row.id)
-        facts["ec2:vpc"] = _vpc(row, scope)
-        facts["ec2:availabilityzone"] = str(row.zone)
-    return [Touched(touched.kind, facts=facts)]
+    """A network interface to be made, and what its subnet says of it; without one, as it would be in each default subnet."""
+    if touched.id:
+        row = await subnets.by_id(tx, scope.account, touched.id)
+        rows = [row] if row is not None else []
+    else:
+        rows = await _defaults(tx, scope, str(touched.facts.get("ec2:availabilityzone", "")))
+    of_subnets = [
+        {
+            "ec2:subnet": KINDS["subnet"].arn.format(region=scope.region, account=scope.account, id=row.id),
+            "ec2:vpc": _vpc(row, scope),
+            "ec2:availabilityzone": str(row.zone),
+        }
+        for row in rows
+    ]
+    return [Touched(touched.kind, facts={**touched.facts, **each}) for each in of_subnets or [{}]]
 
 
 async def _of_image(tx: Tx, scope: Scope, touched: Touched) -> list[Touched]:

@@ -234,6 +234,18 @@ def test_a_subnet_that_is_not_named_counts_all_the_same(world: World) -> None:
     assert dry(bob.client().run_instances, **run, Placement={"AvailabilityZone": "us-east-1b"}) == YES
 
 
+def test_an_interface_says_its_network_where_the_request_says_none(world: World) -> None:
+    vpc = world.admin.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
+    there = {"ArnEquals": {"ec2:Vpc": world.arn("vpc", vpc)}}
+    bob = world.user(allow("ec2:*"), deny("ec2:RunInstances", on=world.arn("network-interface", "*"), Condition=there))
+    run = {"ImageId": world.ami, "MinCount": 1, "MaxCount": 1, "InstanceType": "t2.micro"}
+    assert dry(bob.client().run_instances, **run) == NO
+    elsewhere = {"StringEquals": {"ec2:AvailabilityZone": "us-east-1b"}}
+    bob.put(allow("ec2:*"), deny("ec2:RunInstances", on=world.arn("network-interface", "*"), Condition=elsewhere))
+    assert dry(bob.client().run_instances, **run) == NO
+    assert dry(bob.client().run_instances, **run, Placement={"AvailabilityZone": "us-east-1a"}) == YES
+
+
 def test_what_one_interface_names_speaks_for_no_other(world: World) -> None:
     """An interface beside it that names no subnet and no group goes into the default ones, and they have to be allowed."""
     zone = {"AvailabilityZone": "us-east-1a"}
