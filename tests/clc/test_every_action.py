@@ -152,6 +152,11 @@ PARAMETERS: dict[str, Parameters] = {
     "GetConsoleOutput": {"InstanceId": "<i>"},
     "GetConsoleScreenshot": {"InstanceId": "<i>"},
     "GetDefaultCreditSpecification": {"InstanceFamily": "t3"},
+    "GetInstanceTypesFromInstanceRequirements": {
+        "ArchitectureTypes": ["x86_64"],
+        "VirtualizationTypes": ["hvm"],
+        "InstanceRequirements": {"VCpuCount": {"Min": 1}, "MemoryMiB": {"Min": 1}},
+    },
     "GetLaunchTemplateData": {"InstanceId": "<i>"},
     "GetPasswordData": {"InstanceId": "<i>"},
     "GetSecurityGroupsForVpc": {"VpcId": "<vpc>"},

@@ -162,7 +162,15 @@ def _populate(cloud: Cloud) -> dict[str, Any]:
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     group = ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]
     return {
-        "every": {"VpcId": own, "SubnetId": subnet, "PrincipalArn": principal, "GroupId": [group]},
+        "every": {
+            "VpcId": own,
+            "SubnetId": subnet,
+            "PrincipalArn": principal,
+            "GroupId": [group],
+            "ArchitectureTypes": ["x86_64"],
+            "VirtualizationTypes": ["hvm"],
+            "InstanceRequirements": {"VCpuCount": {"Min": 1}, "MemoryMiB": {"Min": 1}},
+        },
         "DescribeImages": {"Owners": ["self"]},
         "DescribeSnapshots": {"OwnerIds": ["self"]},
         "DescribeLaunchTemplateVersions": {"LaunchTemplateId": template},

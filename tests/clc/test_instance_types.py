@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 from xml.etree import ElementTree
@@ -88,6 +89,59 @@ def test_every_type_is_offered_in_every_zone(cloud: Cloud) -> None:
     assert [one["Location"] for one in answer["InstanceTypeOfferings"]] == ["us-east-1a", "us-east-1b", "us-east-1c"]
     everything = ec2.describe_instance_type_offerings()["InstanceTypeOfferings"]
     assert {one["Location"] for one in everything} == {"us-east-1"}
+
+
+def test_types_are_found_by_what_is_wanted_of_a_machine(cloud: Cloud) -> None:
+    ec2 = cloud.client("ec2")
+
+    def found(vcpus: tuple[int, int], memory: tuple[int, int], machine: str = "x86_64", **wanted: Any) -> list[str]:
+        ranges = [{"Min": least, "Max": most} for least, most in (vcpus, memory)]
+        pages = ec2.get_paginator("get_instance_types_from_instance_requirements").paginate(
+            ArchitectureTypes=[machine],
+            VirtualizationTypes=["hvm"],
+            InstanceRequirements={"VCpuCount": ranges[0], "MemoryMiB": ranges[1], **wanted},
+            PaginationConfig={"PageSize": 2},
+        )
+        return [one["InstanceType"] for page in pages for one in page["InstanceTypes"]]
+
+    fours = (4, 4), (16384, 16384)
+    everywhere = ["m5.xlarge", "m6i.xlarge"]
+    bursting = ["t2.xlarge", "t3.xlarge", "t3a.xlarge"]
+    assert found(*fours) == everywhere
+    assert found(*fours, BurstablePerformance="included") == everywhere + bursting
+    assert found(*fours, BurstablePerformance="required") == bursting
+    assert found(*fours, BurstablePerformance="required", CpuManufacturers=["amd"]) == ["t3a.xlarge"]
+    assert found(*fours, AllowedInstanceTypes=["m6*", "c5.large"]) == ["m6i.xlarge"]
+    assert found(*fours, ExcludedInstanceTypes=["*6i*"]) == ["m5.xlarge"]
+    assert found(*fours, MemoryGiBPerVCpu={"Min": 4.5}) == []
+    assert found(*fours, AcceleratorCount={"Max": 0}) == everywhere
+    for impossible in (
+        {"BareMetal": "required"},
+        {"AcceleratorTypes": ["gpu"]},
+        {"AcceleratorCount": {"Min": 1}},
+        {"RequireHibernateSupport": True},
+    ):
+        assert found(*fours, **impossible) == []
+    assert found(*fours, machine="arm64") == []
+    old = found((1, 4), (1, 16384), InstanceGenerations=["previous"])
+    assert {name.partition(".")[0] for name in old} == {"m1", "m3"}
+    with_disks = found((1, 4), (1, 16384), LocalStorage="required", TotalLocalStorageGB={"Min": 1000})
+    assert with_disks == ["m1.xlarge"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code"),
+    [
+        ({"VCpuCount": {"Min": 4, "Max": 2}}, "InvalidParameterValue"),
+        ({"VCpuCount": {"Min": -1}}, "InvalidParameterValue"),
+        ({"AllowedInstanceTypes": ["m5.*"], "ExcludedInstanceTypes": ["t2.*"]}, "InvalidParameterCombination"),
+        ({"NetworkBandwidthGbps": {"Min": 1.0}}, "Unsupported"),
+    ],
+)
+def test_what_nobody_can_want_of_a_machine(cloud: Cloud, wanted: dict[str, Any], code: str) -> None:
+    requirements = {"VCpuCount": {"Min": 1}, "MemoryMiB": {"Min": 1}, **wanted}
+    ask = {"ArchitectureTypes": ["x86_64"], "VirtualizationTypes": ["hvm"], "InstanceRequirements": requirements}
+    assert error(cloud.client("ec2").get_instance_types_from_instance_requirements, **ask)[0] == code
 
 
 def asked(cloud: Cloud, agent: str = "other", **parameters: str) -> ElementTree.Element:

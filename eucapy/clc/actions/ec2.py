@@ -284,6 +284,7 @@ DECLARED: dict[str, Declaration] = {
     "EnableImageBlockPublicAccess": ON_ALL,
     "DisableImageBlockPublicAccess": ON_ALL,
     "GetInstanceMetadataDefaults": ON_ALL,
+    "GetInstanceTypesFromInstanceRequirements": ON_ALL,
     "GetSerialConsoleAccessStatus": ON_ALL,
     "GetSnapshotBlockPublicAccessState": ON_ALL,
     "GetSubnetCidrReservations": ON_ALL,

@@ -29,6 +29,7 @@ MODULES = (
     "instance_attributes",
     "instance_options",
     "instance_profiles",
+    "instance_requirements",
     "instance_status",
     "instance_types",
     "instances",

@@ -66,7 +66,7 @@ async def describe_instance_types(call: Call, p: Mapping[str, Any]) -> dict[str,
     shown = [view(kind) for kind in call.types.values() if not wanted or kind.name in wanted]
     for name, values in demanded(p.get("Filters"), lambda name: name if name in _FILTERS else None):
         shown = [one for one in shown if _matches(one, name, values)]
-    answer = _paged(call, p, "InstanceTypes", sorted(shown, key=lambda one: str(one["InstanceType"])), "InstanceType")
+    answer = paged(call, p, "InstanceTypes", sorted(shown, key=lambda one: str(one["InstanceType"])), "InstanceType")
     availability = bool(p.get("Availability"))
     if capacity_views.is_asked(call, availability):
         kinds = [call.types[one["InstanceType"]] for one in answer["InstanceTypes"]]
@@ -94,7 +94,7 @@ async def describe_instance_type_offerings(call: Call, p: Mapping[str, Any]) -> 
     for member, values in demanded(p.get("Filters"), {"location": "Location", "instance-type": "InstanceType"}.get):
         patterns = [pattern(value) for value in values]
         shown = [one for one in shown if any(p.fullmatch(one[member]) for p in patterns)]
-    return _paged(call, p, "InstanceTypeOfferings", shown, None)
+    return paged(call, p, "InstanceTypeOfferings", shown, None)
 
 
 def view(kind: InstanceType) -> dict[str, Any]:
@@ -211,9 +211,11 @@ def _along(value: Any, path: list[str]) -> Iterator[str]:
         yield str(value).lower() if isinstance(value, bool) else re.sub(r"\.0$", "", str(value))
 
 
-def _paged(
+def paged(
     call: Call, p: Mapping[str, Any], member: str, shown: list[dict[str, Any]], exclusive: str | None
 ) -> dict[str, Any]:
+    """The page that the request asks for; all, where it asks for none. `exclusive`: the list of names (in the singular) that no
+    page goes with. Raises InvalidParameterValue."""
     limit, token = p.get("MaxResults"), p.get("NextToken")
     if exclusive and limit is not None and p.get(f"{exclusive}s"):
         raise InvalidParameterValue("The parameters maxResults and instanceTypes cannot be used together")
