@@ -212,9 +212,10 @@ def choose_span(version: Version, parts: Sequence[Part], p: Mapping[str, Any]) -
 def _checksum_of_part(version: Version, part: Part) -> dict[str, str]:
     """What a read of one part says: the part's own sum, of the algorithm and type that its object has."""
     algorithm, kind, _ = (version.checksum or "").split(" ")
-    if (algorithm, kind) == (checksums.DEFAULT, checksums.FULL_OBJECT):
-        return {}  # as of an upload that named no algorithm: its sum is of the whole
-    value = checksums.read_pairs(part.checksum).get(algorithm)
+    sums = checksums.read_pairs(part.checksum)
+    if len(sums) > 1:
+        return {}  # of an upload that named no algorithm: its sum is of the whole, and its parts came with others
+    value = sums.get(algorithm)
     return {} if value is None else {checksums.MEMBERS[algorithm]: value, "ChecksumType": kind}
 
 
