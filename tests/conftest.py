@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,7 +53,18 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def new_database(request: pytest.FixtureRequest) -> NewDatabase:
-    """`with new_database() as url`: an empty database of the chosen engine; "" where that is a file of the cloud's own."""
+    """`with new_database() as url`: a database of the chosen engine with the cloud controller's tables and nothing in them;
+    "" where that is a file of the cloud's own."""
+    return _databases(request, lambda server: server.schema)
+
+
+@pytest.fixture(scope="session")
+def empty_database(request: pytest.FixtureRequest) -> NewDatabase:
+    """`with empty_database() as url`: a database of the chosen engine, as an operator makes it; "" as above."""
+    return _databases(request, lambda server: "template1")
+
+
+def _databases(request: pytest.FixtureRequest, template: Callable[[PostgresServer], str]) -> NewDatabase:
     if request.config.getoption("--engine") == "sqlite":
 
         @contextmanager
@@ -66,7 +77,7 @@ def new_database(request: pytest.FixtureRequest) -> NewDatabase:
 
     @contextmanager
     def on_server() -> Iterator[str]:
-        url = server.create_database()
+        url = server.create_database(template(server))
         try:
             yield url
         finally:

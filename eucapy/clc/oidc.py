@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import functools
 import hashlib
 import json
 import logging
@@ -88,9 +89,14 @@ class Issuers:
     def __init__(self, clock: Clock, authorities: ssl.SSLContext | None = None) -> None:
         """`authorities`: whose certificates are good; the machine's own unless given."""
         self._clock = clock
-        self._authorities = authorities or ssl.create_default_context()
+        self._given_authorities = authorities
         self._kept: dict[tuple[str, tuple[str, ...]], _Kept] = {}
         self._asking: dict[tuple[str, tuple[str, ...]], asyncio.Task[_Kept]] = {}
+
+    @functools.cached_property
+    def _authorities(self) -> ssl.SSLContext:
+        # Reading the machine's authorities takes as long as fifty API calls: only a cloud that federates does.
+        return self._given_authorities or ssl.create_default_context()
 
     async def claims(self, provider: Provider, token: str, now: float) -> dict[str, Any]:
         """What the token says, all of it checked. Raises NotAccepted."""

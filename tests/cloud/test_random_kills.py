@@ -328,10 +328,10 @@ class Worker:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path, new_database: NewDatabase) -> Iterator[ProcessCloud]:
+def cloud(tmp_path: Path, empty_database: NewDatabase) -> Iterator[ProcessCloud]:
     with (
-        new_database() as clc,
-        new_database() as walrus,
+        empty_database() as clc,
+        empty_database() as walrus,
         ProcessCloud(tmp_path, clc={"database": clc}, walrus={"database": walrus}) as running,
     ):
         yield running

@@ -28,11 +28,11 @@ AWS_CLIS = {
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory, new_database: NewDatabase) -> Iterator[ProcessCloud]:
+def cloud(tmp_path_factory: pytest.TempPathFactory, empty_database: NewDatabase) -> Iterator[ProcessCloud]:
     folder = tmp_path_factory.mktemp("cloud")
     with (
-        new_database() as clc,
-        new_database() as walrus,
+        empty_database() as clc,
+        empty_database() as walrus,
         ProcessCloud(folder, clc={"database": clc}, walrus={"database": walrus}) as running,
     ):
         yield running

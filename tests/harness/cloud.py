@@ -17,12 +17,27 @@ import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest import mock
 
 import boto3
+from botocore.client import ClientCreator
 from botocore.config import Config as BotoConfig
 from eucapy_services.devcloud.cloud import DevCloud, Node
 
+from tests.harness import schemas
+
 T = TypeVar("T")
+
+
+_client_class = ClientCreator._create_client_class
+_client_classes: dict[str, type] = {}
+
+
+def _kept_class(creator: ClientCreator, service: str, model: Any) -> type:
+    """botocore makes the class of a service anew for every client, which takes longer than most tests."""
+    if service not in _client_classes:
+        _client_classes[service] = _client_class(creator, service, model)
+    return _client_classes[service]
 
 
 class ShiftedClock:
@@ -51,6 +66,7 @@ class Cloud:
         self.accounts: dict[str, dict[str, str]] = {}
 
     def __enter__(self) -> Cloud:
+        schemas.lay(self._folder, (schemas.WALRUS,) if self._options.get("database") else (schemas.CLC, schemas.WALRUS))
         self._thread.start()
         try:
             self.boot()
@@ -111,14 +127,15 @@ class Cloud:
     def client(self, service: str, account: str = "eucalyptus", keys: dict[str, str] | None = None) -> Any:
         """A boto3 client of an account's admin, or of whoever the keys belong to."""
         keys = keys or self.account(account)
-        return boto3.client(
-            service,
-            endpoint_url=self.endpoint,
-            region_name=self.dev.config.region,
-            aws_access_key_id=keys["access_key_id"],
-            aws_secret_access_key=keys["secret_access_key"],
-            config=BotoConfig(retries={"total_max_attempts": 1}, parameter_validation=False),
-        )
+        with mock.patch.object(ClientCreator, "_create_client_class", _kept_class):
+            return boto3.client(
+                service,
+                endpoint_url=self.endpoint,
+                region_name=self.dev.config.region,
+                aws_access_key_id=keys["access_key_id"],
+                aws_secret_access_key=keys["secret_access_key"],
+                config=BotoConfig(retries={"total_max_attempts": 1}, parameter_validation=False),
+            )
 
     def node(self, name: str) -> Node:
         return self.dev.node(name)

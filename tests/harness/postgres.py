@@ -1,7 +1,8 @@
 """A PostgreSQL server of the tests' own: a fresh cluster in a folder, reached by its unix socket alone.
 
     with PostgresServer() as server:
-        url = server.create_database()              # postgresql+asyncpg://…, empty, one for each test
+        url = server.create_database()                 # postgresql+asyncpg://…, empty, one for each test
+        url = server.create_database(server.schema)    # … with the cloud controller's tables
 
 Durability is switched off: the server lives as long as the tests, and ends with them even when they are killed. As root it
 runs as the user `postgres`, which the Debian package makes (PostgreSQL refuses to run as root).
@@ -9,6 +10,7 @@ runs as the user `postgres`, which the Debian package makes (PostgreSQL refuses 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import pwd
@@ -21,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 
 from eucapy.run import Child, RunError, run_now, spawn
+from tests.harness.schemas import migrate
 from tests.harness.waiting import wait_until
 
 USER = "postgres"
@@ -43,6 +46,10 @@ def _has_user() -> bool:
     except KeyError:
         return False
     return True
+
+
+def _name(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
 
 
 class PostgresServer:
@@ -68,16 +75,22 @@ class PostgresServer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._stop()
 
-    def create_database(self) -> str:
-        """A new, empty database; its URL."""
+    def create_database(self, template: str = "template1") -> str:
+        """A new database, empty or a copy of one that nobody is connected to; its URL."""
         name = f"test{next(self._names)}"
-        run_now(*self._psql("postgres", f"CREATE DATABASE {name}"))
+        run_now(*self._psql("postgres", f"CREATE DATABASE {name} TEMPLATE {template}"))
         return f"postgresql+asyncpg://{USER}@/{name}?host={self._folder}"
+
+    @functools.cached_property
+    def schema(self) -> str:
+        """The name of a database that holds the cloud controller's schema and no rows, to be copied."""
+        url = self.create_database()
+        migrate(url)
+        return _name(url)
 
     def drop_database(self, url: str) -> None:
         """Remove a database, connected to or not."""
-        name = url.partition("?")[0].rpartition("/")[2]
-        run_now(*self._psql("postgres", f"DROP DATABASE {name} WITH (FORCE)"))
+        run_now(*self._psql("postgres", f"DROP DATABASE {_name(url)} WITH (FORCE)"))
 
     def _start(self) -> None:
         if os.geteuid() == 0:
