@@ -74,7 +74,8 @@ packages_of() {
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]; }
 
-offered() { apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'; }
+# No pipe into `grep -q`: it leaves at the first match, and apt-cache would fail for want of a reader.
+offered() { [[ $(apt-cache policy "$1" 2>/dev/null) == *$'\n'"  Candidate: "[!\(]* ]]; }
 
 missing_packages() {
   local name
