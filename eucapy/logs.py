@@ -59,7 +59,7 @@ def setup(component: str, level: str = "info") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("botocore", "boto3", "asyncio", "aiosqlite", "pyroute2"):
+    for noisy in ("botocore", "boto3", "asyncio", "aiosqlite", "pyroute2", "alembic.runtime.plugins"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     served = logging.getLogger("aiohttp.server")
     served.filters[:] = [Gibberish()]

@@ -98,22 +98,27 @@ class Authority:
 
 
 def server_context(folder: Path, role: str) -> ssl.SSLContext:
-    """TLS for a component's listener: shows its certificate and demands one of the same authority."""
+    """TLS for a component's listener: shows its certificate and demands one of the same authority. Raises OSError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(folder / f"{role}-cert.pem", folder / f"{role}-key.pem")
-    context.load_verify_locations(folder / "ca.pem")
+    _load(context, folder, role)
     context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
 def client_context(folder: Path, role: str) -> ssl.SSLContext:
-    """TLS for a component's calls: trusts this authority alone and shows its own certificate."""
+    """TLS for a component's calls: trusts this authority alone and shows its own certificate. Raises OSError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_verify_locations(folder / "ca.pem")
-    context.load_cert_chain(folder / f"{role}-cert.pem", folder / f"{role}-key.pem")
+    _load(context, folder, role)
     return context
+
+
+def _load(context: ssl.SSLContext, folder: Path, role: str) -> None:
+    authority, certificate, key = folder / "ca.pem", folder / f"{role}-cert.pem", folder / f"{role}-key.pem"
+    for path in (authority, certificate, key):
+        path.stat()  # says which file is not there; OpenSSL does not
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(authority)
+    context.load_cert_chain(certificate, key)
 
 
 def qemu_credentials(folder: Path, role: str, target: Path, owner: Owner | None = None) -> Path:
