@@ -63,6 +63,7 @@ PARAMETERS: dict[str, Parameters] = {
     "CreateKeyPair": {"KeyName": "another", "KeyType": "ed25519"},
     "CreateLaunchTemplate": {"LaunchTemplateName": "another", "LaunchTemplateData": {"InstanceType": "t3.micro"}},
     "CreateLaunchTemplateVersion": {"LaunchTemplateId": "<lt>", "LaunchTemplateData": {"InstanceType": "t3.small"}},
+    "CreateManagedPrefixList": {"PrefixListName": "new", "AddressFamily": "IPv4", "MaxEntries": 5},
     "CreateNatGateway": {"SubnetId": "<subnet>", "AllocationId": "<eipalloc>"},
     "CreateNetworkAcl": {"VpcId": "<vpc>"},
     "CreateNetworkAclEntry": {**ENTRY, "RuleNumber": 99},
@@ -85,6 +86,7 @@ PARAMETERS: dict[str, Parameters] = {
     "DeleteInternetGateway": {"InternetGatewayId": "<igw>"},
     "DeleteKeyPair": {"KeyName": "mine"},
     "DeleteLaunchTemplate": {"LaunchTemplateId": "<lt>"},
+    "DeleteManagedPrefixList": {"PrefixListId": "<pl>"},
     "DeleteNatGateway": {"NatGatewayId": "<nat>"},
     "DeleteNetworkAcl": {"NetworkAclId": "<acl>"},
     "DeleteNetworkAclEntry": NUMBERED,
@@ -117,6 +119,7 @@ PARAMETERS: dict[str, Parameters] = {
     "DescribeInternetGateways": {"InternetGatewayIds": ["<igw>"]},
     "DescribeLaunchTemplateVersions": {"LaunchTemplateId": "<lt>"},
     "DescribeLaunchTemplates": {"LaunchTemplateIds": ["<lt>"]},
+    "DescribeManagedPrefixLists": {"PrefixListIds": ["<pl>"]},
     "DescribeNatGateways": {"NatGatewayIds": ["<nat>"]},
     "DescribeNetworkAcls": {"NetworkAclIds": ["<acl>"]},
     "DescribeNetworkInterfaceAttribute": {"NetworkInterfaceId": "<eni>", "Attribute": "description"},
@@ -158,6 +161,8 @@ PARAMETERS: dict[str, Parameters] = {
         "InstanceRequirements": {"VCpuCount": {"Min": 1}, "MemoryMiB": {"Min": 1}},
     },
     "GetLaunchTemplateData": {"InstanceId": "<i>"},
+    "GetManagedPrefixListAssociations": {"PrefixListId": "<pl>"},
+    "GetManagedPrefixListEntries": {"PrefixListId": "<pl>"},
     "GetPasswordData": {"InstanceId": "<i>"},
     "GetSecurityGroupsForVpc": {"VpcId": "<vpc>"},
     "GetSubnetCidrReservations": {"SubnetId": "<subnet>"},
@@ -181,6 +186,7 @@ PARAMETERS: dict[str, Parameters] = {
     "ModifyInstanceMetadataOptions": {"InstanceId": "<i>", "HttpTokens": "required"},
     "ModifyInstancePlacement": {"InstanceId": "<i2>", "GroupName": "mine"},
     "ModifyLaunchTemplate": {"LaunchTemplateId": "<lt>", "DefaultVersion": "1"},
+    "ModifyManagedPrefixList": {"PrefixListId": "<pl>", "PrefixListName": "another"},
     "ModifyNetworkInterfaceAttribute": {"NetworkInterfaceId": "<eni>", "Description": {"Value": "mine"}},
     "ModifyPrivateDnsNameOptions": {"InstanceId": "<i2>", "PrivateDnsHostnameType": "resource-name"},
     "ModifySecurityGroupRules": {
@@ -220,6 +226,7 @@ PARAMETERS: dict[str, Parameters] = {
     "ResetSnapshotAttribute": {"SnapshotId": "<snap>", "Attribute": "createVolumePermission"},
     "RevokeSecurityGroupEgress": {"GroupId": "<sg>", "IpPermissions": ALL_OUT},
     "RevokeSecurityGroupIngress": {"GroupId": "<sg>", "SecurityGroupRuleIds": ["<sgr>"]},
+    "RestoreManagedPrefixListVersion": {"PrefixListId": "<pl>", "PreviousVersion": 1, "CurrentVersion": 2},
     "RunInstances": {"ImageId": "<ami>", "MinCount": 1, "MaxCount": 1, "InstanceType": "t2.micro"},
     "StartInstances": {"InstanceIds": ["<i>"]},
     "StopInstances": {"InstanceIds": ["<i>"]},
@@ -316,6 +323,10 @@ def _populate(cloud: Cloud) -> dict[str, str]:
     made = ec2.create_nat_gateway(SubnetId=own["subnet"], ConnectivityType="private")
     own["nat"] = made["NatGateway"]["NatGatewayId"]
     options = ec2.create_dhcp_options(DhcpConfigurations=[{"Key": "domain-name", "Values": ["example.com"]}])
+    block = [{"Cidr": "10.0.0.0/8"}]
+    made = ec2.create_managed_prefix_list(PrefixListName="mine", AddressFamily="IPv4", MaxEntries=5, Entries=block)
+    own["pl"] = made["PrefixList"]["PrefixListId"]
+    ec2.modify_managed_prefix_list(PrefixListId=own["pl"], CurrentVersion=1, RemoveEntries=block)
     own["dopt"] = options["DhcpOptions"]["DhcpOptionsId"]
     own["sg"] = ec2.create_security_group(GroupName="mine", Description="d", VpcId=own["vpc"])["GroupId"]
     rule = [{"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]

@@ -147,6 +147,12 @@ def _populate(cloud: Cloud) -> dict[str, Any]:
         ec2.create_internet_gateway()
         ec2.create_dhcp_options(DhcpConfigurations=[{"Key": "domain-name", "Values": [f"{number}.example.com"]}])
         ec2.allocate_address()
+        listed = ec2.create_managed_prefix_list(
+            PrefixListName=f"list-{number}",
+            AddressFamily="IPv4",
+            MaxEntries=2 * MANY,
+            Entries=[{"Cidr": f"10.{block}.0.0/16"} for block in range(MANY)],
+        )["PrefixList"]["PrefixListId"]
         ec2.create_security_group(GroupName=f"group-{number}", Description="d", VpcId=own)
         ec2.create_key_pair(KeyName=f"key-{number}", KeyType="ed25519")
         template = ec2.create_launch_template(
@@ -167,6 +173,7 @@ def _populate(cloud: Cloud) -> dict[str, Any]:
             "SubnetId": subnet,
             "PrincipalArn": principal,
             "GroupId": [group],
+            "PrefixListId": listed,
             "ArchitectureTypes": ["x86_64"],
             "VirtualizationTypes": ["hvm"],
             "InstanceRequirements": {"VCpuCount": {"Min": 1}, "MemoryMiB": {"Min": 1}},
@@ -246,7 +253,7 @@ def test_a_token_is_good_for_nothing_else(world: World) -> None:
     failed = {}
     for action, token in own.items():
         given = {**world.parameters(action), "NextToken": token}
-        if action in ("DescribeLaunchTemplateVersions", "GetSecurityGroupsForVpc"):
+        if action in ("DescribeLaunchTemplateVersions", "GetManagedPrefixListEntries", "GetSecurityGroupsForVpc"):
             continue  # these begin with an id, which is no stranger's: the test of every action has them
         status, code, _ = answer(world.stranger, action, given)
         if (status, code) != (400, "InvalidNextToken"):

@@ -234,6 +234,7 @@ DECLARED: dict[str, Declaration] = {
     "ModifyManagedPrefixList": _PREFIX_LIST,
     "GetManagedPrefixListEntries": _PREFIX_LIST,
     "GetManagedPrefixListAssociations": _PREFIX_LIST,
+    "RestoreManagedPrefixListVersion": _PREFIX_LIST,
     "CreateRouteTable": _made("CreateRouteTable", new("route-table"), of("vpc", "VpcId")),
     "DeleteRouteTable": ROUTE_TABLE,
     "CreateRoute": ROUTE_TABLE,

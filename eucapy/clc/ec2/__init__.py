@@ -38,6 +38,7 @@ MODULES = (
     "launch_template_data",
     "launch_template_versions",
     "launch_templates",
+    "managed_prefix_lists",
     "metadata_defaults",
     "nat_gateways",
     "network_acl_entries",

@@ -76,18 +76,6 @@ _KINDS = (
         "The eigw ID '{id}' does not exist",
     ),
     Absent(
-        "DescribeManagedPrefixLists",
-        "PrefixListIds",
-        "PrefixLists",
-        "pl",
-        "InvalidPrefixListId.Malformed",
-        "InvalidPrefixListID.NotFound",
-        "The prefix list ID '{id}' does not exist",
-        "owner-id prefix-list-id prefix-list-name",
-        tagged=False,
-        shortest_page=1,
-    ),
-    Absent(
         "DescribePrefixLists",
         "PrefixListIds",
         "PrefixLists",
@@ -311,7 +299,6 @@ _BY_PARAMETER = {
     "CoreNetworkArn": ("InvalidCoreNetworkArn.NotFound", "The core network '{id}' does not exist"),
     "OdbNetworkArn": ("InvalidOdbNetworkArn.NotFound", "The ODB network '{id}' does not exist"),
     "VpnGatewayId": ("InvalidVpnGatewayID.NotFound", "The vpnGateway ID '{id}' does not exist"),
-    "DestinationPrefixListId": ("InvalidPrefixListID.NotFound", "The prefix list ID '{id}' does not exist"),
 }
 
 

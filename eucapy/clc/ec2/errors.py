@@ -184,9 +184,20 @@ class RulesPerSecurityGroupLimitExceeded(ApiError):
     message = "The maximum number of rules per security group has been reached."
 
 
-class InvalidPrefixListNotFound(ApiError):
-    code = "InvalidPrefixListID.NotFound"
-    message = "The prefix list ID '{id}' does not exist"
+class InvalidPrefixListModification(ApiError):
+    message = "The CIDR {cidr} does not exist."
+
+
+class PrefixListVersionMismatch(ApiError):
+    message = "The prefix list has the incorrect version number."
+
+
+class PrefixListMaxEntriesExceeded(ApiError):
+    message = "You've reached the maximum number of entries for the prefix list."
+
+
+class PrefixListLimitExceeded(ApiError):
+    message = "You've reached the limit on the number of prefix lists that you can create."
 
 
 class AddressLimitExceeded(ApiError):

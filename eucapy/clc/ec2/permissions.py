@@ -18,11 +18,10 @@ from eucapy.clc.ec2.errors import (
     DifferentNetworks,
     InvalidGroupNotFound,
     InvalidParameterValue,
-    InvalidPrefixListNotFound,
     MissingParameter,
 )
-from eucapy.clc.store import security_groups
-from eucapy.clc.store.security_group_rules import Rule
+from eucapy.clc.store import prefix_lists, security_groups
+from eucapy.clc.store.security_group_rules import Rule, is_list
 from eucapy.database import Row
 
 _BY_NUMBER = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
@@ -65,7 +64,17 @@ async def _of_permission(call: Call, group: Row, permission: Mapping[str, Any]) 
             )
         )
     for entry in permission.get("PrefixListIds") or ():
-        refuse_prefix_list(entry.get("PrefixListId"))
+        listed = await prefix_list(call, entry.get("PrefixListId"))
+        rules.append(
+            Rule(
+                protocol,
+                first,
+                last,
+                referenced_group=listed.id,
+                referenced_account=listed.account,
+                description=described(entry),
+            )
+        )
     if not rules:
         raise MissingParameter(name="ipRanges, ipv6Ranges, prefixListIds or userIdGroupPairs")
     return rules
@@ -176,11 +185,14 @@ async def peer_group(call: Call, group: Row, pair: Mapping[str, Any]) -> Row:
     raise MissingParameter(name="groupId or groupName")
 
 
-def refuse_prefix_list(prefix_list_id: str | None) -> None:
-    """There are no prefix lists, so none that is named exists."""
+async def prefix_list(call: Call, prefix_list_id: str | None) -> Row:
+    """The account's prefix list of that id."""
     if not prefix_list_id:
         raise MissingParameter(name="prefixListId")
-    raise InvalidPrefixListNotFound(id=prefix_list_id)
+    row = await prefix_lists.by_id(call.tx, call.account, ids.check("pl", prefix_list_id))
+    if row is None:
+        raise ids.missing("pl", [prefix_list_id])
+    return row
 
 
 def grouped(rules: Iterable[Row | Rule]) -> list[dict[str, Any]]:
@@ -199,6 +211,8 @@ def grouped(rules: Iterable[Row | Rule]) -> list[dict[str, Any]]:
             permission["IpRanges"].append({**peer, "CidrIp": rule.cidr})
         elif rule.cidr6:
             permission["Ipv6Ranges"].append({**peer, "CidrIpv6": rule.cidr6})
+        elif is_list(rule):
+            permission["PrefixListIds"].append({**peer, "PrefixListId": rule.referenced_group})
         else:
             permission["UserIdGroupPairs"].append(
                 {**peer, "UserId": rule.referenced_account, "GroupId": rule.referenced_group}
@@ -212,6 +226,8 @@ def peer_members(rule: Row | Rule) -> dict[str, Any]:
         return {"CidrIpv4": rule.cidr}
     if rule.cidr6:
         return {"CidrIpv6": rule.cidr6}
+    if is_list(rule):
+        return {"PrefixListId": rule.referenced_group}
     return {"ReferencedGroupInfo": {"GroupId": rule.referenced_group, "UserId": rule.referenced_account}}
 
 

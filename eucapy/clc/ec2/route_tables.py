@@ -14,7 +14,7 @@ from typing import Any
 from eucapy import ids
 from eucapy.clc import quotas
 from eucapy.clc.context import Call
-from eucapy.clc.ec2 import blocks, internet_gateways, paging, subnets, vpcs
+from eucapy.clc.ec2 import blocks, internet_gateways, managed_prefix_lists, paging, subnets, vpcs
 from eucapy.clc.ec2 import tags as tagging
 from eucapy.clc.ec2.absent import refuse_absent
 from eucapy.clc.ec2.errors import (
@@ -93,7 +93,7 @@ async def describe_route_tables(call: Call, p: Mapping[str, Any]) -> dict[str, A
 @ec2.action("CreateRoute")
 async def create_route(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     table = await required(call, p["RouteTableId"])
-    destination = _destination(p)
+    destination = await _destination(call, p)
     gateway_id = await _target(call, table, p)
     vpc = await vpc_rows.by_id(call.tx, call.account, table.vpc_id)
     assert vpc is not None, "a table's VPC cannot be deleted before it"
@@ -117,7 +117,7 @@ async def create_route(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
 @ec2.action("ReplaceRoute")
 async def replace_route(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     table = await required(call, p["RouteTableId"])
-    destination = _destination(p)
+    destination = await _destination(call, p)
     route = await route_tables.route(call.tx, table.id, destination)
     if route is None:
         raise InvalidParameterValue(
@@ -136,7 +136,7 @@ async def replace_route(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
 @ec2.action("DeleteRoute")
 async def delete_route(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     table = await required(call, p["RouteTableId"])
-    destination = _destination(p)
+    destination = await _destination(call, p)
     route = await route_tables.route(call.tx, table.id, destination)
     if route is None:
         raise InvalidRouteNotFound(cidr=destination, table=table.id)
@@ -211,9 +211,10 @@ def _associated(member: str, association_id: str) -> dict[str, Any]:
     return {member: association_id, "AssociationState": {"State": "associated"}}
 
 
-def _destination(p: Mapping[str, Any]) -> str:
+async def _destination(call: Call, p: Mapping[str, Any]) -> str:
     if p.get("DestinationPrefixListId"):
-        refuse_absent("DestinationPrefixListId", p["DestinationPrefixListId"])
+        await managed_prefix_lists.required(call, p["DestinationPrefixListId"])
+        raise UnsupportedOperation("Routes to prefix lists are not supported.")
     if p.get("DestinationIpv6CidrBlock"):
         raise UnsupportedOperation("IPv6 is not supported.")
     if not p.get("DestinationCidrBlock"):

@@ -70,6 +70,8 @@ async def modify_security_group_rules(call: Call, p: Mapping[str, Any]) -> dict[
     keys = [(rows[rule_id].is_egress, *rule.key) for rule_id, rule in after.items()]
     if len(set(keys)) < len(keys):
         raise InvalidParameterValue(_SAME_TWICE)
+    await _light_enough(call, [rule for rule_id, rule in after.items() if rows[rule_id].is_egress])
+    await _light_enough(call, [rule for rule_id, rule in after.items() if not rows[rule_id].is_egress])
     changed = {entry["SecurityGroupRuleId"] for entry in wanted}
     await security_group_rules.rewrite(call.tx, {rule_id: after[rule_id] for rule_id in changed})
     await _changed(call, group)
@@ -109,15 +111,15 @@ async def _authorize(call: Call, p: Mapping[str, Any], *, is_egress: bool) -> di
     group = await named(call, p)
     rules = await permissions.parse(call, group, p)
     tags = tagging.from_specifications(p, "security-group-rule")
-    held = {of_row(row).key for row in await _rules(call, group) if row.is_egress is is_egress}
+    before = [of_row(row) for row in await _rules(call, group) if row.is_egress is is_egress]
+    held = {rule.key for rule in before}
     keys = [rule.key for rule in rules]
     if len(set(keys)) < len(keys):
         raise InvalidParameterValue(_SAME_TWICE)
     for rule in rules:
         if rule.key in held:
             raise InvalidPermissionDuplicate(rule=permissions.wording(rule))
-    if len(held) + len(rules) > quotas.RULES_PER_SECURITY_GROUP:
-        raise RulesPerSecurityGroupLimitExceeded
+    await _light_enough(call, [*before, *rules])
     made = await security_group_rules.insert(call.tx, call.account, group.id, is_egress, rules)
     for rule_id in made:
         await tag_rows.put(call.tx, call.account, "security-group-rule", rule_id, tags)
@@ -211,13 +213,21 @@ async def _requested(call: Call, group: Row, wanted: Mapping[str, Any]) -> Rule:
     if "CidrIpv6" in peers:
         return replace(rule, cidr6=permissions.cidr6(wanted["CidrIpv6"]))
     if "PrefixListId" in peers:
-        permissions.refuse_prefix_list(wanted["PrefixListId"])
+        listed = await permissions.prefix_list(call, wanted["PrefixListId"])
+        return replace(rule, referenced_group=listed.id, referenced_account=listed.account)
     peer = await permissions.peer_group(call, group, {"GroupId": wanted.get("ReferencedGroupId")})
     return replace(rule, referenced_group=peer.id, referenced_account=peer.account)
 
 
 async def _rules(call: Call, group: Row) -> Sequence[Row]:
     return (await security_group_rules.of_groups(call.tx, [group.id])).get(group.id, [])
+
+
+async def _light_enough(call: Call, rules: Sequence[Rule]) -> None:
+    """The limit of a group's rules in one direction."""
+    sizes = await security_group_rules.list_sizes(call.tx, rules)
+    if security_group_rules.weight(rules, sizes) > quotas.RULES_PER_SECURITY_GROUP:
+        raise RulesPerSecurityGroupLimitExceeded
 
 
 async def _changed(call: Call, group: Row) -> None:
@@ -255,7 +265,7 @@ def _revoked(row: Row) -> dict[str, Any]:
         "FromPort": row.from_port,
         "ToPort": row.to_port,
     }
-    if row.referenced_group:
+    if row.referenced_group and not security_group_rules.is_list(row):
         view["ReferencedGroupId"] = row.referenced_group
     else:
         view.update(permissions.peer_members(row))

@@ -67,6 +67,8 @@ class Rows(Protocol):
     @property
     def rules(self) -> Mapping[str, Sequence[Any]]: ...
     @property
+    def lists(self) -> Mapping[str, Sequence[str]]: ...
+    @property
     def public_subnets(self) -> set[str]: ...
     @property
     def guards(self) -> Mapping[str, str]: ...
@@ -182,7 +184,10 @@ def _groups(rows: Rows, ports: Mapping[str, PlacedPort], far_ports: Mapping[str,
     alone."""
     used = {group_id for placed in ports.values() for group_id in placed.port.groups}
     referenced = {
-        rule.referenced_group for group_id in used for rule in rows.rules.get(group_id, ()) if rule.referenced_group
+        rule.referenced_group
+        for group_id in used
+        for rule in rows.rules.get(group_id, ())
+        if rule.referenced_group not in rows.lists
     }
     members: dict[str, list[str]] = {}
     for placed in far_ports.values():
@@ -196,22 +201,26 @@ def _groups(rows: Rows, ports: Mapping[str, PlacedPort], far_ports: Mapping[str,
         specs[row.id] = GroupSpec(
             group_id=row.id,
             vpc_id=row.vpc_id,
-            ingress=tuple(_rule(rule) for rule in rules if not rule.is_egress and _is_ipv4(rule)),
-            egress=tuple(_rule(rule) for rule in rules if rule.is_egress and _is_ipv4(rule)),
+            ingress=_rules((rule for rule in rules if not rule.is_egress), rows.lists),
+            egress=_rules((rule for rule in rules if rule.is_egress), rows.lists),
             members=tuple(sorted(members.get(row.id, ()))),
         )
     return specs
 
 
-def _is_ipv4(rule: Any) -> bool:
-    return not rule.cidr6 and rule.protocol != "icmpv6"
+def _rules(rules: Iterable[Any], lists: Mapping[str, Sequence[str]]) -> tuple[RuleSpec, ...]:
+    """Those about IPv4, each once; one that names a prefix list is a rule for each of its blocks."""
+    found: dict[RuleSpec, None] = {}
+    for rule in rules:
+        if rule.cidr6 or rule.protocol == "icmpv6":
+            continue
+        blocks = lists.get(rule.referenced_group)
+        others = [(rule.cidr, rule.referenced_group)] if blocks is None else [(each, "") for each in blocks]
+        for cidr, group in others:
+            if ":" not in cidr:
+                found[_rule(rule, cidr, group)] = None
+    return tuple(found)
 
 
-def _rule(rule: Any) -> RuleSpec:
-    return RuleSpec(
-        protocol=rule.protocol,
-        from_port=rule.from_port,
-        to_port=rule.to_port,
-        cidr=rule.cidr,
-        group=rule.referenced_group,
-    )
+def _rule(rule: Any, cidr: str, group: str) -> RuleSpec:
+    return RuleSpec(protocol=rule.protocol, from_port=rule.from_port, to_port=rule.to_port, cidr=cidr, group=group)

@@ -37,6 +37,7 @@ TABLES = {
     "dopt": "dhcp_options",
     "lt": "launch_templates",
     "pg": "placement_groups",
+    "pl": "prefix_lists",
     "scr": "subnet_cidr_reservations",
     "import-snap": "import_tasks",
     "import-ami": "import_tasks",

@@ -17,6 +17,7 @@ from eucapy.clc.store import (
     nat_gateways,
     network_acl_entries,
     network_acls,
+    prefix_lists,
     route_tables,
     security_group_rules,
     security_groups,
@@ -98,8 +99,9 @@ _PUBLIC = {
 @dataclass(frozen=True)
 class Around:
     """What interfaces lie in: `cidrs` are further blocks by VPC, `options` DHCP options by id, `rules` the groups' rules by
-    group, `public_subnets` those that lead to the internet, `guards` the ACL of each subnet, `acl_entries` what ACLs say,
-    `behind_nat` the NAT gateway of each subnet that has one."""
+    group, `lists` the blocks of the prefix lists that these name, `public_subnets` those that lead to the internet,
+    `guards` the ACL of each subnet, `acl_entries` what ACLs say, `behind_nat` the NAT gateway of each subnet that has
+    one."""
 
     vpcs: Sequence[Row]
     cidrs: Mapping[str, Sequence[Row]]
@@ -107,6 +109,7 @@ class Around:
     options: Mapping[str, Row]
     groups: Sequence[Row]
     rules: Mapping[str, Sequence[Row]]
+    lists: Mapping[str, Sequence[str]]
     public_subnets: set[str]
     guards: Mapping[str, str]
     acl_entries: Mapping[str, Sequence[Row]]
@@ -141,6 +144,8 @@ async def around(tx: Tx, vpc_ids: Iterable[str]) -> Around:
     found = await vpcs.by_ids(tx, wanted)
     options = await tx.all(sa.select(dhcp_options).where(dhcp_options.c.id.in_([row.dhcp_options_id for row in found])))
     groups = await security_groups.of_vpcs(tx, wanted)
+    rules = await security_group_rules.of_groups(tx, [row.id for row in groups])
+    named = {rule.referenced_group for held in rules.values() for rule in held if security_group_rules.is_list(rule)}
     guards = await network_acls.guards(tx, wanted)
     return Around(
         vpcs=found,
@@ -148,7 +153,8 @@ async def around(tx: Tx, vpc_ids: Iterable[str]) -> Around:
         subnets=await subnets.of_vpcs(tx, wanted),
         options={row.id: row for row in options},
         groups=groups,
-        rules=await security_group_rules.of_groups(tx, [row.id for row in groups]),
+        rules=rules,
+        lists=await prefix_lists.blocks(tx, named),
         public_subnets=await route_tables.public_subnets(tx, wanted),
         guards=guards,
         nat_gateways=await nat_gateways.translating(tx, wanted),

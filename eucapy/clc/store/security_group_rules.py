@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from eucapy import ids
-from eucapy.clc.store import filters
+from eucapy.clc.store import filters, prefix_lists
 from eucapy.clc.store.base import account_column, metadata
 from eucapy.clc.store.tags import chunks, tag_filters, tags
 from eucapy.database import Row, Tx
@@ -20,7 +20,9 @@ from eucapy.database import Row, Tx
 
 @dataclass(frozen=True)
 class Rule:
-    """What a rule says. Exactly one of `cidr`, `cidr6` and `referenced_group` is set; -1 is any port, type or code."""
+    """What a rule says. Exactly one of `cidr`, `cidr6` and `referenced_group` is set; -1 is any port, type or code.
+
+    `referenced_group` is the other end where it has a name: a group (`sg-…`) or a prefix list (`pl-…`)."""
 
     protocol: str
     from_port: int = -1
@@ -82,12 +84,32 @@ def group_filters(prefix: str, group_id: sa.ColumnElement[str], *, is_egress: bo
         f"{prefix}.ipv6-cidr": rule(filters.text(table.c.cidr6)),
         f"{prefix}.from-port": rule(filters.number(table.c.from_port)),
         f"{prefix}.to-port": rule(filters.number(table.c.to_port)),
-        f"{prefix}.group-id": rule(filters.text(table.c.referenced_group)),
+        f"{prefix}.group-id": rule(_of_kind("sg", table.c.referenced_group)),
         f"{prefix}.group-name": rule(referenced_name),
-        f"{prefix}.prefix-list-id": filters.never,
+        f"{prefix}.prefix-list-id": rule(_of_kind("pl", table.c.referenced_group)),
         f"{prefix}.protocol": rule(filters.text(table.c.protocol)),
         f"{prefix}.user-id": rule(filters.text(table.c.referenced_account)),
     }
+
+
+def _of_kind(prefix: str, column: sa.Column[str]) -> filters.Filter:
+    return lambda values: sa.and_(column.like(f"{prefix}-%"), filters.matches(column, values))
+
+
+def is_list(rule: Row | Rule) -> bool:
+    """Whether the rule's other end is a prefix list."""
+    return str(rule.referenced_group).startswith("pl-")
+
+
+async def list_sizes(tx: Tx, rules: Iterable[Row | Rule]) -> dict[str, int]:
+    """How many entries the prefix lists that rules name may have."""
+    named = {str(rule.referenced_group) for rule in rules if is_list(rule)}
+    return {row.id: row.max_entries for row in (await prefix_lists.by_ids(tx, named)).values()}
+
+
+def weight(rules: Iterable[Row | Rule], sizes: Mapping[str, int]) -> int:
+    """What rules count for under a group's limit: one that names a prefix list as many as the list may have entries."""
+    return sum(sizes[rule.referenced_group] if is_list(rule) else 1 for rule in rules)
 
 
 def of_row(row: Row) -> Rule:
@@ -178,7 +200,7 @@ async def describe(tx: Tx, rule_id: str, description: str | None) -> None:
 
 
 async def groups_that_refer_to(tx: Tx, group_id: str) -> list[str]:
-    """Other groups that have a rule about this one."""
+    """Other groups that have a rule about this one, or about this prefix list."""
     rows = await tx.all(
         sa.select(security_group_rules.c.group_id)
         .distinct()

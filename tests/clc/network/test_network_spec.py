@@ -52,6 +52,7 @@ class World:
         SimpleNamespace(id="sg-idle", vpc_id="vpc-1"),
     )
     rules: dict[str, Sequence[Any]] = field(default_factory=dict)
+    lists: dict[str, Sequence[str]] = field(default_factory=dict)
     public_subnets: set[str] = field(default_factory=lambda: {"subnet-a", "subnet-b"})
     guards: dict[str, str] = field(default_factory=dict)
     acl_entries: dict[str, Sequence[Any]] = field(default_factory=dict)

@@ -247,7 +247,6 @@ def test_what_cannot_be_made_is_described_as_absent(ec2: Any) -> None:
         (ec2.describe_vpc_peering_connections, "VpcPeeringConnections"),
         (ec2.describe_vpc_endpoints, "VpcEndpoints"),
         (ec2.describe_egress_only_internet_gateways, "EgressOnlyInternetGateways"),
-        (ec2.describe_managed_prefix_lists, "PrefixLists"),
         (ec2.describe_prefix_lists, "PrefixLists"),
         (ec2.describe_vpn_gateways, "VpnGateways"),
         (ec2.describe_transit_gateways, "TransitGateways"),
