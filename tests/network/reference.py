@@ -83,6 +83,8 @@ class World:
     """The VPC that each internet gateway is attached to."""
     outside: frozenset[str]
     nat_gateways: dict[str, NatGateway] = field(default_factory=dict)
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    """The blocks of each prefix list."""
     gates: dict[str, Any] = field(default_factory=dict)
     """What further kinds of gates need to know, by the name of the kind."""
 
@@ -194,8 +196,9 @@ class World:
             for rule in self.rules[group]:
                 if rule["IsEgress"] is not outbound or not _covers(rule, asked):
                     continue
-                if "CidrIpv4" in rule:
-                    if ipaddress.IPv4Address(other) in network(rule["CidrIpv4"]):
+                blocks = [rule["CidrIpv4"]] if "CidrIpv4" in rule else self.lists.get(rule.get("PrefixListId", ""))
+                if blocks is not None:
+                    if any(ipaddress.IPv4Address(other) in network(block) for block in blocks):
                         return True
                 elif peer is not None and rule.get("ReferencedGroupInfo", {}).get("GroupId") in peer.groups:
                     return True
@@ -291,6 +294,12 @@ def described(ec2: Any, outside: Iterable[str]) -> World:
         for gateway in ec2.describe_internet_gateways()["InternetGateways"]
         for attachment in gateway["Attachments"]
     }
+    lists = {
+        row["PrefixListId"]: [
+            entry["Cidr"] for entry in ec2.get_managed_prefix_list_entries(PrefixListId=row["PrefixListId"])["Entries"]
+        ]
+        for row in ec2.describe_managed_prefix_lists()["PrefixLists"]
+    }
     nat_gateways = {
         row["NatGatewayId"]: NatGateway(
             row["NatGatewayId"], row["VpcId"], row["SubnetId"], row["NatGatewayAddresses"][0]["PublicIp"]
@@ -304,4 +313,4 @@ def described(ec2: Any, outside: Iterable[str]) -> World:
         for association in row["Associations"]
     }
     tables = ec2.describe_route_tables()["RouteTables"]
-    return World(interfaces, rules, tables, gateways, frozenset(outside), nat_gateways, {"network ACL": entries})
+    return World(interfaces, rules, tables, gateways, frozenset(outside), nat_gateways, lists, {"network ACL": entries})

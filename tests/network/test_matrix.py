@@ -1,8 +1,8 @@
 """Random networks under random changes: the reference and the packets agree on every pair, every kind, both ways.
 
-Three hosts, three VPCs of which two have the same addresses, one of the subnets of each public; security groups with blocks
-and groups as the other end; public addresses that come, go and move; gateways, routes, second addresses, guests that stop
-and start. `--matrix-examples N` tells N stories, each time others; every day it is the same few.
+Three hosts, three VPCs of which two have the same addresses, one of the subnets of each public; security groups with blocks,
+groups and a prefix list as the other end; public addresses that come, go and move; gateways, routes, second addresses,
+guests that stop and start. `--matrix-examples N` tells N stories, each time others; every day it is the same few.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ REFUSALS = {
     "InvalidPermission.Duplicate", "InvalidPermission.NotFound", "RouteAlreadyExists", "InvalidRoute.NotFound",
     "Resource.AlreadyAssociated", "Gateway.NotAttached", "DependencyViolation", "InvalidParameterValue",
     "PrivateIpAddressLimitExceeded", "AddressLimitExceeded", "NetworkAclEntryAlreadyExists",
-    "InvalidNetworkAclEntry.NotFound",
+    "InvalidNetworkAclEntry.NotFound", "InvalidPrefixListModification",
 }  # fmt: skip
 """A change that the API refuses for one of these has changed nothing, and was worth a try."""
 
@@ -80,6 +80,8 @@ class Estate:
         region.settle()
         self.addresses = [self.ec2.allocate_address(Domain="vpc")["AllocationId"] for _ in range(4)]
         self.associations: dict[str, str] = {}
+        made = self.ec2.create_managed_prefix_list(PrefixListName="matrix", AddressFamily="IPv4", MaxEntries=len(PEERS))
+        self.list = made["PrefixList"]["PrefixListId"]
         self.reset()
 
     def _image(self) -> str:
@@ -165,6 +167,8 @@ class Estate:
             if group in ours:
                 revoke = ec2.revoke_security_group_egress if egress else ec2.revoke_security_group_ingress
                 revoke(GroupId=group, SecurityGroupRuleIds=ids)
+        for peer in PEERS:
+            self.entry_of_list(peer, False)
         for number in range(3):
             self.publish(number, 3 * number)
         for group in ours:
@@ -192,6 +196,17 @@ class Estate:
         verb = "authorize" if add else "revoke"
         call = getattr(self.ec2, f"{verb}_security_group_{'egress' if egress else 'ingress'}")
         self.tried(call, GroupId=groups[group % 3], IpPermissions=[permission(ports, other)])
+
+    def by_list(self, add: bool, egress: bool, vpc: int, group: int, ports: tuple[str, int, int]) -> None:
+        """A rule about whoever is in the list, which every VPC's groups may name."""
+        verb = "authorize" if add else "revoke"
+        call = getattr(self.ec2, f"{verb}_security_group_{'egress' if egress else 'ingress'}")
+        self.tried(call, GroupId=self.groups[vpc][group % 3], IpPermissions=[permission(ports, self.list)])
+
+    def entry_of_list(self, block: str, there: bool) -> None:
+        version = self.ec2.describe_managed_prefix_lists(PrefixListIds=[self.list])["PrefixLists"][0]["Version"]
+        change = {"AddEntries" if there else "RemoveEntries": [{"Cidr": block}]}
+        self.tried(self.ec2.modify_managed_prefix_list, PrefixListId=self.list, CurrentVersion=version, **change)
 
     def empty(self, egress: bool, vpc: int, group: int) -> None:
         """Every rule of a group in one direction goes."""
@@ -292,6 +307,8 @@ def permission(ports: tuple[str, int, int], peer: str) -> dict[str, Any]:
         made |= {"FromPort": first, "ToPort": last}
     if peer.startswith("sg-"):
         return {**made, "UserIdGroupPairs": [{"GroupId": peer}]}
+    if peer.startswith("pl-"):
+        return {**made, "PrefixListIds": [{"PrefixListId": peer}]}
     return {**made, "IpRanges": [{"CidrIp": peer}]}
 
 
@@ -310,6 +327,10 @@ CHANGES: st.SearchStrategy[Change] = st.one_of(
     _rule,
     _rule,
     _rule,
+    st.tuples(
+        st.just("by_list"), st.sampled_from([True, True, False]), st.booleans(), _vpc, _three, st.sampled_from(PORTS)
+    ),
+    st.tuples(st.just("entry_of_list"), st.sampled_from(PEERS), st.sampled_from([True, True, False])),
     st.tuples(st.just("empty"), st.booleans(), _vpc, _three),
     st.tuples(st.just("join"), _guest, st.lists(_three, min_size=1, max_size=3)),
     st.tuples(st.just("publish"), _address, _guest),
