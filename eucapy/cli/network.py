@@ -1,10 +1,16 @@
-"""`eucapy network`: this node's part of the network, as it shall be and as it is. On the node, as root.
+"""`eucapy network`: who reaches whom, and a node's part of the network, as it shall be and as it is.
+
+    eucapy network explain SOURCE TARGET [--port N] [--protocol tcp|udp|icmp]
+                                  whether a packet gets there, and what lets it or keeps it, step by step
+
+On a node, as root:
 
     eucapy network plan [VPC]     everything that shall be here, by VPC
     eucapy network diff [VPC]     what the agent would do now to make it so; nothing where all is well
     eucapy network drops [VPC]    packets that the rules of each VPC have dropped, by the reason
 
-The status of `diff` is 1 where something is to be done. Nothing is ever changed.
+The status of `diff` is 1 where something is to be done, that of `explain` 3 where the packet does not get there. Nothing
+is ever changed.
 """
 
 from __future__ import annotations
@@ -16,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from eucapy import config
-from eucapy.cli import output
+from eucapy.cli import output, reach
 from eucapy.cli.installation import CliError
 from eucapy.config import ConfigError
 from eucapy.ledger import LedgerDamaged
@@ -26,10 +32,12 @@ CONFIG = Path("/etc/eucapy/eucanetd.toml")
 
 
 def main(arguments: list[str], data: Path) -> int:
+    if arguments[1:2] == ["explain"]:
+        return reach.main(arguments[1:], data)
     parser = argparse.ArgumentParser(
         prog="eucapy network", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("action", choices=("plan", "diff", "drops"))
+    parser.add_argument("action", choices=("explain", "plan", "diff", "drops"))
     parser.add_argument("vpc", nargs="?", default="", help="of this VPC alone, or of `node`")
     parser.add_argument("--config", type=Path, default=CONFIG, help=f"eucanetd's configuration; default {CONFIG}")
     parser.add_argument("--json", action="store_true")

@@ -412,6 +412,16 @@ async def by_id(tx: Tx, account: str, interface_id: str) -> Row | None:
     )
 
 
+async def of_anyone(tx: Tx, interface_id: str) -> Row | None:
+    """The interface, whosever it is: for the operator."""
+    return await tx.first(sa.select(network_interfaces).where(network_interfaces.c.id == interface_id))
+
+
+async def of_vpcs(tx: Tx, vpc_ids: Sequence[str]) -> list[Row]:
+    statement = sa.select(network_interfaces).where(network_interfaces.c.vpc_id.in_(vpc_ids))
+    return list(await tx.all(statement.order_by(network_interfaces.c.id)))
+
+
 async def by_attachment(tx: Tx, account: str, attachment_id: str) -> Row | None:
     return await tx.first(
         sa.select(network_interfaces).where(

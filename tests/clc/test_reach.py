@@ -1,0 +1,198 @@
+"""`eucapy network explain`: on random networks it says what the reference says, and in words what keeps a packet."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from eucapy.clc import reach, reach_facts
+from eucapy.cli import main as command
+from eucapy.cli.operator import Operator
+from eucapy.wire.server import Listener
+from tests.harness.cloud import Cloud
+from tests.network import test_matrix as matrix
+from tests.network.reference import OUTSIDE, PROTOCOLS, Asked, Passed, World, described
+from tests.network.region import OUTSIDER
+
+Run = Callable[..., tuple[int, str]]
+
+KINDS = (("tcp", 22), ("tcp", 80), ("udp", 53), ("icmp", 8))
+CLIENT_PORTS = (32768, 40000, 60999)
+
+
+class Still:
+    """A cloud without packets in place of the matrix's hosts."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self.settle = cloud.settle
+
+    def client(self) -> Any:
+        return self._cloud.client("ec2")
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    folder = tmp_path_factory.mktemp("reach") / "cloud"
+    with Cloud(folder, zones=("a",), public_ranges=["198.51.100.100-198.51.100.119"]) as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def estate(cloud: Cloud) -> Any:
+    return matrix.Estate(Still(cloud))  # type: ignore[arg-type]
+
+
+def expected(world: World, origin: str, target: str, kind: tuple[str, int], source: str) -> bool:
+    """The reference's word for the packet and, whatever port it was sent from, for its answer."""
+    number = PROTOCOLS[kind[0]]
+    verdict = world.path(origin, target, Asked(number, kind[1]), source)
+    if not isinstance(verdict, Passed):
+        return False
+    answers = [Asked(number, 0)] if kind[0] == "icmp" else [Asked(number, port) for port in CLIENT_PORTS]
+    return all(world.comes_back(origin, target, answer, source, verdict) for answer in answers)
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(matrix.STORIES)
+def test_it_says_what_the_reference_says(cloud: Cloud, estate: Any, story: Any) -> None:
+    estate.reset()
+    for change in itertools.chain(*story):
+        getattr(estate, change[0])(*change[1:])
+    cloud.settle()
+    world = described(estate.ec2, [OUTSIDER])
+    inside = {address for each in world.interfaces.values() for address in each.addresses}
+    # What the internet gateway hands out has left the cloud: private addresses of other networks, too.
+    world = replace(world, outside=frozenset({OUTSIDER, *matrix.UNASSIGNED, *inside}))
+    vpcs = sorted({each.vpc for each in world.interfaces.values()})
+    facts = cloud.run(cloud.dev.database.read(lambda tx: reach_facts.facts(tx, vpcs)))
+    asked = 0
+    for interface in [each for each in world.interfaces.values() if each.alive]:
+        for target, kind in itertools.product(sorted({*world.addresses(), OUTSIDER, *matrix.UNASSIGNED}), KINDS):
+            source = interface.addresses[0]
+            way = reach.explain(facts, facts.ports[interface.id], source, target, reach.Asked(*kind))
+            assert way.reached == expected(world, interface.id, target, kind, source), (interface, target, way)
+            asked += 1
+    for target, kind in itertools.product(sorted(world.addresses()), KINDS):
+        way = reach.explain(facts, None, OUTSIDER, target, reach.Asked(*kind))
+        assert way.reached == expected(world, OUTSIDE, target, kind, OUTSIDER), (target, way)
+    assert asked > 300
+
+
+@pytest.fixture
+def run(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    """Runs a command; its status and what it printed."""
+
+    async def listen() -> tuple[Listener, int]:
+        listener = Listener(cloud.dev.clc.operator_port(), "127.0.0.1", 0)
+        return listener, await listener.start()
+
+    listener, port = cloud.run(listen())
+    monkeypatch.setattr(Operator, "of", lambda *_: Operator(f"http://127.0.0.1:{port}", None))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        capsys.readouterr()
+        status = command.main(["--data", str(tmp_path), "network", "explain", *arguments])
+        captured = capsys.readouterr()
+        return status, captured.out + captured.err
+
+    yield run
+    cloud.run(listener.stop())
+
+
+@pytest.fixture
+def fresh(cloud: Cloud, estate: Any) -> Any:
+    """The matrix's beginning: guests 0, 3 and 6 have public addresses, and groups let in their own."""
+    estate.reset()
+    cloud.settle()
+    return estate
+
+
+def test_what_lets_a_packet_is_told_step_by_step(fresh: Any, run: Run) -> None:
+    first, second = fresh.instances[:2]
+    group = fresh.groups[0][0]
+    status, said = run(first, second, "--port", "22")
+    assert (status, said.splitlines()[0]) == (0, "tcp 22 from 10.0.0.10 to 10.0.0.11: gets there")
+    assert "groups let out" in said
+    assert f"all from {group}" in said
+    assert "ACL" not in said  # the same subnet
+    across = fresh.instances[2]
+    status, said = run(first, across, "--protocol", "icmp")
+    assert status == 0
+    assert [line.split("  ")[1][2:].strip() for line in said.splitlines()[1:]] == [
+        "groups let out", "ACL, the packet out", "route", "ACL, the packet in", "groups let in",
+        "ACL, the answer out", "ACL, the answer in",
+    ]  # fmt: skip
+
+
+def test_every_refusal_on_the_way_is_told(fresh: Any, run: Run) -> None:
+    fresh.guard(1, True)
+    fresh.entry(0, True, 50, ("tcp", 1024, 40000), "0.0.0.0/0", False)
+    fresh.empty(False, 0, 0)
+    status, said = run(fresh.instances[0], fresh.instances[2], "--port", "80", "--json")
+    answer = json.loads(said)
+    refusals = [(step["what"], step["because"]) for step in answer["steps"] if step["passes"] is False]
+    assert (status, answer["reached"]) == (3, False)
+    assert refusals == [
+        ("groups let in", f"no rule of {fresh.groups[0][0]} is about tcp 80 from 10.0.0.10"),
+        ("ACL, the answer out", "entry 50 denies it for ports 32768-40000"),
+    ]
+
+
+def test_the_internet_gets_in_by_what_is_open_to_all(fresh: Any, run: Run) -> None:
+    target = fresh.instances[0]
+    status, said = run("internet", target, "--port", "443")
+    assert status == 3
+    assert "x groups let in" in said
+    fresh.rule(True, False, 0, 0, ("tcp", 443, 443), "198.51.100.0/24")
+    assert run("internet", target, "--port", "443")[0] == 3
+    assert run("198.51.100.7", target, "--port", "443")[0] == 0
+    fresh.rule(True, False, 0, 0, ("tcp", 443, 443), "0.0.0.0/0")
+    status, said = run("internet", target, "--port", "443")
+    assert status == 0
+    assert "the way back: 0.0.0.0/0 leads to igw-" in said
+    fresh.gateway(0, False)
+
+
+def test_a_list_opens_what_it_holds(fresh: Any, run: Run) -> None:
+    fresh.by_list(True, False, 0, 0, ("tcp", 443, 443))
+    assert run("198.51.100.7", fresh.instances[0], "--port", "443")[0] == 3
+    fresh.entry_of_list("198.51.100.0/24", True)
+    status, said = run("198.51.100.7", fresh.instances[0], "--port", "443")
+    assert (status, f"tcp 443 from {fresh.list}" in said) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("i-0123456789abcdef0", "internet", "--port", "1"), "there is no i-0123456789abcdef0"),
+        (("internet", "192.0.2.1", "--port", "1"), "one of the two must be"),
+        (("internet", "banana", "--port", "1"), "'banana' is no instance"),
+        (("internet", "192.0.2.1", "--port", "70000"), "tcp needs a port"),
+    ],
+)
+def test_what_is_no_question_is_refused(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    status, printed = run(*arguments)
+    assert status == 1
+    assert said in printed
+
+
+def test_between_networks_without_a_public_address_there_is_no_way(fresh: Any, run: Run) -> None:
+    status, said = run(fresh.instances[0], fresh.instances[5], "--port", "22")
+    assert status == 1
+    assert "no public address, and is not in the VPC" in said
