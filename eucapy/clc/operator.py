@@ -4,6 +4,7 @@ GET  /admin/status                                    POST /admin/accounts {name
 GET  /admin/accounts · /admin/users · /admin/components    POST /admin/users {account, name, policy}
 POST /admin/accounts/delete {name, recursive}              POST /admin/accounts/limits {account, name, document}
 POST /admin/explain {who, account, action, resource, keys}  POST /admin/network/explain {source, target, protocol, port}
+POST /admin/network/draw {vpc, protocol, port}
 GET  /internal/credentials/<access key> (walrus)      POST /admin/keys {account, user}
 GET  /internal/credentials?boot=&revision=&wait=      POST /admin/components {kind, name, zone, url, …}
      (walrus; a long poll of how often keys changed)  POST /internal/uses [{key, holder, role, at}] (walrus)
@@ -20,7 +21,7 @@ import msgspec
 from aiohttp import web
 
 from eucapy.aws.refusals import Refused as Unaccepted
-from eucapy.clc import explaining, reach_facts, request_keys
+from eucapy.clc import explaining, reach_facts, reach_picture, request_keys
 from eucapy.clc.authenticate import Keys
 from eucapy.clc.context import Principal
 from eucapy.clc.limits import Limits, told
@@ -69,6 +70,7 @@ class OperatorPort:
         route.add_post("/admin/accounts/limits", self._account_limits)
         route.add_post("/admin/explain", self._explain)
         route.add_post("/admin/network/explain", self._explain_way)
+        route.add_post("/admin/network/draw", self._draw)
         route.add_post("/admin/users", self._create_user)
         route.add_post("/admin/keys", self._create_key)
         route.add_post("/admin/components", self._register)
@@ -120,6 +122,10 @@ class OperatorPort:
     async def _explain_way(self, request: web.Request) -> web.Response:
         body = await _body(request)
         return web.json_response(await self._database.read(lambda tx: reach_facts.explain(tx, body)))
+
+    async def _draw(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        return web.json_response(await self._database.read(lambda tx: reach_picture.draw(tx, body)))
 
     async def _create_user(self, request: web.Request) -> web.Response:
         body = await _body(request)

@@ -34,18 +34,18 @@ _PROTOCOLS = ("tcp", "udp", "icmp")
 
 async def explain(tx: Tx, body: Mapping[str, Any]) -> dict[str, Any]:
     """`body`: source and target (names), protocol, port. Raises Refused."""
-    source, target, protocol = (str(body.get(member) or "") for member in ("source", "target", "protocol"))
-    asked = _asked(protocol or "tcp", body.get("port"))
+    source, target = (str(body.get(member) or "") for member in ("source", "target"))
+    packet = asked(body)
     sender, receiver = await _named(tx, source), await _named(tx, target)
     if isinstance(sender, str) and isinstance(receiver, str):
         raise Refused(400, "one of the two must be an instance, an interface, or an address of one")
     vpcs = {row.vpc_id for row in (sender, receiver) if not isinstance(row, str)}
     known = await facts(tx, sorted(vpcs))
     port, address = _source(source, sender, receiver, known)
-    way = reach.explain(known, port, address, _target(target, receiver, port, known), asked)
+    way = reach.explain(known, port, address, _target(target, receiver, port, known), packet)
     return {
         "reached": way.reached,
-        "packet": str(asked),
+        "packet": str(packet),
         "from": address or INTERNET,
         "to": _target(target, receiver, port, known),
         "seen_as": way.seen_as or INTERNET,
@@ -77,7 +77,9 @@ async def facts(tx: Tx, vpc_ids: Sequence[str]) -> reach.Facts:
     )
 
 
-def _asked(protocol: str, port: object) -> reach.Asked:
+def asked(body: Mapping[str, Any]) -> reach.Asked:
+    """`body`: protocol (tcp unless said) and port. Raises Refused."""
+    protocol, port = str(body.get("protocol") or "tcp"), body.get("port")
     if protocol not in _PROTOCOLS:
         raise Refused(400, f"a protocol is one of {', '.join(_PROTOCOLS)}")
     if protocol == "icmp":

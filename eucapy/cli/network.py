@@ -3,6 +3,9 @@
     eucapy network explain SOURCE TARGET [--port N] [--protocol tcp|udp|icmp]
                                   whether a packet gets there, and what lets it or keeps it, step by step
 
+    eucapy network draw VPC [--port N] [--protocol tcp|udp|icmp] [--svg FILE]
+                                  subnets, gateways and guests of a VPC, and who reaches whom
+
 On a node, as root:
 
     eucapy network plan [VPC]     everything that shall be here, by VPC
@@ -22,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from eucapy import config
-from eucapy.cli import output, reach
+from eucapy.cli import output, picture, reach
 from eucapy.cli.installation import CliError
 from eucapy.config import ConfigError
 from eucapy.ledger import LedgerDamaged
@@ -32,12 +35,13 @@ CONFIG = Path("/etc/eucapy/eucanetd.toml")
 
 
 def main(arguments: list[str], data: Path) -> int:
-    if arguments[1:2] == ["explain"]:
-        return reach.main(arguments[1:], data)
+    if arguments[1:2] in (["explain"], ["draw"]):
+        asking = reach.main if arguments[1] == "explain" else picture.main
+        return asking(arguments[1:], data)
     parser = argparse.ArgumentParser(
         prog="eucapy network", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("action", choices=("explain", "plan", "diff", "drops"))
+    parser.add_argument("action", choices=("explain", "draw", "plan", "diff", "drops"))
     parser.add_argument("vpc", nargs="?", default="", help="of this VPC alone, or of `node`")
     parser.add_argument("--config", type=Path, default=CONFIG, help=f"eucanetd's configuration; default {CONFIG}")
     parser.add_argument("--json", action="store_true")

@@ -1,4 +1,4 @@
-"""`eucapy network explain`: on random networks it says what the reference says, and in words what keeps a packet."""
+"""`eucapy network explain` and `draw`: they say what the reference says of random networks, and why in words."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from eucapy.clc import reach, reach_facts
+from eucapy.clc import reach, reach_facts, reach_picture
 from eucapy.cli import main as command
 from eucapy.cli.operator import Operator
 from eucapy.wire.server import Listener
@@ -105,9 +106,9 @@ def run(
     listener, port = cloud.run(listen())
     monkeypatch.setattr(Operator, "of", lambda *_: Operator(f"http://127.0.0.1:{port}", None))
 
-    def run(*arguments: str) -> tuple[int, str]:
+    def run(*arguments: str, verb: str = "explain") -> tuple[int, str]:
         capsys.readouterr()
-        status = command.main(["--data", str(tmp_path), "network", "explain", *arguments])
+        status = command.main(["--data", str(tmp_path), "network", verb, *arguments])
         captured = capsys.readouterr()
         return status, captured.out + captured.err
 
@@ -196,3 +197,49 @@ def test_between_networks_without_a_public_address_there_is_no_way(fresh: Any, r
     status, said = run(fresh.instances[0], fresh.instances[5], "--port", "22")
     assert status == 1
     assert "no public address, and is not in the VPC" in said
+
+
+@pytest.fixture
+def drawn(fresh: Any, run: Run) -> Callable[..., tuple[int, str]]:
+    """`eucapy network draw` of the estate's first VPC."""
+    return lambda *more: run(fresh.gateways[0][1], *more, verb="draw")
+
+
+def test_a_network_is_drawn_with_who_reaches_whom(fresh: Any, drawn: Run) -> None:
+    fresh.guard(1, True)
+    fresh.entry(0, False, 50, ("tcp", 22, 22), "0.0.0.0/0", False)
+    fresh.rule(True, False, 0, 0, ("tcp", 22, 22), "0.0.0.0/0")
+    status, said = drawn()
+    assert status == 0
+    assert f"{fresh.gateways[0][0]} ── the internet" in said
+    for number, instance in enumerate(fresh.instances[:4], 1):
+        assert f"[{number}] {instance}" in said
+    table = [line.split() for line in said.splitlines()[said.splitlines().index("who reaches whom, tcp 22:") + 1 :]]
+    assert table == [
+        ["1", "2", "3", "4"],
+        ["1", "-", "+", "x", "x"],
+        ["2", "+", "-", "x", "x"],
+        ["3", "+", "+", "-", "+"],
+        ["4", "+", "+", "+", "-"],
+        ["internet", "+", "x", "x", "x"],
+    ]
+
+
+def test_the_picture_is_whole_xml_with_every_guest_and_names_as_text(fresh: Any, drawn: Run, tmp_path: Path) -> None:
+    path = tmp_path / "vpc.svg"
+    assert drawn("--svg", str(path)) == (0, "")
+    words = [element.text for element in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+    for number, instance in enumerate(fresh.instances[:4], 1):
+        assert f"[{number}] {instance}" in words
+    assert "reached by 2, 3, 4" in words
+
+
+def test_what_there_is_not_is_not_drawn(run: Run) -> None:
+    status, said = run("vpc-0123456789abcdef0", verb="draw")
+    assert (status, "there is no vpc-0123456789abcdef0" in said) == (1, True)
+
+
+def test_a_network_of_many_is_drawn_without_the_table(fresh: Any, drawn: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach_picture, "MOST_COMPARED", 3)
+    status, said = drawn()
+    assert (status, "too many guests" in said, fresh.instances[0] in said) == (0, True, True)
