@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from eucapy.clc import reach, reach_facts
@@ -23,7 +23,7 @@ async def draw(tx: Tx, body: Mapping[str, Any]) -> dict[str, Any]:
         raise Refused(404, f"there is no {vpc_id or 'VPC without an id'}")
     [vpc] = found
     facts = await reach_facts.facts(tx, [vpc.id])
-    rows = await subnets.of_vpc(tx, vpc.id)
+    rows = sorted(await subnets.of_vpc(tx, vpc.id), key=lambda row: IPv4Network(row.cidr))
     order = {row.id: number for number, row in enumerate(rows)}
     ports = sorted(facts.ports.values(), key=lambda one: (order[one.subnet_id], IPv4Address(one.addresses[0])))
     places = [
