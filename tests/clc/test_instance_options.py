@@ -140,3 +140,10 @@ def test_a_stop_may_cut_the_power(cloud: Cloud, word: str) -> None:
     cloud.client("ec2").stop_instances(InstanceIds=[instance_id], **{word: True})
     row = cloud.run(cloud.dev.database.read(lambda tx: instances.by_ids(tx, [instance_id])))[instance_id]
     assert row.force_stop
+
+
+def test_a_type_that_the_catalogue_has_lost_has_no_cores_to_choose(cloud: Cloud, stopped: str) -> None:
+    cloud.run(cloud.dev.database.write(lambda tx: instances.set_values(tx, stopped, instance_type="m0.gone")))
+    chosen = {"InstanceId": stopped, "CoreCount": 1, "ThreadsPerCore": 1}
+    code, _ = error(cloud.client("ec2").modify_instance_cpu_options, **chosen)
+    assert code == "InvalidParameterValue"

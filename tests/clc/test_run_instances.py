@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from eucapy.clc import quotas
 from eucapy.clc.store import private_ips
 from eucapy.database import Tx
 from tests.clc.launching import described, error, image, launch, state
@@ -334,3 +335,19 @@ def test_where_the_cloud_chooses_a_zone_whose_subnet_is_full_is_left_out(cloud: 
     assert [one["Placement"]["AvailabilityZone"] for one in three] == ["us-east-1b"] * 3
     code, _ = error(ec2.run_instances, **wanted, MinCount=1, MaxCount=1, SubnetId=full["SubnetId"])
     assert code == "InsufficientFreeAddressesInSubnet"
+
+
+def test_a_launch_is_held_to_the_limits_of_interfaces(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    ec2, image_id = cloud.client("ec2"), image(cloud)
+    wanted = {"ImageId": image_id, "InstanceType": "t2.micro"}
+    crowded = [{"DeviceIndex": 0, "SecondaryPrivateIpAddressCount": 50}]
+    refused = error(ec2.run_instances, **wanted, MinCount=1, MaxCount=1, NetworkInterfaces=crowded)
+    assert refused == ("PrivateIpAddressLimitExceeded", "Number of private addresses will exceed limit.")
+    monkeypatch.setattr(quotas, "NETWORK_INTERFACES", 3)
+    pairs = [{"DeviceIndex": 0}, {"DeviceIndex": 1}]
+    some = ec2.run_instances(**wanted, MinCount=1, MaxCount=2, NetworkInterfaces=pairs)["Instances"]
+    assert len(some) == 1
+    code, _ = error(ec2.run_instances, **wanted, MinCount=2, MaxCount=2)
+    assert code == "NetworkInterfaceLimitExceeded"
+    assert len(ec2.describe_network_interfaces()["NetworkInterfaces"]) == 2
+    ec2.run_instances(**wanted, MinCount=1, MaxCount=1)

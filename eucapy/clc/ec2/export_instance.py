@@ -148,10 +148,9 @@ def _disk(call: Call, task_id: str, prefix: str, wanted: Wanted, instance: Row, 
         "own": True,
     }
     if wanted.container:
-        type_ = call.types[instance.instance_type]
         name = f"{task_id}-disk-1.{wanted.format}"
         disk["disk_name"] = name
-        disk["description"] = ovf.describe(instance.id, name, snapshot.size_gib, type_.vcpus, type_.memory_mib)
+        disk["description"] = ovf.describe(instance.id, name, snapshot.size_gib, instance.vcpus, instance.memory_mib)
     return disk
 
 

@@ -57,7 +57,7 @@ async def modify_instance_cpu_options(call: Call, p: Mapping[str, Any]) -> dict[
     if p.get("ThreadsPerCore") is None:
         raise MissingParameter(name="ThreadsPerCore")
     _must_be_stopped(row)
-    cores, threads = launch_options.cpus(call.types[row.instance_type], p)
+    cores, threads = launch_options.cpus(launch_options.instance_type(row.instance_type, call.types), p)
     await instances.set_values(call.tx, row.id, cores=cores, threads=threads, vcpus=cores * threads)
     call.wake("cluster_sync")
     return {"InstanceId": row.id, "CoreCount": cores, "ThreadsPerCore": threads}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eucapy import ids
+from eucapy.clc import quotas
 from eucapy.clc.context import Call
 from eucapy.clc.ec2.errors import (
     InvalidInterfaceInUse,
@@ -19,6 +20,8 @@ from eucapy.clc.ec2.errors import (
     InvalidSubnetIDNotFound,
     InvalidZoneNotFound,
     MissingInput,
+    NetworkInterfaceLimitExceeded,
+    PrivateIpAddressLimitExceeded,
     VPCIdNotSpecified,
 )
 from eucapy.clc.ec2.tags import put as put_tags
@@ -127,6 +130,8 @@ def _named(entry: Mapping[str, Any], p: Mapping[str, Any]) -> Wish:
     secondary = tuple(one["PrivateIpAddress"] for one in listed if not one.get("Primary"))
     if secondary and entry.get("SecondaryPrivateIpAddressCount"):
         raise InvalidParameterCombination("secondaryPrivateIPAddressCount cannot be specified with privateIPAddresses")
+    if 1 + len(secondary) + (entry.get("SecondaryPrivateIpAddressCount") or 0) > quotas.IPS_PER_INTERFACE:
+        raise PrivateIpAddressLimitExceeded
     wish = Wish(
         device_index=entry["DeviceIndex"],
         interface_id=entry.get("NetworkInterfaceId") or "",
@@ -148,6 +153,19 @@ def _named(entry: Mapping[str, Any], p: Mapping[str, Any]) -> Wish:
             "A network interface may not specify both a network interface ID and a subnet, groups or addresses"
         )
     return wish
+
+
+async def how_many(call: Call, wanted: Sequence[Wish], least: int, most: int) -> int:
+    """How many instances the account's limit of interfaces leaves room for, `most` at most. Raises
+    NetworkInterfaceLimitExceeded when not even `least`."""
+    new = sum(not wish.interface_id for wish in wanted)
+    if not new:
+        return most
+    left = quotas.NETWORK_INTERFACES - await network_interfaces.count(call.tx, call.account)
+    fitting = min(most, left // new)
+    if fitting < least:
+        raise NetworkInterfaceLimitExceeded
+    return fitting
 
 
 async def settle(call: Call, p: Mapping[str, Any], wanted: Sequence[Wish]) -> dict[str, list[Plug]]:

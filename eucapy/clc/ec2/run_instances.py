@@ -102,7 +102,8 @@ async def prepare(call: Call, p: Mapping[str, Any]) -> Launch:
         raise InvalidParameterValue(f"The image {image.id} has no root device {image.root_device}")
     key = await _key(call, p.get("KeyName"))
     profile = await _profile(call, p.get("IamInstanceProfile") or {})
-    places = await launch_network.settle(call, p, launch_network.wishes(p, machine.kind))
+    cards = launch_network.wishes(p, machine.kind)
+    places = await launch_network.settle(call, p, cards)
     if only_zone:
         places = {zone: plugs for zone, plugs in places.items() if zone == only_zone}
     place = await placement_groups.settle(call, p.get("Placement") or {}, machine.most)
@@ -110,6 +111,7 @@ async def prepare(call: Call, p: Mapping[str, Any]) -> Launch:
         places = {zone: plugs for zone, plugs in places.items() if zone == place.zone}
     vcpus, asked = machine.columns["vcpus"], p["MaxCount"]
     allowed = await vcpu_limit.how_many(call, vcpus, machine.least, asked)
+    allowed = await launch_network.how_many(call, cards, machine.least, allowed)
     zone, count = await _room(call, replace(machine, most=min(machine.most, allowed)), image, places, place)
     return Launch(
         image=image,
