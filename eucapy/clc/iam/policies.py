@@ -217,6 +217,8 @@ async def require_attachable(call: Call, policy_arn: str) -> None:
 
 async def _own(call: Call, policy_arn: str) -> Row | None:
     """Raises ValidationError for what is no policy's ARN."""
+    if not policy_arn.startswith("arn:"):
+        raise ValidationError("Invalid ARN:  Could not be parsed!")
     if not _ARN.match(policy_arn):
         raise ValidationError(f"ARN {policy_arn} is not valid.")
     row = await iam_policies.by_arn(call.tx, policy_arn)

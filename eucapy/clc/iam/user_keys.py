@@ -151,9 +151,7 @@ def _age(row: Row) -> str:
 @iam.action("CreateServiceSpecificCredential")
 async def create_credential(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     """The password is answered once."""
-    user, service = await users.require(call, p["UserName"]), p["ServiceName"]
-    if service not in _SERVICES:
-        raise NoSuchEntity(f"No such service {service} is supported for Service Specific Credentials")
+    user, service = await users.require(call, p["UserName"]), _supported(p["ServiceName"])
     held = [row for row in await iam_user_keys.of(call.tx, service_credentials, user.id) if row.service == service]
     if len(held) >= CREDENTIALS_PER_SERVICE:
         raise LimitExceeded(quota="ServiceSpecificCredentialsPerUser", most=CREDENTIALS_PER_SERVICE)
@@ -174,7 +172,10 @@ async def create_credential(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
 
 @iam.action("ListServiceSpecificCredentials")
 async def list_credentials(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
+    """A page that is the last one says nothing of being cut, as AWS's does not here."""
     asked = [await users.require(call, p.get("UserName"))]
+    if p.get("ServiceName") is not None:
+        _supported(p["ServiceName"])
     if p.get("AllUsers"):
         asked = await accounts.users_of(call.tx, call.account)
     found = [
@@ -183,10 +184,17 @@ async def list_credentials(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
         for row in await iam_user_keys.of(call.tx, service_credentials, user.id)
         if p.get("ServiceName") in (None, row.service)
     ]
-    return listed(
+    answer = listed(
         call, p, "ServiceSpecificCredentials", sorted(found, key=lambda entry: _age(entry[1])),
         key=lambda entry: _age(entry[1]), shown=lambda entry: _credential_view(*entry),
     )  # fmt: skip
+    return {name: value for name, value in answer.items() if value is not False}
+
+
+def _supported(service: str) -> str:
+    if service not in _SERVICES:
+        raise NoSuchEntity(f"No such service {service} is supported for Service Specific Credentials")
+    return service
 
 
 @iam.action("UpdateServiceSpecificCredential")

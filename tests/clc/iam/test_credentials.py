@@ -373,6 +373,11 @@ def test_passwords_for_single_services(iam: Any, number: str) -> None:
     iam.update_service_specific_credential(**name, Status="Inactive")
     (listed,) = iam.list_service_specific_credentials(UserName="u")["ServiceSpecificCredentials"]
     assert listed["Status"] == "Inactive" and "ServicePassword" not in listed
+    answer = iam.list_service_specific_credentials(UserName="u", ServiceName="cassandra.amazonaws.com")
+    assert (answer["ServiceSpecificCredentials"], "IsTruncated" in answer) == ([], False)
+    assert error(iam.list_service_specific_credentials, UserName="u", ServiceName="lambda.amazonaws.com") == (
+        "NoSuchEntity", "No such service lambda.amazonaws.com is supported for Service Specific Credentials",
+    )  # fmt: skip
     assert error(iam.create_service_specific_credential, UserName="u", ServiceName="lambda.amazonaws.com") == (
         "NoSuchEntity", "No such service lambda.amazonaws.com is supported for Service Specific Credentials",
     )  # fmt: skip

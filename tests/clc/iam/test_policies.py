@@ -117,7 +117,9 @@ def test_attached_and_inline_policies_of_each_kind(iam: Any, kind: str) -> None:
     assert error(attach, **name, PolicyArn=absent) == (
         "NoSuchEntity", f"Policy {absent} does not exist or is not attachable.",
     )  # fmt: skip
-    assert error(attach, **name, PolicyArn="p" * 20) == ("ValidationError", f"ARN {'p' * 20} is not valid.")
+    assert error(attach, **name, PolicyArn="p" * 20) == ("ValidationError", "Invalid ARN:  Could not be parsed!")
+    wrong = "arn:aws:s3:::not-a-policy"
+    assert error(attach, **name, PolicyArn=wrong) == ("ValidationError", f"ARN {wrong} is not valid.")
     put, get = getattr(iam, f"put_{kind}_policy"), getattr(iam, f"get_{kind}_policy")
     put(**name, PolicyName="i", PolicyDocument=allowing("s3:A"))
     put(**name, PolicyName="i", PolicyDocument=allowing("s3:B"))
