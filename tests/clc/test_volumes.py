@@ -90,6 +90,8 @@ def test_types_bring_their_performance(cloud: Cloud) -> None:
     [
         ({"Size": 1}, "MissingParameter", "The request must contain the parameter zone"),
         ({"AvailabilityZone": ZONE}, "MissingParameter", "The request must contain the parameter size/snapshot"),
+        # What is not said comes before what is said wrongly.
+        ({"AvailabilityZone": "eu-1a"}, "MissingParameter", "The request must contain the parameter size/snapshot"),
         (
             {"AvailabilityZone": "us-east-1z", "Size": 1},
             "InvalidZone.NotFound",

@@ -37,6 +37,8 @@ TagSets = Mapping[str, list[dict[str, str]]]
 @ec2.action("CreateVolume")
 async def create_volume(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     _refuse_unsupported(p)
+    if p.get("Size") is None and not p.get("SnapshotId"):
+        raise MissingParameter(name="size/snapshot")
     zone = zone_of(call, p)
     source = await _source(call, p.get("SnapshotId"), zone)
     size_gib = _size(p.get("Size"), source)
@@ -179,8 +181,7 @@ async def _source(call: Call, snapshot_id: str | None, zone: str) -> Row | None:
 def _size(size_gib: int | None, source: Row | None) -> int:
     """The volume's size: at least its snapshot's."""
     if size_gib is None:
-        if source is None:
-            raise MissingParameter(name="size/snapshot")
+        assert source is not None, "create_volume checks that one of them is said"
         return int(source.size_gib)
     if source is not None and size_gib < source.size_gib:
         raise InvalidParameterValue(
