@@ -1,115 +1,18 @@
-"""Every table, in one place to ask: `metadata` is complete once this module is imported."""
+"""Every table, in one place to ask: `metadata` is complete once this module is imported.
+
+A table joins `metadata` where it is declared, so all that is needed is that every file of the store has been read.
+"""
 
 from __future__ import annotations
 
-from eucapy.clc.store import (
-    account_policies,
-    accounts,
-    addresses,
-    attachments,
-    client_tokens,
-    components,
-    dhcp_options,
-    export_tasks,
-    hosts,
-    iam_certificates,
-    iam_groups,
-    iam_inline,
-    iam_mfa,
-    iam_passwords,
-    iam_policies,
-    iam_providers,
-    iam_reports,
-    iam_tags,
-    iam_user_keys,
-    image_captures,
-    image_public_access,
-    images,
-    import_tasks,
-    instance_profiles,
-    instances,
-    internet_gateways,
-    key_pairs,
-    launch_templates,
-    metadata_defaults,
-    nat_gateways,
-    network_acl_entries,
-    network_acls,
-    network_interfaces,
-    placement_groups,
-    prefix_lists,
-    public_ips,
-    roles,
-    route_tables,
-    security_group_rules,
-    security_groups,
-    service_uses,
-    snapshot_writes,
-    snapshots,
-    subnet_reservations,
-    subnets,
-    tags,
-    vcpu_usage,
-    vms,
-    volumes,
-    vpc_cidrs,
-    vpcs,
-)
+import importlib
+import pkgutil
+
+from eucapy.clc import store
 from eucapy.clc.store.base import metadata
 
-__all__ = ["TABLES", "metadata"]
+__all__ = ["metadata"]
 
-TABLES = (
-    account_policies,
-    accounts,
-    addresses,
-    attachments,
-    client_tokens,
-    components,
-    dhcp_options,
-    export_tasks,
-    hosts,
-    iam_certificates,
-    iam_groups,
-    iam_inline,
-    iam_mfa,
-    iam_passwords,
-    iam_policies,
-    iam_providers,
-    iam_reports,
-    iam_tags,
-    iam_user_keys,
-    image_captures,
-    image_public_access,
-    images,
-    import_tasks,
-    instance_profiles,
-    instances,
-    internet_gateways,
-    key_pairs,
-    launch_templates,
-    metadata_defaults,
-    nat_gateways,
-    network_acl_entries,
-    network_acls,
-    network_interfaces,
-    placement_groups,
-    prefix_lists,
-    public_ips,
-    roles,
-    route_tables,
-    security_group_rules,
-    security_groups,
-    service_uses,
-    snapshot_writes,
-    snapshots,
-    subnet_reservations,
-    subnets,
-    tags,
-    vcpu_usage,
-    vms,
-    volumes,
-    vpc_cidrs,
-    vpcs,
-)
-"""The modules that declare tables."""
+for _file in pkgutil.iter_modules(store.__path__):
+    if not _file.ispkg:
+        importlib.import_module(f"{store.__name__}.{_file.name}")
