@@ -18,6 +18,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.migration import MigrationContext
+from alembic.operations.ops import ModifyTableOps
 from sqlalchemy.engine import Connection
 
 from eucapy import migrating
@@ -82,12 +83,21 @@ def _difference(connection: Connection, metadata: sa.MetaData, batch: bool) -> s
     context = MigrationContext.configure(connection, opts={"compare_server_default": True})
     script = produce_migrations(context, metadata)
     assert script.upgrade_ops is not None
+    script.upgrade_ops.ops = [step for step in script.upgrade_ops.ops if _changes_something(step)]
     code: str = render_python_code(
         script.upgrade_ops, render_as_batch=batch, render_item=_neutral, migration_context=context
     )
     code = code.replace(", unique=False", "")
     lines = [line for line in code.splitlines() if line.strip() and not line.strip().startswith("# ###")]
     return "\n".join("    " + line for line in lines)
+
+
+def _changes_something(step: Any) -> bool:
+    """Alembic takes a default of no text for no default, and would set it again for ever."""
+    if not isinstance(step, ModifyTableOps):
+        return True
+    step.ops = [one for one in step.ops if getattr(getattr(one, "modify_server_default", None), "arg", None) != ""]
+    return bool(step.ops)
 
 
 def _neutral(kind: str, item: Any, _context: Any) -> str | Literal[False]:
