@@ -121,7 +121,8 @@ def desire(intent: Intent, observed: Observed, layout: Layout) -> Desired:
             continue
         taps = observed.waiting_taps | observed.taps(namespace)
         try:
-            desired.items[vpc_id] = compile_vpc(vpc, ports, laid.groups, intent.nodes, layout, taps)
+            joined = _joined(vpc, intent, observed, layout)
+            desired.items[vpc_id] = compile_vpc(vpc, ports, laid.groups, intent.nodes, layout, taps, joined)
             public |= set(public_addresses(vpc, [port for port in ports if port.tap in taps]))
         except ValueError as error:
             desired.faults[vpc_id] = Fault(code="InvalidSpec", message=str(error), final=True)
@@ -139,6 +140,17 @@ def desire(intent: Intent, observed: Observed, layout: Layout) -> Desired:
     except ValueError as error:
         desired.faults[NODE_ITEM] = Fault(code="InvalidSpec", message=str(error), final=True)
     return desired
+
+
+def _joined(vpc: VpcSpec, intent: Intent, observed: Observed, layout: Layout) -> set[str]:
+    """The peers that the VPC can be joined to now: they name it too, stay, and their namespaces are there."""
+    named = {peer.vpc_id for peer in vpc.peerings} & intent.laid.vpcs.keys()
+    return {
+        vpc_id
+        for vpc_id in named - intent.leaving
+        if layout.namespace(vpc_id) in observed.namespaces - observed.broken.keys()
+        and any(back.vpc_id == vpc.vpc_id for back in intent.laid.vpcs[vpc_id].peerings)
+    }
 
 
 def _sound_addresses(vpc: VpcSpec, ports: Iterable[PortSpec]) -> set[str]:

@@ -56,6 +56,25 @@ class NatGatewaySpec(Message, frozen=True, kw_only=True):
     """Those whose default route leads here."""
 
 
+class PeerRouteSpec(Message, frozen=True, kw_only=True):
+    """What a subnet sends to these addresses goes to the peer."""
+
+    subnet_id: str
+    to: str
+
+
+class PeeringSpec(Message, frozen=True, kw_only=True):
+    """Another VPC that guests reach by private addresses. Both VPCs name each other, or nothing passes."""
+
+    vpc_id: str
+    """The other one."""
+    vni: int
+    cidrs: tuple[str, ...]
+    """The other one's blocks: nothing else comes from it."""
+    routes: tuple[PeerRouteSpec, ...] = ()
+    """Of this VPC's subnets, to the other."""
+
+
 class VpcSpec(Message, frozen=True, kw_only=True):
     """One VPC as this node needs it. `vni` is its VXLAN network identifier, the same on every node."""
 
@@ -66,6 +85,7 @@ class VpcSpec(Message, frozen=True, kw_only=True):
     acls: tuple[AclSpec, ...] = ()
     """Those that subnets name."""
     nat_gateways: tuple[NatGatewaySpec, ...] = ()
+    peerings: tuple[PeeringSpec, ...] = ()
     dns_domain: str = "ec2.internal"
     dns_servers: tuple[str, ...] = ()
     """Empty: the VPC's own resolver."""

@@ -118,7 +118,12 @@ class FakeNetwork:
             elif thing.kind is LinkKind.VETH_PEER:
                 raise StepFailed(step, f"no link {thing.name}")
             elif thing.kind is LinkKind.VETH:
-                peer = Link(namespace=NODE, name=thing.peer, kind=LinkKind.VETH_PEER, mtu=0, mac="")
+                if thing.far != NODE:
+                    self._require(step, Namespace(namespace=thing.far).key)
+                kind, back = (LinkKind.VETH_PEER, "") if thing.far == NODE else (LinkKind.VETH, thing.name)
+                peer = Link(
+                    namespace=thing.far, name=thing.peer, kind=kind, mtu=0, mac="", peer=back, far=thing.namespace
+                )
                 self._things[peer.key] = peer
         link = getattr(thing, "link", "")
         if link and link != "lo" and not isinstance(thing, PublicAddress):
@@ -149,6 +154,6 @@ class FakeNetwork:
             if thing.namespace == link.namespace and getattr(thing, "link", "") == link.name:
                 del self._things[thing.key]
         if isinstance(held, Link) and held.kind is LinkKind.VETH:
-            peer = self._things.get(("link", NODE, held.peer))
+            peer = self._things.get(("link", held.far, held.peer))
             if isinstance(peer, Link):
                 self._remove_link(peer)

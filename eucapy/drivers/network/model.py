@@ -83,7 +83,8 @@ class Link:
     """A link, up. `proxy_arp`: the kernel answers ARP for what it routes elsewhere. `check_source`: packets whose source
     is not routed back through the link are dropped.
 
-    A VXLAN link has `vni`, `local` and `port`, and sends through the node's namespace; a VETH has its `peer` there.
+    A VXLAN link has `vni`, `local` and `port`, and sends through the node's namespace; a VETH has its other end `peer` in
+    the namespace `far`, which is the node's or another of ours.
     """
 
     namespace: str
@@ -97,6 +98,7 @@ class Link:
     local: str = ""
     port: int = 0
     peer: str = field(default="", compare=False)
+    far: str = field(default=NODE, compare=False)
 
     @property
     def key(self) -> Hashable:

@@ -53,6 +53,11 @@ def peers(prefix: str) -> str:
     return f"e{mark(prefix)}v"
 
 
+def peering(vni: int) -> str:
+    """The link in a VPC's namespace that leads to the namespace of the peer with that VNI."""
+    return f"peer{vni:x}"
+
+
 def node_table(prefix: str) -> str:
     """The nftables table in the node's namespace."""
     return f"eucapy_{mark(prefix)}"

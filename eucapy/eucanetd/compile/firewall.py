@@ -21,7 +21,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 
 from eucapy.drivers.network.model import Ruleset, digest
-from eucapy.eucanetd.compile import layout, permissions, text
+from eucapy.eucanetd.compile import layout, peerings, permissions, text
 from eucapy.eucanetd.compile.acls import acls
 from eucapy.eucanetd.compile.layout import Layout
 from eucapy.wire.network import GroupSpec, PortSpec, VpcSpec
@@ -48,7 +48,7 @@ def ruleset(
             _port_chains(ports, used),
             _nat_sets(translated),
             acls(vpc, ports),
-            _base_chains(plan, nat=bool(translated)),
+            _base_chains(vpc, plan, nat=bool(translated)),
             "}\n",
         ]
     )
@@ -184,8 +184,9 @@ def _port_chains(ports: Sequence[PortSpec], used: Mapping[str, GroupSpec]) -> st
     return "".join(chains + maps)
 
 
-def _base_chains(plan: Layout, nat: bool) -> str:
-    ours = f'{{ "{layout.VXLAN}", "{layout.UP}" }}'
+def _base_chains(vpc: VpcSpec, plan: Layout, nat: bool) -> str:
+    ours = ", ".join([f'"{layout.VXLAN}"', f'"{layout.UP}"', *peerings.links(vpc, plan)])
+    ours = f"{{ {ours} }}"
     return "".join(
         [
             _chain(
@@ -194,6 +195,7 @@ def _base_chains(plan: Layout, nat: bool) -> str:
                     "type filter hook prerouting priority raw; policy drop;",
                     'iifname "lo" accept',
                     "meta nfproto ipv6 drop",
+                    *peerings.arriving(vpc, plan),
                     f"iifname {ours} icmp type redirect drop",
                     f"iifname {ours} accept",
                     "iifname . ether saddr . ip saddr @own accept",
@@ -232,6 +234,7 @@ def _base_chains(plan: Layout, nat: bool) -> str:
                     f'oifname "{layout.UP}" ip saddr != @published {"ip saddr != @natted " if nat else ""}drop',
                     f'iifname "{layout.UP}" ip daddr != @published drop',
                     "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu",
+                    *peerings.crossing(vpc, plan),
                     "ct state established,related accept",
                     "ct state invalid drop",
                     f"iifname {ours} accept",

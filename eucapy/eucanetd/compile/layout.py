@@ -62,6 +62,10 @@ class Layout:
     def peer(self, vni: int) -> str:
         return netns.peer(self.prefix, vni)
 
+    def peering(self, vni: int) -> str:
+        """The link to the peer with that VNI."""
+        return netns.peering(vni)
+
     @property
     def peers(self) -> str:
         """Matches the node's ends of all pairs, in nftables words."""
@@ -93,6 +97,13 @@ def vtep_mac(underlay: str) -> str:
     """The MAC address of a node's end of every VXLAN, from its underlay address."""
     packed = ipaddress.IPv4Address(underlay).packed
     return "02:76:" + ":".join(f"{byte:02x}" for byte in packed)
+
+
+def peering_mac(vni: int) -> str:
+    """The MAC address of a VPC's ends of its pairs to peers. Raises ValueError for what is no VNI."""
+    if not 0 < vni < 1 << 24:
+        raise ValueError(f"{vni} is not a VNI")
+    return "02:70:00:" + ":".join(f"{byte:02x}" for byte in vni.to_bytes(3))
 
 
 def subnet_resolver(cidr: str) -> str:

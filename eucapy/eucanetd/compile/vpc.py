@@ -24,7 +24,7 @@ from eucapy.drivers.network.model import (
 )
 from eucapy.eucanetd.compile import firewall, layout, resolver, text
 from eucapy.eucanetd.compile.layout import Layout
-from eucapy.wire.network import GroupSpec, NatGatewaySpec, PortSpec, VpcSpec
+from eucapy.wire.network import GroupSpec, NatGatewaySpec, PeeringSpec, PortSpec, VpcSpec
 
 LINK_LOCAL = "169.254.0.0/16"
 
@@ -36,9 +36,11 @@ def compile_vpc(
     nodes: Mapping[str, str],
     plan: Layout,
     taps: Set[str],
+    joined: Set[str] = frozenset(),
 ) -> frozenset[Thing]:
     """What there shall be for the VPC. `ports` are those of it that this node has, `taps` the taps that are on the node
-    now, `nodes` the underlay addresses. Raises ValueError for a spec that makes no sense."""
+    now, `nodes` the underlay addresses, `joined` the peers that are laid out here and name this VPC too. Raises ValueError
+    for a spec that makes no sense."""
     namespace = plan.namespace(vpc.vpc_id)
     resolvers = resolver.resolver_addresses(vpc)
     plugged = [port for port in ports if port.tap in taps]
@@ -52,10 +54,13 @@ def compile_vpc(
     for port in plugged:
         things |= set(_port(vpc, port, plan))
     things |= set(_uplink(vpc, plugged, plan))
+    peers = [peer for peer in vpc.peerings if peer.vpc_id in joined]
+    for peer in peers:
+        things |= set(_pair(vpc, peer, plan))
+    things |= set(_subnet_ways(vpc, peers, nodes, plan))
     if plan.underlay:
         local = {ip for port in plugged for ip in port.private_ips}
         things |= set(_overlay(vpc, nodes, local, plan))
-        things |= set(_ways_to_gateways(vpc, nodes, plan))
     return frozenset(things)
 
 
@@ -116,6 +121,7 @@ def _overlay(vpc: VpcSpec, nodes: Mapping[str, str], local: Set[str], plan: Layo
         vni=vpc.vni,
         local=text.ip(plan.underlay),
         port=plan.vxlan_port,
+        check_source=not vpc.peerings,
     )
     reached: set[str] = set()
     for remote in vpc.remotes:
@@ -131,20 +137,46 @@ def _overlay(vpc: VpcSpec, nodes: Mapping[str, str], local: Set[str], plan: Layo
         yield Forwarding(namespace=namespace, link=layout.VXLAN, mac=mac, node=node)
 
 
-def _ways_to_gateways(vpc: VpcSpec, nodes: Mapping[str, str], plan: Layout) -> Iterator[Route | SourceRule]:
-    """What subnets send to a NAT gateway on another node goes there by VXLAN, by a routing table for each such node, whose
-    number is the node's address; what stays in the VPC goes by the main table as ever."""
+def _pair(vpc: VpcSpec, peer: PeeringSpec, plan: Layout) -> Iterator[Thing]:
+    """This VPC's end of the pair to a peer. Its rules say what may come by it (`firewall.py`): answers may go another way."""
+    namespace, link = plan.namespace(vpc.vpc_id), plan.peering(peer.vni)
+    yield Link(
+        namespace=namespace,
+        name=link,
+        kind=LinkKind.VETH,
+        mtu=plan.mtu,
+        mac=layout.peering_mac(vpc.vni),
+        check_source=False,
+        peer=plan.peering(vpc.vni),
+        far=plan.namespace(peer.vpc_id),
+    )
+    yield Neighbour(namespace=namespace, link=link, ip=plan.transit_address(peer.vni), mac=layout.peering_mac(peer.vni))
+
+
+def _subnet_ways(
+    vpc: VpcSpec, peers: Sequence[PeeringSpec], nodes: Mapping[str, str], plan: Layout
+) -> Iterator[Route | SourceRule]:
+    """What a subnet sends to peers, and to a NAT gateway on another node, by a routing table of the subnet, whose number is
+    the subnet's address; what stays in the VPC goes by the main table as ever."""
     namespace = plan.namespace(vpc.vpc_id)
-    blocks = {subnet.subnet_id: text.cidr(subnet.cidr) for subnet in vpc.subnets}
-    for gateway in _far_gateways(vpc, nodes):
-        node = text.ip(nodes[gateway.node])
-        table = int(ipaddress.IPv4Address(node))
+    ways: dict[str, dict[str, tuple[str, str]]] = {}
+    for gateway in _far_gateways(vpc, nodes) if plan.underlay else ():
+        for subnet_id in gateway.subnets:
+            ways.setdefault(subnet_id, {})["0.0.0.0/0"] = (layout.VXLAN, text.ip(nodes[gateway.node]))
+    for peer in peers:
+        for route in peer.routes:
+            way = (plan.peering(peer.vni), plan.transit_address(peer.vni))
+            ways.setdefault(route.subnet_id, {})[text.cidr(route.to)] = way
+    for subnet in vpc.subnets:
+        if subnet.subnet_id not in ways:
+            continue
+        source = text.cidr(subnet.cidr)
+        table = int(ipaddress.IPv4Network(source).network_address)
         for block in (*vpc.cidrs, LINK_LOCAL):
             yield Route(namespace=namespace, to=text.cidr(block), table=table)
-        yield Route(namespace=namespace, to="0.0.0.0/0", link=layout.VXLAN, via=node, table=table)
-        for subnet_id in gateway.subnets:
-            if subnet_id in blocks:
-                yield SourceRule(namespace=namespace, source=blocks[subnet_id], table=table)
+        for to, (link, via) in ways[subnet.subnet_id].items():
+            yield Route(namespace=namespace, to=to, link=link, via=via, table=table)
+        yield SourceRule(namespace=namespace, source=source, table=table)
 
 
 def _far_gateways(vpc: VpcSpec, nodes: Mapping[str, str]) -> list[NatGatewaySpec]:

@@ -278,3 +278,20 @@ async def test_a_block_is_routed_by_its_own_table_and_the_table_changes_in_one_s
     await on.driver.apply([Drop(moved), *(Drop(way) for way in ways), Drop(moved), Drop(ways[0])])
     seen = (await on.driver.observe()).things
     assert not seen & {*ways, moved, rule}
+
+
+async def test_two_namespaces_are_joined_by_a_pair_whose_ends_go_together(on: Bench) -> None:
+    one, two = place(on), f"{place(on)}-2"
+    near = Link(
+        namespace=one, name="peer2", kind=LinkKind.VETH, mtu=1400, mac="02:70:00:00:00:01", peer="peer1", far=two
+    )
+    back = Link(
+        namespace=two, name="peer1", kind=LinkKind.VETH, mtu=1400, mac="02:70:00:00:00:02", peer="peer2", far=one
+    )
+    await on.driver.apply([Put(Namespace(namespace=one))])
+    with pytest.raises(StepFailed):
+        await on.driver.apply([Put(near)])
+    await on.driver.apply([Put(Namespace(namespace=two)), Put(near), Put(back), Put(near)])
+    assert {near, back} <= (await on.driver.observe()).things
+    await on.driver.apply([Drop(near), Drop(back)])
+    assert not {thing for thing in (await on.driver.observe()).things if isinstance(thing, Link)}

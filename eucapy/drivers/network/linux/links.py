@@ -1,4 +1,4 @@
-"""Links: a guest's tap taken over, the VXLAN device, the veth pair between a namespace and the node.
+"""Links: a guest's tap taken over, the VXLAN device, veth pairs between a namespace and the node, or another.
 
 A tap belongs to the program that opened it (QEMU) and goes when that program ends. It appears in the node's namespace,
 where libvirt makes it, and is moved while it is in use: the program's file descriptor goes on working. A VXLAN device is
@@ -160,12 +160,18 @@ def _make(link: Link, places: Places) -> None:
                 net_ns_fd=target,
             )
         else:
-            stale = places.node.link(link.peer)
-            if stale is not None:
-                node.link("del", index=stale["index"])
-            node.link("add", ifname=link.peer, kind="veth", peer={"ifname": link.name, "net_ns_fd": target})
+            _make_pair(link, places, target)
     finally:
         os.close(target)
+
+
+def _make_pair(link: Link, places: Places, target: int) -> None:
+    """Both ends at once, each in its namespace; the far one is not set up."""
+    there = places[link.far]
+    stale = there.link(link.peer)
+    if stale is not None:
+        there.ip.link("del", index=stale["index"])
+    there.ip.link("add", ifname=link.peer, kind="veth", peer={"ifname": link.name, "net_ns_fd": target})
 
 
 def _set_up(link: Link, place: Place, found: Any) -> None:
