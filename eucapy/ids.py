@@ -71,6 +71,13 @@ _KINDS = (
     Kind("acl", "network-acl", "InvalidNetworkAclID.NotFound", "InvalidNetworkAclId.Malformed", "networkAcl ID"),
     Kind("aclassoc", "", "InvalidAssociationID.NotFound", "InvalidAssociationID.NotFound", "association ID"),
     Kind("nat", "natgateway", "NatGatewayNotFound", "NatGatewayMalformed", "natGateway ID"),
+    Kind(
+        "pcx",
+        "vpc-peering-connection",
+        "InvalidVpcPeeringConnectionID.NotFound",
+        "InvalidVpcPeeringConnectionId.Malformed",
+        "vpcPeeringConnection ID",
+    ),
     Kind("pl", "prefix-list", "InvalidPrefixListID.NotFound", "InvalidPrefixListId.Malformed", "prefix list ID"),
     Kind("dopt", "dhcp-options", "InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsId.Malformed", "dhcpOption ID"),
     Kind(

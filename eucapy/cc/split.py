@@ -1,8 +1,8 @@
 """The split: a zone's spec as one `NodeSpec` and one `NetworkSpec` a node. Pure.
 
-A node is told what it needs and nothing else: its own ports, the VPCs that these lie in or whose NAT gateway it is, where the
-other addresses of these VPCs are, and the security groups that its ports use. Of a group that a rule merely refers to it gets
-the members.
+A node is told what it needs and nothing else: its own ports, the VPCs that these lie in or whose NAT gateway it is and the
+peers of those, where the other addresses of these VPCs are, and the security groups that its ports use. Of a group that a rule
+merely refers to it gets the members.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ def _network(
     translating = {
         vpc_id for vpc_id, vpc in spec.vpcs.items() if any(gateway.node == node for gateway in vpc.nat_gateways)
     }
-    for vpc_id in sorted({placed.port.vpc_id for placed in mine} | translating):
+    here = {placed.port.vpc_id for placed in mine}
+    peers = {peer.vpc_id for vpc_id in here & spec.vpcs.keys() for peer in spec.vpcs[vpc_id].peerings}
+    for vpc_id in sorted(here | translating | peers):
         others = [remote for remote in remotes.get(vpc_id, ()) if remote.node != node and remote.node in addresses]
         far |= {remote.node for remote in others}
         if vpc_id in spec.vpcs:
@@ -90,6 +92,7 @@ def _network(
             vpcs[vpc_id] = msgspec.structs.replace(
                 spec.vpcs[vpc_id],
                 remotes=tuple(others),
+                peerings=tuple(peer for peer in spec.vpcs[vpc_id].peerings if vpc_id in here or peer.vpc_id in here),
                 nat_gateways=tuple(
                     msgspec.structs.replace(gateway, node="") if gateway.node == node else gateway
                     for gateway in gateways

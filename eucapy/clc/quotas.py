@@ -13,6 +13,9 @@ ROUTE_TABLES_PER_VPC = 200
 ROUTES_PER_TABLE = 50
 ELASTIC_ADDRESSES = 100
 NAT_GATEWAYS_PER_ZONE = 20
+PEERINGS_PER_VPC = 125
+OUTSTANDING_PEERINGS = 25
+"""Requests of an account that wait."""
 NETWORK_ACLS_PER_VPC = 200
 ENTRIES_PER_NETWORK_ACL = 20
 """Of each direction, with the one that denies the rest."""

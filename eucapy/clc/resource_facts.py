@@ -40,6 +40,7 @@ from eucapy.clc.store import (
     tags,
     volumes,
     vpc_cidrs,
+    vpc_peerings,
     vpcs,
 )
 from eucapy.database import Row, Tx
@@ -164,6 +165,12 @@ async def _vpc_block(tx: Tx, scope: Scope, touched: Touched) -> list[Touched] | 
     row = await vpc_cidrs.by_id(tx, touched.id)
     vpc = await vpcs.by_id(tx, scope.account, row.vpc_id) if row is not None else None
     return _same(touched, str(vpc.id)) if vpc is not None else None
+
+
+async def _accepter(tx: Tx, scope: Scope, touched: Touched) -> list[Touched] | None:
+    row = await vpc_peerings.by_id(tx, scope.account, touched.id)
+    mine = row is not None and row.accepter_account == scope.account
+    return _same(touched, str(row.accepter_vpc)) if row is not None and mine else None
 
 
 async def _group_name(tx: Tx, scope: Scope, touched: Touched) -> list[Touched] | None:
@@ -294,6 +301,7 @@ _RESOLVERS: dict[str, _Resolver] = {
     "interface attachment": _interface_attachment,
     "profile association": _profile_association,
     "vpc block": _vpc_block,
+    "accepter of peering": _accepter,
     "group name": _group_name,
     "default group": _default_group,
     "default subnets": _default_subnets,
@@ -348,6 +356,7 @@ _READERS: dict[str, Callable[[Tx, Scope, str], Awaitable[Row | None]]] = {
     "snapshot": lambda tx, scope, wanted: snapshots.visible(tx, scope.account, wanted),
     "subnet": lambda tx, scope, wanted: subnets.by_id(tx, scope.account, wanted),
     "volume": lambda tx, scope, wanted: volumes.by_id(tx, scope.account, wanted),
+    "vpc-peering-connection": lambda tx, scope, wanted: vpc_peerings.by_id(tx, scope.account, wanted),
     "vpc": lambda tx, scope, wanted: vpcs.by_id(tx, scope.account, wanted),
     "role": lambda tx, scope, wanted: roles.role(tx, scope.account, wanted.rpartition("/")[2]),
     "user": lambda tx, scope, wanted: accounts.user(tx, scope.account, wanted.rpartition("/")[2]),
@@ -402,6 +411,12 @@ _SAID: dict[str, Callable[[Row, Scope], dict[str, str]]] = {
         "ec2:VolumeSize": str(row.size_gib),
         "ec2:VolumeThroughput": str(row.throughput or ""),
         "ec2:VolumeType": str(row.volume_type),
+    },
+    "vpc-peering-connection": lambda row, scope: {
+        "ec2:AccepterVpc": KINDS["vpc"].arn.format(
+            region=row.accepter_region, account=row.accepter_account, id=row.accepter_vpc
+        ),
+        "ec2:RequesterVpc": KINDS["vpc"].arn.format(region=scope.region, account=row.account, id=row.requester_vpc),
     },
     "vpc": lambda row, scope: {"ec2:Tenancy": str(row.tenancy)},
     "role": lambda row, scope: {"iam:PermissionsBoundary": str(row.boundary or "")},

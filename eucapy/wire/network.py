@@ -86,6 +86,8 @@ class VpcSpec(Message, frozen=True, kw_only=True):
     """Those that subnets name."""
     nat_gateways: tuple[NatGatewaySpec, ...] = ()
     peerings: tuple[PeeringSpec, ...] = ()
+    black_holes: tuple[PeerRouteSpec, ...] = ()
+    """Routes to peerings that are not active: nothing else carries what they are about."""
     dns_domain: str = "ec2.internal"
     dns_servers: tuple[str, ...] = ()
     """Empty: the VPC's own resolver."""

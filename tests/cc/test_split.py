@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from eucapy.cc.split import split
 from eucapy.wire.cluster import ClusterSpec, NodeEntry, PlacedPort
-from eucapy.wire.network import GroupSpec, NatGatewaySpec, PortSpec, RuleSpec, SubnetSpec, VpcSpec
+from eucapy.wire.network import GroupSpec, NatGatewaySpec, PeeringSpec, PortSpec, RuleSpec, SubnetSpec, VpcSpec
 from tests.nc.specs import instance
 
 
@@ -134,3 +134,17 @@ def test_a_node_that_translates_for_a_vpc_knows_it_without_a_port_and_the_others
     assert far.vpcs["vpc-1"].nat_gateways == (out,)
     assert far.nodes == {"n3": "192.0.2.3"}
     assert parts["n2"].network.vpcs == {}
+
+
+def test_a_node_with_ports_of_a_vpc_is_told_its_peers_and_not_the_peers_of_those() -> None:
+    def to(*names: str) -> tuple[PeeringSpec, ...]:
+        return tuple(PeeringSpec(vpc_id=name, vni=5000, cidrs=()) for name in names)
+
+    sides = {"vpc-1": to("vpc-2"), "vpc-2": to("vpc-1", "vpc-3"), "vpc-3": to("vpc-2")}
+    vpcs = {name: msgspec.structs.replace(vpc(name), peerings=peers) for name, peers in sides.items()}
+    parts = split(zone(port(5, "n1"), port(6, "n2", "vpc-2"), port(7, "n3", "vpc-3"), vpcs=vpcs))
+    first, second = parts["n1"].network, parts["n2"].network
+    assert {name: laid.peerings for name, laid in first.vpcs.items()} == {"vpc-1": to("vpc-2"), "vpc-2": to("vpc-1")}
+    assert [(r.ip, r.node) for r in first.vpcs["vpc-2"].remotes] == [("10.0.0.6", "n2")]
+    assert list(first.ports) == ["eni-5"]
+    assert {name: laid.peerings for name, laid in second.vpcs.items()} == sides

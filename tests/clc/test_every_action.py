@@ -38,6 +38,7 @@ Parameters = dict[str, Any]
 _PLACE = re.compile("<([a-z0-9-]+)>")
 
 PARAMETERS: dict[str, Parameters] = {
+    "AcceptVpcPeeringConnection": {"VpcPeeringConnectionId": "<pcx>"},
     "AllocateAddress": {},
     "AssignPrivateIpAddresses": {"NetworkInterfaceId": "<eni>", "SecondaryPrivateIpAddressCount": 1},
     "AssociateAddress": {"AllocationId": "<eipalloc>", "InstanceId": "<i>"},
@@ -82,6 +83,7 @@ PARAMETERS: dict[str, Parameters] = {
     "CopySnapshot": {"SourceRegion": "us-east-1", "SourceSnapshotId": "<snap>"},
     "CreateVolume": {"AvailabilityZone": ZONE, "SnapshotId": "<snap>"},
     "CreateVpc": {"CidrBlock": "10.6.0.0/16"},
+    "CreateVpcPeeringConnection": {"VpcId": "<vpc>", "PeerVpcId": "<vpc2>"},
     "DeleteDhcpOptions": {"DhcpOptionsId": "<dopt>"},
     "DeleteInternetGateway": {"InternetGatewayId": "<igw>"},
     "DeleteKeyPair": {"KeyName": "mine"},
@@ -101,6 +103,7 @@ PARAMETERS: dict[str, Parameters] = {
     "DeleteTags": {"Resources": ["<i>"], "Tags": [{"Key": "a"}]},
     "DeleteVolume": {"VolumeId": "<vol>"},
     "DeleteVpc": {"VpcId": "<vpc2>"},
+    "DeleteVpcPeeringConnection": {"VpcPeeringConnectionId": "<pcx>"},
     "DeregisterImage": {"ImageId": "<ami>"},
     "DescribeAddresses": {"AllocationIds": ["<eipalloc>"]},
     "DescribeAddressesAttribute": {"AllocationIds": ["<eipalloc>"]},
@@ -137,6 +140,7 @@ PARAMETERS: dict[str, Parameters] = {
     "DescribeVolumeStatus": {"VolumeIds": ["<vol>"]},
     "DescribeVolumes": {"VolumeIds": ["<vol>"]},
     "DescribeVpcAttribute": {"VpcId": "<vpc>", "Attribute": "enableDnsSupport"},
+    "DescribeVpcPeeringConnections": {"VpcPeeringConnectionIds": ["<pcx>"]},
     "DescribeVpcs": {"VpcIds": ["<vpc>"]},
     "DetachNetworkInterface": {"AttachmentId": "<eni-attach>"},
     "DetachVolume": {"VolumeId": "<vol2>", "InstanceId": "<i>"},
@@ -203,9 +207,14 @@ PARAMETERS: dict[str, Parameters] = {
     "ModifyVolume": {"VolumeId": "<vol>", "Size": 9},
     "ModifyVolumeAttribute": {"VolumeId": "<vol>", "AutoEnableIO": {"Value": True}},
     "ModifyVpcAttribute": {"VpcId": "<vpc>", "EnableDnsHostnames": {"Value": True}},
+    "ModifyVpcPeeringConnectionOptions": {
+        "VpcPeeringConnectionId": "<pcx2>",
+        "RequesterPeeringConnectionOptions": {"AllowDnsResolutionFromRemoteVpc": False},
+    },
     "MonitorInstances": {"InstanceIds": ["<i>"]},
     "RebootInstances": {"InstanceIds": ["<i>"]},
     "RegisterImage": {"Name": "another", "ImageLocation": "images-eucalyptus/starter.raw"},
+    "RejectVpcPeeringConnection": {"VpcPeeringConnectionId": "<pcx>"},
     "ReleaseAddress": {"AllocationId": "<eipalloc>"},
     "ReplaceIamInstanceProfileAssociation": {
         "AssociationId": "<iip-assoc>",
@@ -322,6 +331,11 @@ def _populate(cloud: Cloud) -> dict[str, str]:
     own["aclassoc"] = default["Associations"][0]["NetworkAclAssociationId"]
     made = ec2.create_nat_gateway(SubnetId=own["subnet"], ConnectivityType="private")
     own["nat"] = made["NatGateway"]["NatGatewayId"]
+    for name, block in (("pcx", "10.11.0.0/16"), ("pcx2", "10.12.0.0/16")):
+        other = ec2.create_vpc(CidrBlock=block)["Vpc"]["VpcId"]
+        made = ec2.create_vpc_peering_connection(VpcId=own["vpc"], PeerVpcId=other)
+        own[name] = made["VpcPeeringConnection"]["VpcPeeringConnectionId"]
+    ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=own["pcx2"])
     options = ec2.create_dhcp_options(DhcpConfigurations=[{"Key": "domain-name", "Values": ["example.com"]}])
     block = [{"Cidr": "10.0.0.0/8"}]
     made = ec2.create_managed_prefix_list(PrefixListName="mine", AddressFamily="IPv4", MaxEntries=5, Entries=block)

@@ -31,7 +31,6 @@ NEVER = {
     ("ec2", "password_data_available"): "only guests with Windows give a password, as in AWS",
     ("ec2", "customer_gateway_available"): "no operation makes one",
     ("ec2", "spot_instance_request_fulfilled"): "no operation makes one",
-    ("ec2", "vpc_peering_connection_exists"): "no operation makes one",
     ("ec2", "vpn_connection_available"): "no operation makes one",
     ("ec2", "vpn_connection_deleted"): "no operation makes one",
 }
@@ -197,6 +196,18 @@ def group(stage: Stage) -> dict[str, Any]:
     return {"GroupIds": [stage.ec2.create_security_group(GroupName="waiting", Description="waiting")["GroupId"]]}
 
 
+def peering(stage: Stage) -> dict[str, Any]:
+    sides = [stage.ec2.create_vpc(CidrBlock=block)["Vpc"]["VpcId"] for block in ("10.91.0.0/16", "10.92.0.0/16")]
+    made = stage.ec2.create_vpc_peering_connection(VpcId=sides[0], PeerVpcId=sides[1])["VpcPeeringConnection"]
+    return {"VpcPeeringConnectionIds": [made["VpcPeeringConnectionId"]]}
+
+
+def peering_gone(stage: Stage) -> dict[str, Any]:
+    given = peering(stage)
+    stage.ec2.delete_vpc_peering_connection(VpcPeeringConnectionId=given["VpcPeeringConnectionIds"][0])
+    return given
+
+
 def no_object(stage: Stage) -> dict[str, Any]:
     stage.s3.put_object(Bucket=BUCKET, Key="gone", Body=b"")
     stage.s3.delete_object(Bucket=BUCKET, Key="gone")
@@ -235,7 +246,8 @@ ENDS: dict[tuple[str, str], Callable[[Stage], dict[str, Any]]] = {
     ("ec2", "volume_in_use"): in_use,
     ("ec2", "vpc_available"): lambda stage: {"VpcIds": [stage.vpc()]},
     ("ec2", "vpc_exists"): lambda stage: {"VpcIds": [stage.vpc()]},
-    ("ec2", "vpc_peering_connection_deleted"): lambda stage: {"VpcPeeringConnectionIds": ["pcx-0123456789abcdef0"]},
+    ("ec2", "vpc_peering_connection_deleted"): peering_gone,
+    ("ec2", "vpc_peering_connection_exists"): peering,
     ("iam", "instance_profile_exists"): instance_profile,
     ("iam", "policy_exists"): lambda stage: {"PolicyArn": stage.policy()},
     ("iam", "role_exists"): role,
@@ -279,7 +291,6 @@ PREFIXES = {
     "DescribeCustomerGateways": "cgw",
     "DescribeNatGateways": "nat",
     "DescribeSpotInstanceRequests": "sir",
-    "DescribeVpcPeeringConnections": "pcx",
     "DescribeVpnConnections": "vpn",
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from eucapy.wire.network import AclEntrySpec, AclSpec, PeeringSpec, PeerRouteSpec, RemoteSpec, VpcSpec
+from eucapy.wire.network import AclEntrySpec, AclSpec, NatGatewaySpec, PeeringSpec, PeerRouteSpec, RemoteSpec, VpcSpec
 from tests.eucanetd.cloud import NetworkCloud, network_cloud
 from tests.eucanetd.specs import OPEN, group, port, tcp, vpc
 from tests.harness.topology import Guest
@@ -113,6 +113,41 @@ async def test_routes_lead_to_the_blocks_that_they_name_and_no_further() -> None
         assert first.reaches("10.1.0.12", HTTP) == "10.0.0.11"
         cloud.net.internet.serve(80)
         assert first.is_kept_from("198.51.100.254", 80), "a peer is no way to the world"
+
+
+async def test_a_subnet_goes_by_a_nat_gateway_elsewhere_and_by_a_peering() -> None:
+    [subnet] = A.subnets
+    gateway = NatGatewaySpec(gateway_id="nat-1", public_ip="198.51.100.110", node="n2", subnets=(subnet.subnet_id,))
+    replace = msgspec.structs.replace
+    async with network_cloud(2) as cloud:
+        here, there = cloud.nodes
+        await here.give([peered(A, B, nat_gateways=(gateway,)), peered(B, A)], [FIRST, SECOND], GROUPS, NODES)
+        translating = peered(A, B, nat_gateways=(replace(gateway, node=""),), remotes=far("n1", "10.0.0.11"))
+        behind = peered(B, A, remotes=far("n1", "10.1.0.12"))
+        await there.give([translating, behind], [], GROUPS, NODES)
+        first, second = here.guest(FIRST), here.guest(SECOND)
+        for node in cloud.nodes:
+            await node.settle()
+        second.serve(HTTP)
+        cloud.net.internet.serve(80)
+        assert first.reaches("198.51.100.254", 80) == "198.51.100.110"
+        assert first.reaches("203.0.113.1", 80) == "198.51.100.110"
+        assert first.reaches("10.1.0.12", HTTP) == "10.0.0.11"
+
+
+async def test_what_a_black_hole_is_about_goes_no_other_way() -> None:
+    shown = msgspec.structs.replace(FIRST, public=(("10.0.0.11", "198.51.100.101"),))
+    [subnet] = A.subnets
+    hole = PeerRouteSpec(subnet_id=subnet.subnet_id, to="198.51.100.254/32")
+    async with network_cloud() as cloud:
+        await cloud.node.give([A], [shown], GROUPS)
+        first = cloud.node.guest(shown)
+        await cloud.node.settle()
+        cloud.net.internet.serve(80)
+        assert first.reaches("198.51.100.254", 80) == "198.51.100.101"
+        await cloud.node.give([msgspec.structs.replace(A, black_holes=(hole,))], [shown], GROUPS)
+        assert first.is_kept_from("198.51.100.254", 80)
+        assert first.reaches("203.0.113.1", 80) == "198.51.100.101"
 
 
 async def test_a_peers_peer_is_not_reached() -> None:

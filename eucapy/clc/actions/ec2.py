@@ -38,6 +38,7 @@ IMAGE, SNAPSHOT, VOLUME = (
 )
 _GROUP = of("security-group", "GroupId", GroupName="group name")
 GROUP = needs(_GROUP)
+_PEERING = of("vpc-peering-connection", "VpcPeeringConnectionId")
 _ACL, _PREFIX_LIST = needs(of("network-acl", "NetworkAclId")), needs(of("prefix-list", "PrefixListId"))
 TEMPLATE = needs(of("launch-template", "LaunchTemplateId", LaunchTemplateName="template name"))
 INTERFACE = needs(of("network-interface", "NetworkInterfaceId"))
@@ -223,6 +224,13 @@ DECLARED: dict[str, Declaration] = {
         "CreateNatGateway", new("natgateway"), of("subnet", "SubnetId"), maybe("elastic-ip", "AllocationId")
     ),
     "DeleteNatGateway": needs(of("natgateway", "NatGatewayId")),
+    "CreateVpcPeeringConnection": _made(
+        "CreateVpcPeeringConnection", new("vpc-peering-connection", said.peering), of("vpc", "VpcId")
+    ),
+    "AcceptVpcPeeringConnection": needs(_PEERING, maybe("vpc", VpcPeeringConnectionId="accepter of peering")),
+    "RejectVpcPeeringConnection": needs(_PEERING),
+    "DeleteVpcPeeringConnection": needs(_PEERING),
+    "ModifyVpcPeeringConnectionOptions": _changed(_PEERING),
     "CreateNetworkAcl": _made("CreateNetworkAcl", new("network-acl"), of("vpc", "VpcId")),
     "DeleteNetworkAcl": _ACL,
     "CreateNetworkAclEntry": _ACL,

@@ -143,6 +143,13 @@ def new_profile(p: Params, scope: Scope) -> Facts:
     return _some(NewInstanceProfile=profile.get("Arn") or profile.get("Name"))
 
 
+def peering(p: Params, scope: Scope) -> Facts:
+    accepter = Touched(KINDS["vpc"], str(p.get("PeerVpcId") or ""))
+    owner = str(p.get("PeerOwnerId") or scope.account)
+    there = Scope(account=owner, region=str(p.get("PeerRegion") or scope.region))
+    return _some(RequesterVpc=_arn("vpc", p.get("VpcId"), scope), AccepterVpc=accepter.arn(there))
+
+
 def subnet(p: Params, scope: Scope) -> Facts:
     return _some(AvailabilityZone=p.get("AvailabilityZone"))
 

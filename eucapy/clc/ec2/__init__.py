@@ -62,6 +62,7 @@ MODULES = (
     "volume_status",
     "volumes",
     "vpc_cidr_blocks",
+    "vpc_peerings",
     "vpcs",
 )
 """Every file with handlers, in the order of the alphabet."""

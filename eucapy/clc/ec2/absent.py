@@ -44,18 +44,6 @@ class Absent:
 
 _KINDS = (
     Absent(
-        "DescribeVpcPeeringConnections",
-        "VpcPeeringConnectionIds",
-        "VpcPeeringConnections",
-        "pcx",
-        "InvalidVpcPeeringConnectionId.Malformed",
-        "InvalidVpcPeeringConnectionID.NotFound",
-        "The vpcPeeringConnection ID '{id}' does not exist",
-        "accepter-vpc-info.cidr-block accepter-vpc-info.owner-id accepter-vpc-info.vpc-id expiration-time "
-        "requester-vpc-info.cidr-block requester-vpc-info.owner-id requester-vpc-info.vpc-id status-code "
-        "status-message vpc-peering-connection-id",
-    ),
-    Absent(
         "DescribeVpcEndpoints",
         "VpcEndpointIds",
         "VpcEndpoints",
@@ -288,10 +276,6 @@ _KINDS = (
 _BY_PARAMETER = {
     "NatGatewayId": ("InvalidNatGatewayID.NotFound", "The natGateway ID '{id}' does not exist"),
     "TransitGatewayId": ("InvalidTransitGatewayID.NotFound", "The transitGateway ID '{id}' does not exist"),
-    "VpcPeeringConnectionId": (
-        "InvalidVpcPeeringConnectionID.NotFound",
-        "The vpcPeeringConnection ID '{id}' does not exist",
-    ),
     "EgressOnlyInternetGatewayId": ("InvalidGatewayID.NotFound", "The eigw ID '{id}' does not exist"),
     "VpcEndpointId": ("InvalidVpcEndpointId.NotFound", "The Vpc Endpoint Id '{id}' does not exist"),
     "LocalGatewayId": ("InvalidLocalGatewayID.NotFound", "The localGateway ID '{id}' does not exist"),

@@ -295,6 +295,22 @@ class AttachmentLimitExceeded(ApiError):
     message = "Interface count {count} exceeds the limit for {type}"
 
 
+class VpcPeeringConnectionAlreadyExists(ApiError):
+    message = "A VPC peering connection between the VPCs already exists."
+
+
+class VpcPeeringConnectionsPerVpcLimitExceeded(ApiError):
+    message = "The maximum number of VPC peering connections for the VPC '{vpc}' has been reached."
+
+
+class OutstandingVpcPeeringConnectionLimitExceeded(ApiError):
+    message = "The maximum number of outstanding VPC peering connection requests has been reached."
+
+
+class InvalidStateTransition(ApiError):
+    message = "Invalid state transition for {peering}, attempted to transition from {state} to {to}"
+
+
 class DefaultVpcAlreadyExists(ApiError):
     message = "A Default VPC already exists for this account in this region."
 

@@ -1,7 +1,8 @@
 """Route tables, routes and associations.
 
 Two routes carry packets: `local`, which every table is born with, and 0.0.0.0/0 to the VPC's internet gateway, which is
-what gives a subnet's public addresses their way out, or to a NAT gateway, behind whose address a whole subnet goes out.
+what gives a subnet's public addresses their way out, or to a NAT gateway, behind whose address a whole subnet goes out. A
+third kind leads to a peering connection, by any destination, and carries them once that is active.
 Targets and destinations beyond these are refused; gateways of kinds that this cloud has not are NotFound, each with EC2's own
 code.
 """
@@ -30,13 +31,16 @@ from eucapy.clc.ec2.errors import (
     UnsupportedOperation,
 )
 from eucapy.clc.ec2.service import ec2
-from eucapy.clc.store import instances, nat_gateways, network_interfaces, route_tables, vpc_cidrs
+from eucapy.clc.store import instances, nat_gateways, network_interfaces, route_tables, vpc_cidrs, vpc_peerings
 from eucapy.clc.store import tags as tag_rows
 from eucapy.clc.store import vpcs as vpc_rows
 from eucapy.database import Row
 from eucapy.lifecycle.nat_gateway import HELD
+from eucapy.lifecycle.vpc_peering_connection import LIVE
 
 EVERYWHERE = "0.0.0.0/0"
+_MEMBERS = {"nat": "NatGatewayId", "pcx": "VpcPeeringConnectionId"}
+"""Where a route names its target, by the prefix of that; the others are GatewayId."""
 _TARGETS = (
     "GatewayId",
     "NatGatewayId",
@@ -106,7 +110,8 @@ async def create_route(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
             f"The destination CIDR block {destination} is equal to or more specific than one of this VPC's CIDR blocks. "
             "This route can target only an interface or an instance."
         )
-    _refuse_narrow(destination)
+    if not gateway_id.startswith("pcx-"):
+        _refuse_narrow(destination)
     if len(held) >= quotas.ROUTES_PER_TABLE:
         raise RouteLimitExceeded
     await route_tables.insert_route(call.tx, table.id, destination, gateway_id)
@@ -128,6 +133,8 @@ async def replace_route(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
             return {}
         raise UnsupportedOperation("The local route can have no other target.")
     gateway_id = await _target(call, table, p)
+    if not gateway_id.startswith("pcx-"):
+        _refuse_narrow(destination)
     await route_tables.replace_route(call.tx, table.id, destination, gateway_id)
     call.wake("cluster_sync")
     return {}
@@ -226,7 +233,7 @@ async def _destination(call: Call, p: Mapping[str, Any]) -> str:
 
 
 async def _target(call: Call, table: Row, p: Mapping[str, Any]) -> str:
-    """The internet gateway or NAT gateway that the route leads to."""
+    """The internet gateway, NAT gateway or peering connection that the route leads to."""
     given = [name for name in _TARGETS if p.get(name)]
     if not given:
         raise MissingParameter(
@@ -249,6 +256,15 @@ async def _target(call: Call, table: Row, p: Mapping[str, Any]) -> str:
         if nat.vpc_id != table.vpc_id:
             raise InvalidParameterValue(f"route table {table.id} and NAT gateway {nat.id} belong to different networks")
         return str(nat.id)
+    if name == "VpcPeeringConnectionId":
+        peering = await vpc_peerings.by_id(call.tx, call.account, ids.check("pcx", value))
+        if peering is None or peering.state not in LIVE:
+            raise ids.missing("pcx", [value])
+        if table.vpc_id not in (peering.requester_vpc, peering.accepter_vpc):
+            raise InvalidParameterValue(
+                f"route table {table.id} and vpc peering connection {peering.id} belong to different networks"
+            )
+        return str(peering.id)
     if name != "GatewayId" or value.startswith("vgw-"):
         refuse_absent("VpnGatewayId" if name == "GatewayId" else name, value)
     gateway = await internet_gateways.required(call, value)
@@ -277,7 +293,7 @@ async def _views(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:
             "Routes": [
                 {
                     "DestinationCidrBlock": route.destination,
-                    "NatGatewayId" if route.gateway_id.startswith("nat-") else "GatewayId": route.gateway_id,
+                    _MEMBERS.get(route.gateway_id.partition("-")[0], "GatewayId"): route.gateway_id,
                     "Origin": route.origin,
                     "State": "active" if route.active else "blackhole",
                 }

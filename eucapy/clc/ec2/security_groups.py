@@ -142,7 +142,8 @@ async def get_security_groups_for_vpc(call: Call, p: Mapping[str, Any]) -> dict[
 
 @ec2.action("DescribeSecurityGroupReferences")
 async def describe_security_group_references(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    """References from the other side of a peering. There are no peerings, hence none; unknown groups are errors."""
+    """References from the other side of a peering. A rule names groups of its own VPC only, hence none; unknown groups are
+    errors."""
     wanted = [ids.check("sg", value) for value in p["GroupId"]]
     known = await security_groups.by_ids(call.tx, call.account, wanted)
     absent = [value for value in wanted if value not in known]
@@ -153,7 +154,8 @@ async def describe_security_group_references(call: Call, p: Mapping[str, Any]) -
 
 @ec2.action("DescribeStaleSecurityGroups")
 async def describe_stale_security_groups(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    """Groups with rules about a deleted group of a peered VPC: none, since there are no peerings."""
+    """Groups with rules about a deleted group of a peered VPC: none, since a rule names groups of its own VPC
+    only."""
     vpc_id = ids.check("vpc", p["VpcId"])
     _, token = paging.bounds(p, high=255)
     if await vpcs.by_id(call.tx, call.account, vpc_id) is None:

@@ -13,7 +13,7 @@ from typing import Any
 from eucapy import ids
 from eucapy.clc import quotas
 from eucapy.clc.context import Call
-from eucapy.clc.ec2 import blocks, vpcs
+from eucapy.clc.ec2 import blocks, vpc_peerings, vpcs
 from eucapy.clc.ec2.errors import (
     CidrLimitExceeded,
     InvalidCidrBlockInUse,
@@ -55,6 +55,8 @@ async def associate_vpc_cidr_block(call: Call, p: Mapping[str, Any]) -> dict[str
             "use a publicly-routable CIDR. For additional restrictions, see "
             "https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Subnets.html"
         )
+    if await vpc_peerings.overlapping(call, vpc.id, block):
+        raise InvalidVpcRange(f"The CIDR '{block}' conflicts with a CIDR block of a peered VPC.")
     row = await vpc_cidrs.insert(call.tx, vpc.id, str(block), call.now)
     for table in await route_tables.of_vpc(call.tx, vpc.id):
         await route_tables.insert_route(call.tx, table.id, row.cidr, "local", "CreateRouteTable")

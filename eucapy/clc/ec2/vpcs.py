@@ -25,9 +25,19 @@ from eucapy.clc.ec2.errors import (
     VpcLimitExceeded,
 )
 from eucapy.clc.ec2.service import ec2
-from eucapy.clc.store import internet_gateways, network_acls, route_tables, security_groups, subnets, vpc_cidrs, vpcs
+from eucapy.clc.store import (
+    internet_gateways,
+    network_acls,
+    route_tables,
+    security_groups,
+    subnets,
+    vpc_cidrs,
+    vpc_peerings,
+    vpcs,
+)
 from eucapy.clc.store import tags as tag_rows
 from eucapy.database import Row
+from eucapy.lifecycle.vpc_peering_connection import PENDING
 
 SHORTEST, LONGEST = 16, 28
 """Lengths of a VPC's and a subnet's CIDR block."""
@@ -71,7 +81,8 @@ async def create_default_vpc(call: Call, p: Mapping[str, Any]) -> dict[str, Any]
 
 @ec2.action("DeleteVpc")
 async def delete_vpc(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    """What the VPC was born with goes with it; anything else in it is a DependencyViolation."""
+    """What the VPC was born with goes with it, and its peerings are deleted; anything else in it is a DependencyViolation, and
+    so is a request for a peering from another account, which has to be rejected first."""
     row = await required(call, p["VpcId"])
     tables = await route_tables.of_vpc(call.tx, row.id)
     groups = await security_groups.of_vpcs(call.tx, [row.id])
@@ -84,6 +95,12 @@ async def delete_vpc(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
         or len(acls) > 1
     ):
         raise DependencyViolation(f"The vpc '{row.id}' has dependencies and cannot be deleted.")
+    peerings = await vpc_peerings.live_of(call.tx, row.id)
+    if any(each.state == PENDING and each.account != call.account for each in peerings):
+        raise DependencyViolation(f"The vpc '{row.id}' has dependencies and cannot be deleted.")
+    for each in peerings:
+        await vpc_peerings.delete(call.tx, each, call.account, call.now)
+        call.wake("cluster_sync")
     await vpcs.remove(call.tx, row.id)
     for resource in [row, *tables, *groups, *acls]:
         await tag_rows.remove(call.tx, resource.id)

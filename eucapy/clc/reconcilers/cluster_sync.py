@@ -30,6 +30,7 @@ from eucapy.clc.store import (
     subnets,
     tags,
     vpc_cidrs,
+    vpc_peerings,
     vpcs,
 )
 from eucapy.clc.zone_ids import zone_ids
@@ -133,7 +134,8 @@ class ClusterSync:
         await asyncio.sleep(0)
         ports = await self._ports(tx, zone)
         here = {interface.vpc_id for interface, _, home in ports if home == zone}
-        around = await placed_ports.around(tx, here | await nat_gateways.vpcs_in(tx, zone))
+        here |= await nat_gateways.vpcs_in(tx, zone)
+        around = await placed_ports.around(tx, here | await vpc_peerings.peers(tx, here))
         await asyncio.sleep(0)
         network = zone_network(ports, around, zone, self._region)
         far = {port.node for port in network.far_ports.values()}

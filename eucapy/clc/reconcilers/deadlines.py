@@ -7,6 +7,7 @@ shutting-down  ten minutes on a node that does not answer or is no longer regist
 pending        a snapshot that is written by blocks, and rested for as long as it may: error
 terminated     `keep_terminated_s`        its row goes, once its node confirmed (or is no longer registered)
 deregistered   no instance of it left     the image's row goes
+pending-acceptance   a peering connection that nobody accepted in seven days: expired; what has ended is hidden in time
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from eucapy.clc.store import (
     snapshots,
     tags,
     vms,
+    vpc_peerings,
 )
 from eucapy.clc.store.advance import advance
+from eucapy.clc.store.vpc_peerings import LONG_S
 from eucapy.clock import Clock
 from eucapy.database import Database, Row, Tx
 from eucapy.lifecycle import image as image_life
@@ -68,6 +71,8 @@ class Deadlines:
                 moved = await self._end(tx, row, now) or moved
         for row in await snapshot_writes.overdue(tx, now):
             moved = await snapshots.move(tx, row, "failed", now, fault=UNWRITTEN) or moved
+        for row in await vpc_peerings.overdue(tx, now):
+            moved = await vpc_peerings.end(tx, row, "expire", "Expired", now + LONG_S, now + LONG_S) or moved
         if moved:
             tx.on_commit(lambda: self._wake("cluster_sync"))
             tx.on_commit(lambda: self._wake("storage_sync"))
@@ -107,4 +112,7 @@ class Deadlines:
             if not await instances.of_image(tx, image.id):
                 await images.remove(tx, image.id)
                 forgotten += 1
+        for peering_id in await vpc_peerings.forget(tx, now):
+            await tags.remove(tx, peering_id)
+            forgotten += 1
         return forgotten + await client_tokens.forget(tx, now - TOKENS_S)

@@ -17,7 +17,16 @@ from typing import Any, NamedTuple, Protocol
 from eucapy.clc import host_names
 from eucapy.clc.specs.network_acls import guarding_acls
 from eucapy.wire.cluster import PlacedPort
-from eucapy.wire.network import GroupSpec, NatGatewaySpec, PortSpec, RuleSpec, SubnetSpec, VpcSpec
+from eucapy.wire.network import (
+    GroupSpec,
+    NatGatewaySpec,
+    PeeringSpec,
+    PeerRouteSpec,
+    PortSpec,
+    RuleSpec,
+    SubnetSpec,
+    VpcSpec,
+)
 
 OWN_RESOLVER = "AmazonProvidedDNS"
 
@@ -78,6 +87,10 @@ class Rows(Protocol):
     def nat_gateways(self) -> Sequence[Any]: ...
     @property
     def behind_nat(self) -> Mapping[str, str]: ...
+    @property
+    def peerings(self) -> Sequence[Any]: ...
+    @property
+    def to_peers(self) -> Sequence[Any]: ...
 
 
 class ZoneNetwork(NamedTuple):
@@ -153,6 +166,8 @@ def _vpc(row: Any, own: Sequence[Any], names: Sequence[tuple[str, str]], rows: R
         ),
         acls=tuple(acls.values()),
         nat_gateways=tuple(_gateway(one, rows) for one in rows.nat_gateways if _works(one, row.id, rows)),
+        peerings=tuple(_peerings(row, own, rows)),
+        black_holes=tuple(_black_holes(own, rows)),
         dns_domain=domain[0] if domain else host_names.domain(region),
         dns_servers=() if OWN_RESOLVER in servers else tuple(servers),
         dns=row.dns_support,
@@ -162,6 +177,36 @@ def _vpc(row: Any, own: Sequence[Any], names: Sequence[tuple[str, str]], rows: R
         names=tuple(sorted(names)),
         internet=any(subnet.id in rows.public_subnets for subnet in own),
     )
+
+
+def _peerings(row: Any, own: Sequence[Any], rows: Rows) -> Iterable[PeeringSpec]:
+    """The VPC's active peerings that a route of either side leads to, by id."""
+    known = {vpc.id: vpc for vpc in rows.vpcs}
+    routed = {route.gateway_id for route in rows.to_peers}
+    subnets = {subnet.id for subnet in own}
+    for peering in rows.peerings:
+        sides = {peering.requester_vpc, peering.accepter_vpc}
+        if row.id not in sides or peering.id not in routed or not sides <= known.keys():
+            continue
+        (other,) = sides - {row.id}
+        yield PeeringSpec(
+            vpc_id=other,
+            vni=known[other].vni,
+            cidrs=(known[other].cidr, *(further.cidr for further in rows.cidrs.get(other, ()))),
+            routes=tuple(
+                PeerRouteSpec(subnet_id=route.id, to=route.destination)
+                for route in rows.to_peers
+                if route.gateway_id == peering.id and route.id in subnets
+            ),
+        )
+
+
+def _black_holes(own: Sequence[Any], rows: Rows) -> Iterable[PeerRouteSpec]:
+    """The routes of the VPC's subnets to peerings that are not active."""
+    active, subnets = {peering.id for peering in rows.peerings}, {subnet.id for subnet in own}
+    for route in rows.to_peers:
+        if route.gateway_id not in active and route.id in subnets:
+            yield PeerRouteSpec(subnet_id=route.id, to=route.destination)
 
 
 def _works(one: Any, vpc_id: str, rows: Rows) -> bool:

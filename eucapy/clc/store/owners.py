@@ -34,6 +34,7 @@ TABLES = {
     "rtb": "route_tables",
     "acl": "network_acls",
     "nat": "nat_gateways",
+    "pcx": "vpc_peerings",
     "dopt": "dhcp_options",
     "lt": "launch_templates",
     "pg": "placement_groups",

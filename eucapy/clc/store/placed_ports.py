@@ -1,8 +1,9 @@
 """What a zone's network is compiled from: the interfaces of instances that placement put on nodes, and all that they touch.
 
-For `specs/network.py`. The VPCs are those with a port or a translating node in the zone; the interfaces are all of these VPCs',
-in whatever zone, since each node must know where its neighbours are. Reading comes in three parts, so that a caller who keeps
-what he read of an instance under its revision (`revisions.py`) reads only what changed: `placed`, `interfaces_of`, `around`.
+For `specs/network.py`. The VPCs are those with a port or a translating node in the zone, and their peers; the interfaces are
+all of these VPCs', in whatever zone, since each node must know where its neighbours are. Reading comes in three parts, so that
+a caller who keeps what he read of an instance under its revision (`revisions.py`) reads only what changed: `placed`,
+`interfaces_of`, `around`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from eucapy.clc.store import (
     security_groups,
     subnets,
     vpc_cidrs,
+    vpc_peerings,
     vpcs,
 )
 from eucapy.clc.store.base import as_list, listed
@@ -78,7 +80,13 @@ _HERE = sa.union(
 _PLACED = (
     sa.select(instances.c.id, instances.c.revision, instances.c.node, instances.c.zone)
     .where(instances.c.node != "", instances.c.state != "terminated")
-    .where(sa.or_(instances.c.zone == sa.bindparam("in_zone"), instances.c.vpc_id.in_(_HERE)))
+    .where(
+        sa.or_(
+            instances.c.zone == sa.bindparam("in_zone"),
+            instances.c.vpc_id.in_(_HERE),
+            instances.c.vpc_id.in_(vpc_peerings.peers_of(_HERE)),
+        )
+    )
 )
 _INTERFACES = {
     dialect: sa.select(*_PORT)
@@ -101,7 +109,7 @@ class Around:
     """What interfaces lie in: `cidrs` are further blocks by VPC, `options` DHCP options by id, `rules` the groups' rules by
     group, `lists` the blocks of the prefix lists that these name, `public_subnets` those that lead to the internet,
     `guards` the ACL of each subnet, `acl_entries` what ACLs say, `behind_nat` the NAT gateway of each subnet that has
-    one."""
+    one, `peerings` the active ones, `to_peers` the routes to any."""
 
     vpcs: Sequence[Row]
     cidrs: Mapping[str, Sequence[Row]]
@@ -115,6 +123,8 @@ class Around:
     acl_entries: Mapping[str, Sequence[Row]]
     nat_gateways: Sequence[Row]
     behind_nat: Mapping[str, str]
+    peerings: Sequence[Row]
+    to_peers: Sequence[Row]
 
 
 async def placed(tx: Tx, zone: str) -> Sequence[Any]:
@@ -159,5 +169,7 @@ async def around(tx: Tx, vpc_ids: Iterable[str]) -> Around:
         guards=guards,
         nat_gateways=await nat_gateways.translating(tx, wanted),
         behind_nat=await route_tables.behind_nat(tx, wanted),
+        peerings=await vpc_peerings.active_of(tx, wanted),
+        to_peers=await route_tables.to_peers(tx, wanted),
         acl_entries=await network_acl_entries.of_acls(tx, sorted(set(guards.values()))),
     )

@@ -1,7 +1,8 @@
 """Route tables, their routes, and which subnets they serve.
 
 A subnet without an association of its own is served by the VPC's main table. A route's state is not stored: it is a
-`blackhole` while its internet gateway is not attached to the table's VPC, or its NAT gateway is none any more.
+`blackhole` while its internet gateway is not attached to the table's VPC, its NAT gateway is none any more, or its peering
+connection is not active.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from eucapy.clc.store.internet_gateways import internet_gateways
 from eucapy.clc.store.nat_gateways import nat_gateways
 from eucapy.clc.store.subnets import subnets
 from eucapy.clc.store.tags import tag_filters
+from eucapy.clc.store.vpc_peerings import vpc_peerings
 from eucapy.database import Row, Tx
 from eucapy.lifecycle.nat_gateway import HELD
+from eucapy.lifecycle.vpc_peering_connection import ACTIVE
 
 route_tables = sa.Table(
     "route_tables",
@@ -37,7 +40,8 @@ routes = sa.Table(
     sa.Column("gateway_id", sa.String(32), nullable=False),
     sa.Column("origin", sa.String(32), nullable=False),
 )
-"""`gateway_id` is `local`, an internet gateway or a NAT gateway; `origin` CreateRouteTable or CreateRoute."""
+"""`gateway_id` is `local`, an internet gateway, a NAT gateway or a peering connection; `origin` CreateRouteTable or
+CreateRoute."""
 
 associations = sa.Table(
     "route_table_associations",
@@ -59,8 +63,13 @@ _ACTIVE = sa.or_(
     .where(nat_gateways.c.id == routes.c.gateway_id, nat_gateways.c.state.in_(HELD))
     .correlate(routes)
     .exists(),
+    sa.select(vpc_peerings.c.id)
+    .where(vpc_peerings.c.id == routes.c.gateway_id, vpc_peerings.c.state == ACTIVE)
+    .correlate(routes)
+    .exists(),
 )
 _TO_NAT = routes.c.gateway_id.startswith("nat-")
+_TO_PEER = routes.c.gateway_id.startswith("pcx-")
 
 
 def _route(column: sa.ColumnElement[str]) -> filters.Filter:
@@ -92,11 +101,11 @@ FILTERS: dict[str, filters.Filter] = {
     "route.destination-ipv6-cidr-block": filters.never,
     "route.destination-prefix-list-id": filters.never,
     "route.egress-only-internet-gateway-id": filters.never,
-    "route.gateway-id": _route(sa.case((_TO_NAT, None), else_=routes.c.gateway_id)),
+    "route.gateway-id": _route(sa.case((sa.or_(_TO_NAT, _TO_PEER), None), else_=routes.c.gateway_id)),
     "route.instance-id": filters.never,
     "route.nat-gateway-id": _route(sa.case((_TO_NAT, routes.c.gateway_id), else_=None)),
     "route.transit-gateway-id": filters.never,
-    "route.vpc-peering-connection-id": filters.never,
+    "route.vpc-peering-connection-id": _route(sa.case((_TO_PEER, routes.c.gateway_id), else_=None)),
     "route.origin": _route(routes.c.origin),
     "route.state": _route(sa.case((_ACTIVE, "active"), else_="blackhole")),
     **tag_filters(route_tables.c.id),
@@ -236,14 +245,25 @@ async def behind_nat(tx: Tx, vpc_ids: Sequence[str]) -> dict[str, str]:
     return {row.id: row.gateway_id for row in await tx.all(_defaults(vpc_ids).where(_TO_NAT))}
 
 
-def _defaults(vpc_ids: Sequence[str]) -> sa.Select[tuple[str, str]]:
+async def to_peers(tx: Tx, vpc_ids: Sequence[str]) -> list[Row]:
+    """What subnets of these VPCs send to peers, in whatever state the connection is: subnet `id`, `gateway_id`,
+    `destination`."""
+    return list(await tx.all(_ways(vpc_ids).where(_TO_PEER).order_by(subnets.c.id, routes.c.destination)))
+
+
+def _defaults(vpc_ids: Sequence[str]) -> sa.Select[tuple[str, str, str]]:
     """The subnets of these VPCs, and where the route to 0.0.0.0/0 of each one's table leads."""
+    return _ways(vpc_ids).where(routes.c.destination == "0.0.0.0/0")
+
+
+def _ways(vpc_ids: Sequence[str]) -> sa.Select[tuple[str, str, str]]:
+    """The subnets of these VPCs with the routes of each one's table."""
     own = associations.alias("own")
     main = associations.alias("main")
     return (
-        sa.select(subnets.c.id, routes.c.gateway_id)
+        sa.select(subnets.c.id, routes.c.gateway_id, routes.c.destination)
         .join(main, sa.and_(main.c.vpc_id == subnets.c.vpc_id, main.c.subnet_id.is_(None)))
         .outerjoin(own, own.c.subnet_id == subnets.c.id)
         .join(routes, routes.c.route_table_id == sa.func.coalesce(own.c.route_table_id, main.c.route_table_id))
-        .where(subnets.c.vpc_id.in_(vpc_ids), routes.c.destination == "0.0.0.0/0")
+        .where(subnets.c.vpc_id.in_(vpc_ids))
     )

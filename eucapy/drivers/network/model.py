@@ -148,8 +148,8 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A route. Without a `link` it is `unreachable`, or in another table than the main one "look further" (`throw`); with
-    `via` the next hop is taken to be on the link."""
+    """A route. Without a `link` it is `unreachable`, or in another table than the main one "look further" (`throw`), unless it
+    `refuses` there too; with `via` the next hop is taken to be on the link."""
 
     namespace: str
     to: str
@@ -158,6 +158,7 @@ class Route:
     via: str = ""
     table: int = 0
     """0: the main one."""
+    refuses: bool = False
 
     @property
     def key(self) -> Hashable:

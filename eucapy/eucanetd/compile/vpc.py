@@ -157,7 +157,8 @@ def _subnet_ways(
     vpc: VpcSpec, peers: Sequence[PeeringSpec], nodes: Mapping[str, str], plan: Layout
 ) -> Iterator[Route | SourceRule]:
     """What a subnet sends to peers, and to a NAT gateway on another node, by a routing table of the subnet, whose number is
-    the subnet's address; what stays in the VPC goes by the main table as ever."""
+    the subnet's address; what stays in the VPC goes by the main table as ever. Where a peer is named and not there, nothing
+    goes."""
     namespace = plan.namespace(vpc.vpc_id)
     ways: dict[str, dict[str, tuple[str, str]]] = {}
     for gateway in _far_gateways(vpc, nodes) if plan.underlay else ():
@@ -167,15 +168,21 @@ def _subnet_ways(
         for route in peer.routes:
             way = (plan.peering(peer.vni), plan.transit_address(peer.vni))
             ways.setdefault(route.subnet_id, {})[text.cidr(route.to)] = way
+    closed: dict[str, set[str]] = {}
+    absent = [route for peer in vpc.peerings if peer not in peers for route in peer.routes]
+    for route in (*vpc.black_holes, *absent):
+        closed.setdefault(route.subnet_id, set()).add(text.cidr(route.to))
     for subnet in vpc.subnets:
-        if subnet.subnet_id not in ways:
+        if subnet.subnet_id not in ways and subnet.subnet_id not in closed:
             continue
         source = text.cidr(subnet.cidr)
         table = int(ipaddress.IPv4Network(source).network_address)
         for block in (*vpc.cidrs, LINK_LOCAL):
             yield Route(namespace=namespace, to=text.cidr(block), table=table)
-        for to, (link, via) in ways[subnet.subnet_id].items():
+        for to, (link, via) in ways.get(subnet.subnet_id, {}).items():
             yield Route(namespace=namespace, to=to, link=link, via=via, table=table)
+        for to in closed.get(subnet.subnet_id, ()):
+            yield Route(namespace=namespace, to=to, table=table, refuses=True)
         yield SourceRule(namespace=namespace, source=source, table=table)
 
 

@@ -19,6 +19,8 @@ from eucapy.wire.network import (
     AclSpec,
     GroupSpec,
     NatGatewaySpec,
+    PeeringSpec,
+    PeerRouteSpec,
     PortSpec,
     RuleSpec,
     SubnetSpec,
@@ -58,6 +60,8 @@ class World:
     acl_entries: dict[str, Sequence[Any]] = field(default_factory=dict)
     nat_gateways: Sequence[Any] = ()
     behind_nat: dict[str, str] = field(default_factory=dict)
+    peerings: Sequence[Any] = ()
+    to_peers: Sequence[Any] = ()
 
     def port(self, number: int, zone: str = A, node: str = "n1", groups: Sequence[str] = ("sg-web",)) -> str:
         letter = zone[-1]
@@ -316,3 +320,34 @@ def test_a_nat_gateway_is_told_with_its_node_and_the_subnets_behind_it() -> None
     assert world.compiled().vpcs["vpc-1"].nat_gateways == (
         NatGatewaySpec(gateway_id="nat-1", public_ip="203.0.113.5", node="n2", subnets=("subnet-a",)),
     )
+
+
+def test_both_sides_of_a_peering_hear_of_it_once_a_route_of_either_leads_there() -> None:
+    def row(number: int, **given: Any) -> Any:
+        base = {"id": f"vpc-{number}", "cidr": f"10.{number}.0.0/16", "vni": number, "dhcp_options_id": ""}
+        return SimpleNamespace(**{**base, "dns_support": True, **given})
+
+    def between(number: int, one: str, other: str) -> Any:
+        return SimpleNamespace(id=f"pcx-{number}", requester_vpc=one, accepter_vpc=other)
+
+    world = World(vpcs=[row(1), row(2), row(3)], cidrs={"vpc-2": [SimpleNamespace(cidr="10.20.0.0/16")]})
+    world.port(7)
+    world.peerings = [between(1, "vpc-2", "vpc-1"), between(2, "vpc-1", "vpc-3"), between(3, "vpc-1", "vpc-4")]
+    routes = [
+        ("subnet-a", "pcx-1", "10.2.0.0/16"),
+        ("subnet-b", "pcx-3", "10.4.0.0/16"),
+        ("subnet-b", "pcx-9", "10.9.0.0/16"),
+    ]
+    world.to_peers = [SimpleNamespace(id=at, gateway_id=to, destination=block) for at, to, block in routes]
+    laid = world.compiled().vpcs
+    assert laid["vpc-1"].peerings == (
+        PeeringSpec(
+            vpc_id="vpc-2",
+            vni=2,
+            cidrs=("10.2.0.0/16", "10.20.0.0/16"),
+            routes=(PeerRouteSpec(subnet_id="subnet-a", to="10.2.0.0/16"),),
+        ),
+    )
+    assert laid["vpc-2"].peerings == (PeeringSpec(vpc_id="vpc-1", vni=1, cidrs=("10.1.0.0/16",)),)
+    assert laid["vpc-3"].peerings == (), "nobody has a route to it"
+    assert laid["vpc-1"].black_holes == (PeerRouteSpec(subnet_id="subnet-b", to="10.9.0.0/16"),)

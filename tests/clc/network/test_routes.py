@@ -244,7 +244,6 @@ def test_dhcp_options_that_no_guest_could_use(ec2: Any, key: str, values: list[s
 def test_what_cannot_be_made_is_described_as_absent(ec2: Any) -> None:
     for describe, result in [
         (ec2.describe_nat_gateways, "NatGateways"),
-        (ec2.describe_vpc_peering_connections, "VpcPeeringConnections"),
         (ec2.describe_vpc_endpoints, "VpcEndpoints"),
         (ec2.describe_egress_only_internet_gateways, "EgressOnlyInternetGateways"),
         (ec2.describe_prefix_lists, "PrefixLists"),
@@ -261,7 +260,6 @@ def test_what_cannot_be_made_is_described_as_absent(ec2: Any) -> None:
 
 def test_what_packets_cannot_honour_has_no_action(ec2: Any, vpc_id: str) -> None:
     for call, given in [
-        (ec2.create_vpc_peering_connection, {"VpcId": vpc_id, "PeerVpcId": default_vpc(ec2)}),
         (ec2.create_vpc_endpoint, {"VpcId": vpc_id, "ServiceName": "com.amazonaws.us-east-1.s3"}),
     ]:
         assert code(call, **given) == "InvalidAction"

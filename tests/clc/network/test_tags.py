@@ -74,6 +74,7 @@ def test_every_resource_of_an_account_takes_tags(ec2: Any, run: Run) -> None:
         "dhcp-options": ec2.describe_dhcp_options()["DhcpOptions"][0]["DhcpOptionsId"],
         "elastic-ip": allocation,
         "natgateway": private_nat(ec2),
+        "vpc-peering-connection": peering(ec2, vpc_id),
         "key-pair": ec2.create_key_pair(KeyName="key", KeyType="ed25519")["KeyPairId"],
     }
     ec2.create_tags(Resources=list(resources.values()), Tags=[tag("mark", "1")])
@@ -82,6 +83,12 @@ def test_every_resource_of_an_account_takes_tags(ec2: Any, run: Run) -> None:
     ec2.delete_tags(Resources=list(resources.values()))
     assert ec2.describe_tags()["Tags"] == []
     ec2.release_address(AllocationId=allocation)
+
+
+def peering(ec2: Any, vpc_id: str) -> str:
+    other = ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
+    made = ec2.create_vpc_peering_connection(VpcId=vpc_id, PeerVpcId=other)
+    return str(made["VpcPeeringConnection"]["VpcPeeringConnectionId"])
 
 
 def private_nat(ec2: Any) -> str:

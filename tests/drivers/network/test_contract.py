@@ -264,6 +264,7 @@ async def test_a_block_is_routed_by_its_own_table_and_the_table_changes_in_one_s
     ways: list[Thing] = [
         Route(namespace=there, to="10.0.0.0/16", table=7001),
         Route(namespace=there, to="0.0.0.0/0", link="transit", via="240.0.0.1", table=7001),
+        Route(namespace=there, to="10.2.0.0/16", table=7001, refuses=True),
         Route(namespace=there, to="0.0.0.0/0", link="transit", via="240.0.0.2"),
     ]
     rule = SourceRule(namespace=there, source="10.0.1.0/24", table=7001)

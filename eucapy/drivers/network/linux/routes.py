@@ -79,7 +79,8 @@ def observe_routes(place: Place, names: Mapping[int, str], seen: Iterable[Seen])
         if place.namespace == NODE and link == "?":
             continue  # another cloud's
         table = 0 if route.table == RT_TABLE_MAIN else route.table
-        yield Route(namespace=place.namespace, to=route.to, link=link, via=route.via, table=table)
+        refuses = bool(table) and route.kind == RTN_UNREACHABLE
+        yield Route(namespace=place.namespace, to=route.to, link=link, via=route.via, table=table, refuses=refuses)
 
 
 class Seen(NamedTuple):
@@ -122,7 +123,7 @@ def put_route(thing: Route, places: Places) -> None:
     place = places[thing.namespace]
     request: dict[str, Any] = {"dst": thing.to, "proto": OURS, "table": thing.table or RT_TABLE_MAIN}
     if not thing.link:
-        request["type"] = "throw" if thing.table else "unreachable"
+        request["type"] = _refusal(thing)
     else:
         request["oif"] = place.index(thing.link)
         if thing.via:
@@ -132,10 +133,14 @@ def put_route(thing: Route, places: Places) -> None:
     place.ip.route("replace", **request)
 
 
+def _refusal(thing: Route) -> str:
+    return "throw" if thing.table and not thing.refuses else "unreachable"
+
+
 def drop_route(thing: Route, places: Places) -> None:
     request: dict[str, Any] = {"dst": thing.to, "table": thing.table or RT_TABLE_MAIN, "scope": RT_SCOPE_NOWHERE}
     if not thing.link:
-        request["type"] = "throw" if thing.table else "unreachable"
+        request["type"] = _refusal(thing)
     _unless_gone(places[thing.namespace].ip.route, "del", **request)
 
 
