@@ -100,7 +100,8 @@ class Nat:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that the packet may meet, by ids. `gateways`: the VPC that each internet gateway is attached to."""
+    """All that the packet may meet, by ids. `gateways`: the VPC that each internet gateway is attached to; `peerings`: the two
+    VPCs of each that is active."""
 
     ports: Mapping[str, Port]
     rules: Mapping[str, Sequence[Rule]]
@@ -108,6 +109,16 @@ class Facts:
     subnets: Mapping[str, Subnet]
     gateways: Mapping[str, str] = field(default_factory=dict)
     nats: Mapping[str, Nat] = field(default_factory=dict)
+    peerings: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def beyond(self, leads_to: str, vpc_id: str) -> str:
+        """The VPC that a route of the VPC leads to by a peering; "" when it leads elsewhere."""
+        sides = self.peerings.get(leads_to, ())
+        return next((side for side in sides if side != vpc_id), "") if vpc_id in sides else ""
+
+    def peer_towards(self, source: Port, target: str) -> str:
+        """The peered VPC that the way to the address leads to; "" for none."""
+        return self.beyond(route(self.subnets[source.subnet_id], target)[1], source.vpc_id)
 
     def owner(self, vpc_id: str, address: str) -> Port | None:
         return next((p for p in self.ports.values() if p.vpc_id == vpc_id and address in p.addresses), None)
@@ -156,10 +167,13 @@ def explain(facts: Facts, source: Port | None, address: str | None, target: str,
         elif source is None:
             steps.append(Step("", "address", False, f"nobody has the public address {target}"))
     elif arrival is not None and source is not None:
-        receiver = facts.owner(source.vpc_id, arrival)
+        vpc_id = facts.peer_towards(source, arrival) or source.vpc_id
+        receiver = facts.owner(vpc_id, arrival)
         if receiver is None:
-            steps.append(Step(source.vpc_id, "address", False, f"nobody in the VPC has the address {arrival}"))
+            steps.append(Step(vpc_id, "address", False, f"nobody in the VPC has the address {arrival}"))
         else:
+            if vpc_id != source.vpc_id:
+                _way_back(facts, steps, receiver, source, seen_as)
             _arrive(facts, steps, receiver, seen_as, asked, source)
     if receiver is not None:
         _answer(facts, steps, receiver, peer, seen_as, source, target, asked)
@@ -201,15 +215,28 @@ def _leave(
         does = f"sends from {nat.public_ip}" if passes else lacks
         steps.append(Step(subnet.table_id, "route", passes, f"{block} leads to {nat.id}, which {does}"))
         return None, nat.public_ip
+    if facts.beyond(leads_to, source.vpc_id):
+        steps.append(Step(subnet.table_id, "route", True, f"{block} leads to {leads_to}"))
+        return target, own
     if facts.gateways.get(leads_to) == source.vpc_id:
         steps.append(Step(subnet.table_id, "route", True, f"{block} leads to {leads_to}"))
         public = source.public.get(own)
         why = f"{own} goes as {public}" if public else f"{own} has no public address"
         steps.append(Step(source.id, "translation", public is not None, why))
         return None, public
-    why = f"{block} leads to {leads_to}, which is not attached" if leads_to else f"no route is about {target}"
+    lacks = "active" if leads_to.startswith("pcx-") else "attached"
+    why = f"{block} leads to {leads_to}, which is not {lacks}" if leads_to else f"no route is about {target}"
     steps.append(Step(subnet.table_id, "route", False, why))
     return None, None
+
+
+def _way_back(facts: Facts, steps: list[Step], receiver: Port, source: Port, seen_as: str | None) -> None:
+    """From a peer's guest."""
+    subnet = facts.subnets[receiver.subnet_id]
+    block, leads_to = route(subnet, seen_as)
+    passes = facts.beyond(leads_to, receiver.vpc_id) == source.vpc_id
+    why = f"the way back: {block} leads to {leads_to}" if leads_to else f"no route leads back to {seen_as}"
+    steps.append(Step(subnet.table_id, "route", passes, why))
 
 
 def _come_in(facts: Facts, steps: list[Step], receiver: Port, arrival: str, seen_as: str | None, asked: Asked) -> None:

@@ -23,6 +23,7 @@ from eucapy.clc.store import (
     route_tables,
     security_group_rules,
     subnets,
+    vpc_peerings,
 )
 from eucapy.database import Row, Tx
 from eucapy.lifecycle import instance as instance_life
@@ -40,7 +41,7 @@ async def explain(tx: Tx, body: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(sender, str) and isinstance(receiver, str):
         raise Refused(400, "one of the two must be an instance, an interface, or an address of one")
     vpcs = {row.vpc_id for row in (sender, receiver) if not isinstance(row, str)}
-    known = await facts(tx, sorted(vpcs))
+    known = await facts(tx, sorted(vpcs | await vpc_peerings.peers(tx, vpcs)))
     port, address = _source(source, sender, receiver, known)
     way = reach.explain(known, port, address, _target(target, receiver, port, known), packet)
     return {
@@ -74,6 +75,7 @@ async def facts(tx: Tx, vpc_ids: Sequence[str]) -> reach.Facts:
         subnets={one.id: one for one in await _subnets(tx, vpc_ids, guards)},
         gateways={row.id: row.vpc_id for row in gateways if row is not None},
         nats={row.id: _nat(row) for row in nats},
+        peerings={row.id: (row.requester_vpc, row.accepter_vpc) for row in await vpc_peerings.active_of(tx, vpc_ids)},
     )
 
 
@@ -132,13 +134,13 @@ def _source(
 
 
 def _target(name: str, receiver: Row | str, source: reach.Port | None, known: reach.Facts) -> str:
-    """The address that the packet carries: within a VPC the private one, from elsewhere the public one."""
+    """The address that the packet carries: within a VPC and to a peer the private one, from elsewhere the public one."""
     if isinstance(receiver, str) or not name.startswith(("i-", "eni-")):
         if name == INTERNET:
             raise Refused(400, "name an address of the internet that shall be reached")
         return str(ipaddress.IPv4Address(name))
     port = known.ports[receiver.id]
-    if source is not None and source.vpc_id == port.vpc_id:
+    if source is not None and port.vpc_id in (source.vpc_id, known.peer_towards(source, port.addresses[0])):
         return port.addresses[0]
     if port.addresses[0] in port.public:
         return port.public[port.addresses[0]]

@@ -170,6 +170,30 @@ def test_the_internet_gets_in_by_what_is_open_to_all(fresh: Any, run: Run) -> No
     fresh.gateway(0, False)
 
 
+def test_a_peers_guest_is_reached_where_both_have_routes(fresh: Any, run: Run) -> None:
+    ec2, one, two = fresh.ec2, fresh.gateways[0][1], fresh.gateways[2][1]
+    guest, other = fresh.instances[0], fresh.instances[7]
+    fresh.rule(True, False, 2, 0, ("tcp", 22, 22), "10.0.0.0/16")
+    asked = ec2.create_vpc_peering_connection(VpcId=one, PeerVpcId=two)["VpcPeeringConnection"]
+    peering = asked["VpcPeeringConnectionId"]
+    there = {"RouteTableId": fresh.tables[0][0], "DestinationCidrBlock": "10.1.0.0/16"}
+    back = {"RouteTableId": fresh.tables[5][0], "DestinationCidrBlock": "10.0.0.0/16"}
+    for way in (there, back):
+        ec2.create_route(**way, VpcPeeringConnectionId=peering)
+    status, said = run(guest, "10.1.1.10", "--port", "22")
+    assert (status, f"leads to {peering}, which is not active" in said) == (3, True)
+    ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=peering)
+    status, said = run(guest, other, "--port", "22")
+    assert (status, said.splitlines()[0]) == (0, "tcp 22 from 10.0.0.10 to 10.1.1.10: gets there")
+    assert f"the way back: 10.0.0.0/16 leads to {peering}" in said
+    assert run(guest, other, "--port", "80")[0] == 3, "its groups are asked"
+    ec2.delete_route(**back)
+    assert run(guest, other, "--port", "22")[0] == 3
+    ec2.delete_route(**there)
+    ec2.delete_vpc_peering_connection(VpcPeeringConnectionId=peering)
+    assert run(guest, other, "--port", "22")[0] != 0
+
+
 def test_a_list_opens_what_it_holds(fresh: Any, run: Run) -> None:
     fresh.by_list(True, False, 0, 0, ("tcp", 443, 443))
     assert run("198.51.100.7", fresh.instances[0], "--port", "443")[0] == 3
