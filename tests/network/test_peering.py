@@ -245,3 +245,15 @@ async def test_one_vpc_alone_opens_nothing() -> None:
         first, second = await on_one_node(cloud, peered(A, B), B)
         assert first.is_kept_from("10.1.0.12", HTTP)
         assert second.is_kept_from("10.0.0.11", HTTP)
+
+
+async def test_a_pair_that_somebody_removes_is_made_again() -> None:
+    async with network_cloud() as cloud:
+        first, second = await on_one_node(cloud, peered(A, B), peered(B, A))
+        assert first.reaches("10.1.0.12", HTTP) == "10.0.0.11"
+        inside = ("nsenter", f"--net=/run/netns/{cloud.node.layout.namespace('vpc-b')}")
+        cloud.node.host.run(*inside, "ip", "link", "delete", "peer64")
+        assert second.is_kept_from("10.0.0.11", HTTP)
+        await cloud.node.settle()
+        assert first.reaches("10.1.0.12", HTTP) == "10.0.0.11"
+        assert second.reaches("10.0.0.11", HTTP) == "10.1.0.12"
