@@ -12,6 +12,7 @@ import pytest
 
 from eucapy.drivers.network import netns
 from eucapy.drivers.network.model import Step
+from eucapy.run import run_now
 from eucapy.wire.network import RemoteSpec
 from tests.eucanetd.cloud import Node, network_cloud
 from tests.eucanetd.specs import port, vpc
@@ -86,6 +87,46 @@ async def test_a_vpc_comes_back_while_something_still_holds_its_former_namespace
             assert guest.ping("10.0.0.1")
         finally:
             holder.close()
+
+
+async def test_a_namespace_whose_name_was_deleted_is_named_again_with_all_that_is_in_it() -> None:
+    """`ip netns delete` takes the name: what still runs inside keeps the namespace, and the guests' taps with it."""
+    two = port(2, "10.0.0.12")
+    async with network_cloud() as cloud:
+        node = cloud.node
+        await node.give([VPC], [ONE, two], nodes=NODES)
+        first, second = node.guest(ONE), node.guest(two)
+        await node.settle()
+        second.serve(80)
+        name = node.layout.namespace("vpc-a")
+        before = netns.path(name).stat().st_ino
+        with first.connect("10.0.0.12", 80) as connection:
+            run_now("ip", "netns", "delete", name)
+            status = await node.settle()
+            assert status.ports["eni-1"].plugged and status.fault is None
+            assert netns.path(name).stat().st_ino == before
+            connection.sendall(b"still\n")
+            assert connection.recv(64)
+        assert first.ping("10.0.0.12")
+        await node.settle()
+        assert not node.agent.loop.last.changed  # type: ignore[union-attr]
+
+
+async def test_a_namespace_that_died_with_its_name_is_made_anew() -> None:
+    async with network_cloud() as cloud:
+        node = cloud.node
+        await node.give([VPC], [], nodes=NODES)
+        name = node.layout.namespace("vpc-a")
+        pid = int((node.folder / "run" / name / "pid").read_text())
+        run_now("ip", "netns", "delete", name)
+        os.kill(pid, signal.SIGKILL)
+        wait_for_end(pid)
+        await node.settle()
+        assert (await node.settle()).vpcs == ("vpc-a",)
+        await node.give([VPC], [ONE], nodes=NODES)
+        guest = node.guest(ONE)
+        await node.settle()
+        assert guest.ping("10.0.0.1")
 
 
 async def test_a_resolver_that_died_is_started_again() -> None:

@@ -77,7 +77,7 @@ class LinuxNetwork:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="network")
         self._events: LinkEvents | None = None
         self._put: dict[type, Callable[[Any, Places], None]] = {
-            Namespace: namespaces.put,
+            Namespace: lambda thing, places: namespaces.put(thing, places, self._resolvers.process),
             Setting: _put_setting,
             Ruleset: self._rulesets.put,
             Link: links.put,

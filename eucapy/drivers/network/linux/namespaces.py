@@ -8,6 +8,8 @@ address of the link that the packet came by, which is the guest's gateway; no IP
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
+from pathlib import Path
 
 from eucapy.drivers.network import netns
 from eucapy.drivers.network.linux.places import Place, Places
@@ -36,18 +38,35 @@ def observe(place: Place, loopback_up: bool) -> Namespace:
     return Namespace(namespace=place.namespace, ready=ready and loopback_up)
 
 
-def put(thing: Namespace, places: Places) -> None:
-    """Make it if need be, and set it right."""
+def put(thing: Namespace, places: Places, inhabitant: Callable[[str], int | None]) -> None:
+    """Make it if need be, and set it right. `inhabitant` tells of a process of ours that lives in the namespace: one that
+    has lost its name is named again, with the guests' taps in it, which no other could have."""
     name = thing.namespace
     if netns.exists(name) and not _usable(name):
         run_now("ip", "netns", "delete", name)  # the name is left of one whose making was cut short
-    if not netns.exists(name):
+    if not netns.exists(name) and not _named_again(name, inhabitant):
         run_now("ip", "netns", "add", name)
     place = places[name]
     for setting, value in place.read(list(SETTINGS)).items():
         if SETTINGS[setting] != value:
             place.write(setting, SETTINGS[setting])
     place.ip.link("set", index=place.index("lo"), state="up")
+
+
+def _named_again(name: str, inhabitant: Callable[[str], int | None]) -> bool:
+    pid = inhabitant(name)
+    if pid is None:
+        return False
+    try:
+        theirs, ours = (Path(f"/proc/{who}/ns/net").stat().st_ino for who in (pid, "self"))
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    if theirs == ours or run_now("ip", "netns", "attach", name, str(pid), check=False).status != 0:
+        return False
+    if inhabitant(name) == pid and netns.path(name).stat().st_ino == theirs:
+        return True
+    run_now("ip", "netns", "delete", name)  # the process ended meanwhile, and its number may be another's by now
+    return False
 
 
 def drop(thing: Namespace, places: Places) -> None:

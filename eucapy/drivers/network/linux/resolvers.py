@@ -69,6 +69,10 @@ class Resolvers:
         self._stop(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
+    def process(self, namespace: str) -> int | None:
+        """The number of the namespace's dnsmasq, in whichever incarnation it runs; None when it does not."""
+        return _pid(self._folder / namespace)
+
     def _stop(self, folder: Path) -> None:
         pid = _pid(folder)
         if pid is not None:
