@@ -10,12 +10,16 @@ import pytest
 from eucapy.drivers.block.base import BLOCK_BYTES, NoSuchSnapshot
 from eucapy.drivers.block.fake import FakeDriver, Injected
 from eucapy.drivers.block.fake_content import WORDS
+from eucapy.drivers.block.files import FilesDriver
 from eucapy.sc import archive_format
 from eucapy.sc.archive import Archive
 from eucapy.sc.archive_format import Damaged, Place
 from eucapy.sc.transfer import TransferError
 from eucapy.wire.archive import NotKept
 from eucapy.wire.contract import Unreachable
+from tests.drivers.block.conftest import short_folder, skip_without_programs
+
+__all__ = ["short_folder"]
 
 SIZE_BLOCKS = 2048
 """Of a GiB."""
@@ -232,3 +236,32 @@ def test_a_piece_holds_no_more_than_a_piece_may() -> None:
     name, packed = archive_format.packed_piece("snap-1", [bytes(BLOCK_BYTES)] * (archive_format.PIECE_BLOCKS + 1))
     with pytest.raises(Damaged, match="bytes"):
         archive_format.read_piece(name, packed)
+
+
+async def test_layers_of_files_are_kept_by_what_changed(tmp_path: Path, short_folder: Path) -> None:
+    skip_without_programs()
+    store, chance = MemoryStore(), random.Random(0)
+    driver = FilesDriver(tmp_path / "pool", short_folder / "run")
+    await driver.open(lambda: None)
+    try:
+        blocks = {index: chance.randbytes(BLOCK_BYTES) for index in (0, 3, 4, 17, 2047)}
+        for index, block in blocks.items():
+            await driver.put_block("snap-1", index, block)
+        await driver.seal_snapshot("snap-1", 1)
+        changed = {3: bytes(BLOCK_BYTES), 5: chance.randbytes(BLOCK_BYTES)}
+        for index, block in changed.items():
+            await driver.put_block("snap-2", index, block)
+        await driver.seal_snapshot("snap-2", 1, "snap-1")
+        archive = Archive(store, driver, "one")
+        await archive.keep("snap-1", [], nothing)
+        store.sent_bytes = 0
+        await archive.keep("snap-2", ["snap-1"], nothing)
+        assert store.sent_bytes < BLOCK_BYTES + 4096, "one block, and a manifest"
+        await archive.forget("snap-1")
+        for snapshot_id in ("snap-1", "snap-2"):
+            await driver.remove_snapshot(snapshot_id)
+        await archive.restore("snap-2", nothing)
+        expected = {**blocks, **changed}
+        assert {index: await driver.read_block("snap-2", index) for index in expected} == expected
+    finally:
+        await driver.close()
