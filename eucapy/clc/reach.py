@@ -196,7 +196,7 @@ def _leave(
 ) -> tuple[str | None, str | None]:
     """(the address in the VPC that it goes to, or None when it goes outside; the address that it is seen from)."""
     own = address or source.addresses[0]
-    peer = facts.owner(source.vpc_id, target)
+    peer = facts.owner(facts.peer_towards(source, target) or source.vpc_id, target)
     if not source.runs:
         steps.append(Step(source.instance_id or source.id, "machine", False, "it does not run"))
     steps += _groups(facts, source, True, target, peer, asked)

@@ -68,14 +68,20 @@ async def facts(tx: Tx, vpc_ids: Sequence[str]) -> reach.Facts:
     entries = await network_acl_entries.of_acls(tx, sorted(set(guards.values())))
     nats = [row for row in await nat_gateways.every(tx) if row.vpc_id in vpc_ids]
     gateways = [await internet_gateways.of_vpc(tx, vpc_id) for vpc_id in vpc_ids]
+    peerings = {row.id: row for row in await vpc_peerings.active_of(tx, vpc_ids)}
     return reach.Facts(
         ports={row.id: _port(row, public.get(row.id, ()), machines.get(row.instance_id)) for row in rows},
-        rules={group_id: [_rule(row, blocks) for row in held if not row.cidr6] for group_id, held in rules.items()},
+        rules={
+            group_id: [
+                _rule(row, blocks) for row in held if not row.cidr6 and row.referenced_peering in {"", *peerings}
+            ]
+            for group_id, held in rules.items()
+        },
         acls={acl_id: [_entry(row) for row in held if row.cidr] for acl_id, held in entries.items()},
         subnets={one.id: one for one in await _subnets(tx, vpc_ids, guards)},
         gateways={row.id: row.vpc_id for row in gateways if row is not None},
         nats={row.id: _nat(row) for row in nats},
-        peerings={row.id: (row.requester_vpc, row.accepter_vpc) for row in await vpc_peerings.active_of(tx, vpc_ids)},
+        peerings={row.id: (row.requester_vpc, row.accepter_vpc) for row in peerings.values()},
     )
 
 

@@ -108,6 +108,13 @@ def test_guests_meet_for_as_long_as_the_api_says(two_hosts: Region) -> None:
     two_hosts.settle()
     assert all_reach()
     assert all(kept_out(a, b, 5000) for a, b in pairs), "groups hold"
+    about = [{"IpProtocol": "udp", "FromPort": 5000, "ToPort": 5000, "UserIdGroupPairs": [{"GroupId": one.group}]}]
+    ec2.authorize_security_group_ingress(GroupId=two.group, IpPermissions=about)
+    two_hosts.settle()
+    assert all(arrives(a, b, 4300, 5000) for a, b in pairs), "who is in the peer's group is let in"
+    ec2.revoke_security_group_ingress(GroupId=two.group, IpPermissions=about)
+    two_hosts.settle()
+    assert all(kept_out(a, b, 5000) for a, b in pairs)
     ec2.delete_route(RouteTableId=two.table, DestinationCidrBlock=one.block)
     two_hosts.settle()
     assert all(arrives(a, b, 4200, 4002) for a, b in pairs), "one way there is a route"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from eucapy import ids
@@ -20,7 +21,7 @@ from eucapy.clc.ec2.errors import (
     InvalidParameterValue,
     MissingParameter,
 )
-from eucapy.clc.store import prefix_lists, security_groups
+from eucapy.clc.store import prefix_lists, security_groups, vpc_peerings
 from eucapy.clc.store.security_group_rules import Rule, is_list
 from eucapy.database import Row
 
@@ -31,17 +32,19 @@ _DESCRIPTION = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}")
 _FLAT = ("IpProtocol", "FromPort", "ToPort", "CidrIp", "SourceSecurityGroupName", "SourceSecurityGroupOwnerId")
 
 
-async def parse(call: Call, group: Row, p: Mapping[str, Any]) -> list[Rule]:
-    """The rules that a request names, in its order. Raises InvalidParameterValue, MissingParameter, InvalidGroup.NotFound."""
+async def parse(call: Call, group: Row, p: Mapping[str, Any], held: Sequence[Row] = ()) -> list[Rule]:
+    """The rules that a request names, in its order. `held` are rules that the group has: what they are about need not be there
+    any more. Raises InvalidParameterValue, MissingParameter, InvalidGroup.NotFound."""
     permissions = p.get("IpPermissions")
+    known = {row.referenced_group: row for row in held if row.referenced_peering}
     if permissions:
-        return [rule for permission in permissions for rule in await _of_permission(call, group, permission)]
+        return [rule for permission in permissions for rule in await _of_permission(call, group, permission, known)]
     if any(p.get(name) is not None for name in _FLAT):
         return await _of_flat(call, group, p)
     raise MissingParameter(name="ipPermissions")
 
 
-async def _of_permission(call: Call, group: Row, permission: Mapping[str, Any]) -> list[Rule]:
+async def _of_permission(call: Call, group: Row, permission: Mapping[str, Any], known: Mapping[str, Row]) -> list[Rule]:
     protocol, first, last = ports(permission.get("IpProtocol"), permission.get("FromPort"), permission.get("ToPort"))
     rules = [
         Rule(protocol, first, last, cidr=cidr4(entry.get("CidrIp")), description=described(entry))
@@ -52,17 +55,12 @@ async def _of_permission(call: Call, group: Row, permission: Mapping[str, Any]) 
         for entry in permission.get("Ipv6Ranges") or ()
     ]
     for entry in permission.get("UserIdGroupPairs") or ():
-        peer = await peer_group(call, group, entry)
-        rules.append(
-            Rule(
-                protocol,
-                first,
-                last,
-                referenced_group=peer.id,
-                referenced_account=peer.account,
-                description=described(entry),
-            )
-        )
+        row = known.get(entry.get("GroupId") or "")
+        if row is None or entry.get("UserId") not in (None, "", row.referenced_account):
+            peer = await peer_group(call, group, entry)
+        else:
+            peer = of_rule(row)
+        rules.append(Rule(protocol, first, last, description=described(entry), **peer))
     for entry in permission.get("PrefixListIds") or ():
         listed = await prefix_list(call, entry.get("PrefixListId"))
         rules.append(
@@ -86,10 +84,7 @@ async def _of_flat(call: Call, group: Row, p: Mapping[str, Any]) -> list[Rule]:
         owner = p.get("SourceSecurityGroupOwnerId")
         peer = await peer_group(call, group, {"GroupName": p["SourceSecurityGroupName"], "UserId": owner})
         whole = (("tcp", 0, 65535), ("udp", 0, 65535), ("icmp", -1, -1))
-        return [
-            Rule(protocol, first, last, referenced_group=peer.id, referenced_account=peer.account)
-            for protocol, first, last in whole
-        ]
+        return [Rule(protocol, first, last, **peer) for protocol, first, last in whole]
     protocol, first, last = ports(p.get("IpProtocol"), p.get("FromPort"), p.get("ToPort"))
     return [Rule(protocol, first, last, cidr=cidr4(p.get("CidrIp")))]
 
@@ -165,23 +160,44 @@ def described(entry: Mapping[str, Any]) -> str | None:
     return text or None
 
 
-async def peer_group(call: Call, group: Row, pair: Mapping[str, Any]) -> Row:
-    """The group that a pair names, by id, or by name in the rule's own VPC."""
-    owner = pair.get("UserId") or call.account
+Peer = dict[str, str]
+"""The members of a `Rule` that say which group it is about."""
+
+
+def of_rule(rule: Row) -> Peer:
+    return {
+        name: str(getattr(rule, name))
+        for name in ("referenced_group", "referenced_account", "referenced_vpc", "referenced_peering")
+    }
+
+
+async def peer_group(call: Call, group: Row, pair: Mapping[str, Any]) -> Peer:
+    """The group that a pair names: by id, of the rule's own VPC or of one that is peered with it; by name, of its own."""
+    owner = pair.get("UserId")
     if pair.get("GroupId"):
         group_id = ids.check("sg", pair["GroupId"])
-        peer = await security_groups.by_id(call.tx, call.account, group_id) if owner == call.account else None
-        if peer is None:
-            raise ids.missing("sg", [group_id])
-        if peer.vpc_id != group.vpc_id:
-            raise DifferentNetworks
-        return peer
+        peer = (await security_groups.of_anyone(call.tx, [group_id])).get(group_id)
+        if peer is not None and (owner or peer.account) == peer.account:
+            if peer.vpc_id == group.vpc_id:
+                return {"referenced_group": peer.id, "referenced_account": peer.account}
+            peering = await vpc_peerings.between(call.tx, group.vpc_id, peer.vpc_id)
+            if peering is not None:
+                return {
+                    "referenced_group": peer.id,
+                    "referenced_account": peer.account,
+                    "referenced_vpc": peer.vpc_id,
+                    "referenced_peering": peering.id,
+                }
+            if peer.account == call.account:
+                raise DifferentNetworks
+        raise ids.missing("sg", [group_id])
     if pair.get("GroupName"):
         name = pair["GroupName"]
-        peer = await security_groups.by_name(call.tx, group.vpc_id, name) if owner == call.account else None
-        if peer is None:
+        own = (owner or call.account) == call.account
+        found = await security_groups.by_name(call.tx, group.vpc_id, name) if own else None
+        if found is None:
             raise InvalidGroupNotFound(f"The security group '{name}' does not exist in VPC '{group.vpc_id}'")
-        return peer
+        return {"referenced_group": found.id, "referenced_account": found.account}
     raise MissingParameter(name="groupId or groupName")
 
 
@@ -195,8 +211,14 @@ async def prefix_list(call: Call, prefix_list_id: str | None) -> Row:
     return row
 
 
-def grouped(rules: Iterable[Row | Rule]) -> list[dict[str, Any]]:
-    """Rules of one direction as IpPermissions: those of the same protocol and ports together."""
+async def statuses(call: Call, rules: Iterable[Row | Rule]) -> dict[str, str]:
+    """The states of the peering connections that rules go by."""
+    named = {str(rule.referenced_peering) for rule in rules if rule.referenced_peering}
+    return await vpc_peerings.states(call.tx, named) if named else {}
+
+
+def grouped(rules: Iterable[Row | Rule], peerings: Mapping[str, str] = MappingProxyType({})) -> list[dict[str, Any]]:
+    """Rules of one direction as IpPermissions: those of the same protocol and ports together. `peerings`: `statuses`."""
     permissions: dict[tuple[str, int, int], dict[str, Any]] = {}
     for rule in rules:
         key = (rule.protocol, rule.from_port, rule.to_port)
@@ -214,13 +236,19 @@ def grouped(rules: Iterable[Row | Rule]) -> list[dict[str, Any]]:
         elif is_list(rule):
             permission["PrefixListIds"].append({**peer, "PrefixListId": rule.referenced_group})
         else:
-            permission["UserIdGroupPairs"].append(
-                {**peer, "UserId": rule.referenced_account, "GroupId": rule.referenced_group}
-            )
+            permission["UserIdGroupPairs"].append({**peer, **_pair(rule, peerings)})
     return list(permissions.values())
 
 
-def peer_members(rule: Row | Rule) -> dict[str, Any]:
+def _pair(rule: Row | Rule, peerings: Mapping[str, str]) -> dict[str, str]:
+    pair = {"UserId": rule.referenced_account, "GroupId": rule.referenced_group}
+    if rule.referenced_peering:
+        pair["VpcId"], pair["VpcPeeringConnectionId"] = rule.referenced_vpc, rule.referenced_peering
+        pair["PeeringStatus"] = peerings.get(rule.referenced_peering, "active")
+    return pair
+
+
+def peer_members(rule: Row | Rule, peerings: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
     """The members of a rule object that say whom it is about."""
     if rule.cidr:
         return {"CidrIpv4": rule.cidr}
@@ -228,12 +256,12 @@ def peer_members(rule: Row | Rule) -> dict[str, Any]:
         return {"CidrIpv6": rule.cidr6}
     if is_list(rule):
         return {"PrefixListId": rule.referenced_group}
-    return {"ReferencedGroupInfo": {"GroupId": rule.referenced_group, "UserId": rule.referenced_account}}
+    return {"ReferencedGroupInfo": _pair(rule, peerings)}
 
 
 def rule_view(
     rule: Row | Rule, *, rule_id: str, group_id: str, account: str, is_egress: bool, region: str,
-    tags: Sequence[Mapping[str, str]] | None = None,
+    tags: Sequence[Mapping[str, str]] | None = None, peerings: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:  # fmt: skip
     """A rule as EC2's SecurityGroupRule."""
     view: dict[str, Any] = {
@@ -244,7 +272,7 @@ def rule_view(
         "IpProtocol": rule.protocol,
         "FromPort": rule.from_port,
         "ToPort": rule.to_port,
-        **peer_members(rule),
+        **peer_members(rule, peerings),
         "SecurityGroupRuleArn": f"arn:aws:ec2:{region}:{account}:security-group-rule/{rule_id}",
     }
     if rule.description:

@@ -104,7 +104,8 @@ async def describe_security_group_rules(call: Call, p: Mapping[str, Any]) -> dic
             if not value.startswith("sg-"):  # the one filter whose values EC2 looks at
                 raise InvalidGroupIdMalformed(id=value)
     tags = await tag_rows.of(call.tx, [row.id for row in rows])
-    return {"SecurityGroupRules": [_view(call, row, tags.get(row.id, [])) for row in rows], **more}
+    peerings = await permissions.statuses(call, rows)
+    return {"SecurityGroupRules": [_view(call, row, tags.get(row.id, []), peerings) for row in rows], **more}
 
 
 async def _authorize(call: Call, p: Mapping[str, Any], *, is_egress: bool) -> dict[str, Any]:
@@ -155,7 +156,7 @@ async def _revoke(call: Call, p: Mapping[str, Any], *, is_egress: bool) -> dict[
         _all_known(p["SecurityGroupRuleIds"], by_id)
         gone = [by_id[rule_id] for rule_id in dict.fromkeys(p["SecurityGroupRuleIds"])]
     else:
-        wanted = await permissions.parse(call, group, p)
+        wanted = await permissions.parse(call, group, p, rows)
         by_key = {of_row(row).key: row for row in rows}
         unknown = [rule for rule in wanted if rule.key not in by_key]
         gone = list({rule.key: by_key[rule.key] for rule in wanted if rule.key in by_key}.values())
@@ -182,7 +183,7 @@ async def _describe_rules(call: Call, p: Mapping[str, Any], *, is_egress: bool) 
         texts = {entry["SecurityGroupRuleId"]: permissions.described(entry) for entry in entries}
     else:
         by_key = {of_row(row).key: row for row in rows}
-        for rule in await permissions.parse(call, group, p):
+        for rule in await permissions.parse(call, group, p, rows):
             if rule.key not in by_key:
                 raise InvalidPermissionNotFound
             texts[by_key[rule.key].id] = rule.description
@@ -216,7 +217,7 @@ async def _requested(call: Call, group: Row, wanted: Mapping[str, Any]) -> Rule:
         listed = await permissions.prefix_list(call, wanted["PrefixListId"])
         return replace(rule, referenced_group=listed.id, referenced_account=listed.account)
     peer = await permissions.peer_group(call, group, {"GroupId": wanted.get("ReferencedGroupId")})
-    return replace(rule, referenced_group=peer.id, referenced_account=peer.account)
+    return Rule(protocol, first, last, description=rule.description, **peer)
 
 
 async def _rules(call: Call, group: Row) -> Sequence[Row]:
@@ -243,7 +244,7 @@ def _all_known(rule_ids: Sequence[str], rows: Mapping[str, Row]) -> None:
         raise ids.missing("sgr", absent)
 
 
-def _view(call: Call, row: Row, tags: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+def _view(call: Call, row: Row, tags: Sequence[Mapping[str, str]], peerings: Mapping[str, str]) -> dict[str, Any]:
     return permissions.rule_view(
         row,
         rule_id=row.id,
@@ -252,6 +253,7 @@ def _view(call: Call, row: Row, tags: Sequence[Mapping[str, str]]) -> dict[str, 
         is_egress=row.is_egress,
         region=call.region,
         tags=tags,
+        peerings=peerings,
     )
 
 

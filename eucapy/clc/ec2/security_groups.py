@@ -30,6 +30,7 @@ from eucapy.clc.ec2.service import ec2
 from eucapy.clc.store import network_interfaces, security_group_rules, security_groups, vpcs
 from eucapy.clc.store import tags as tag_rows
 from eucapy.database import Row
+from eucapy.lifecycle import vpc_peering_connection as peering_life
 
 LONGEST = 255
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789. _-:/()#,@[]+=&;{}!$*")
@@ -142,26 +143,69 @@ async def get_security_groups_for_vpc(call: Call, p: Mapping[str, Any]) -> dict[
 
 @ec2.action("DescribeSecurityGroupReferences")
 async def describe_security_group_references(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    """References from the other side of a peering. A rule names groups of its own VPC only, hence none; unknown groups are
-    errors."""
+    """Who refers to the groups from the other side of a peering that is active; unknown groups are errors."""
     wanted = [ids.check("sg", value) for value in p["GroupId"]]
     known = await security_groups.by_ids(call.tx, call.account, wanted)
     absent = [value for value in wanted if value not in known]
     if absent:
         raise ids.missing("sg", absent)
-    return {"SecurityGroupReferenceSet": []}
+    rules = await security_group_rules.of_peers(call.tx, wanted)
+    peerings = await permissions.statuses(call, rules)
+    return {
+        "SecurityGroupReferenceSet": [
+            {
+                "GroupId": rule.referenced_group,
+                "ReferencingVpcId": rule.vpc_id,
+                "VpcPeeringConnectionId": rule.referenced_peering,
+            }
+            for rule in rules
+            if peerings[rule.referenced_peering] == peering_life.ACTIVE
+        ]
+    }
 
 
 @ec2.action("DescribeStaleSecurityGroups")
 async def describe_stale_security_groups(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
-    """Groups with rules about a deleted group of a peered VPC: none, since a rule names groups of its own VPC
-    only."""
+    """Groups with rules about a group of a VPC that is peered no more, or about one that is gone."""
     vpc_id = ids.check("vpc", p["VpcId"])
-    _, token = paging.bounds(p, high=255)
+    limit, token = paging.bounds(p, high=255)
     if await vpcs.by_id(call.tx, call.account, vpc_id) is None:
         raise ids.missing("vpc", [vpc_id])
-    paging.position(call, token)
-    return {"StaleSecurityGroupSet": []}
+    after = paging.position(call, token)
+    rows = {row.id: row for row in await security_groups.of_vpcs(call.tx, [vpc_id]) if row.id > after}
+    stale = await _stale(call, await security_group_rules.of_groups(call.tx, list(rows)))
+    shown, more = paging.cut(sorted(stale), limit)
+    return {
+        "StaleSecurityGroupSet": [_stale_view(rows[group_id], *stale[group_id]) for group_id in shown],
+        **({"NextToken": call.token(shown[-1])} if more else {}),
+    }
+
+
+async def _stale(call: Call, rules: Mapping[str, Sequence[Row]]) -> dict[str, tuple[Sequence[Row], Mapping[str, str]]]:
+    """The rules that let in and out nobody any more, by group, with the states of their connections."""
+    about = [rule for held in rules.values() for rule in held if rule.referenced_peering]
+    peerings = await permissions.statuses(call, about)
+    there = await security_groups.of_anyone(call.tx, sorted({rule.referenced_group for rule in about}))
+    found: dict[str, list[Row]] = {}
+    for rule in about:
+        if peerings[rule.referenced_peering] != peering_life.ACTIVE or rule.referenced_group not in there:
+            found.setdefault(rule.group_id, []).append(rule)
+    return {group_id: (held, peerings) for group_id, held in found.items()}
+
+
+def _stale_view(row: Row, rules: Sequence[Row], peerings: Mapping[str, str]) -> dict[str, Any]:
+    def side(egress: bool) -> list[dict[str, Any]]:
+        found = permissions.grouped((rule for rule in rules if rule.is_egress is egress), peerings)
+        return [{name: value for name, value in one.items() if name != "Ipv6Ranges"} for one in found]
+
+    return {
+        "Description": row.description,
+        "GroupId": row.id,
+        "GroupName": row.name,
+        "StaleIpPermissions": side(False),
+        "StaleIpPermissionsEgress": side(True),
+        "VpcId": row.vpc_id,
+    }
 
 
 def arn(region: str, row: Row) -> str:
@@ -199,6 +243,7 @@ async def _views(call: Call, rows: Sequence[Row]) -> list[Rendered]:
     """Groups as EC2's SecurityGroup, already written: rules change rarely, and accounts have hundreds of groups."""
     fresh = [row.id for row in rows if (row.id, row.revision, call.region) not in _kept]
     rules = await security_group_rules.of_groups(call.tx, fresh)
+    peerings = await permissions.statuses(call, (rule for held in rules.values() for rule in held))
     tags = await tag_rows.of(call.tx, [row.id for row in rows])
     if len(_kept) + len(fresh) > _MOST_KEPT:
         _kept.clear()
@@ -207,7 +252,7 @@ async def _views(call: Call, rows: Sequence[Row]) -> list[Rendered]:
         key = (row.id, row.revision, call.region)
         xml = _kept.get(key)
         if xml is None:
-            xml = _kept[key] = _render(_view(call.region, row, rules.get(row.id, ())))
+            xml = _kept[key] = _render(_view(call.region, row, rules.get(row.id, ()), peerings))
         own = tags.get(row.id)
         written.append(Rendered(xml + _tags_xml(tuple((tag["Key"], tag["Value"]) for tag in own or ()))))
     return written
@@ -218,16 +263,16 @@ def _tags_xml(pairs: tuple[tuple[str, str], ...]) -> Rendered:
     return _render({"Tags": [{"Key": key, "Value": value} for key, value in pairs]})
 
 
-def _view(region: str, row: Row, rules: Sequence[Row]) -> dict[str, Any]:
+def _view(region: str, row: Row, rules: Sequence[Row], peerings: Mapping[str, str]) -> dict[str, Any]:
     return {
         "GroupId": row.id,
-        "IpPermissionsEgress": permissions.grouped(rule for rule in rules if rule.is_egress),
+        "IpPermissionsEgress": permissions.grouped((rule for rule in rules if rule.is_egress), peerings),
         "VpcId": row.vpc_id,
         "SecurityGroupArn": arn(region, row),
         "OwnerId": row.account,
         "GroupName": row.name,
         "Description": row.description,
-        "IpPermissions": permissions.grouped(rule for rule in rules if not rule.is_egress),
+        "IpPermissions": permissions.grouped((rule for rule in rules if not rule.is_egress), peerings),
     }
 
 

@@ -28,8 +28,8 @@ from eucapy.clc.ec2.errors import (
     VpcPeeringConnectionsPerVpcLimitExceeded,
 )
 from eucapy.clc.ec2.service import ec2
+from eucapy.clc.store import security_groups, vpc_cidrs, vpc_peerings
 from eucapy.clc.store import tags as tag_rows
-from eucapy.clc.store import vpc_cidrs, vpc_peerings
 from eucapy.clc.store import vpcs as vpc_rows
 from eucapy.clc.store.advance import advance
 from eucapy.clc.store.vpc_peerings import LONG_S, SHORTLY_S
@@ -117,6 +117,7 @@ async def delete_vpc_peering_connection(call: Call, p: Mapping[str, Any]) -> dic
     if row.state == life.PENDING and row.account != call.account:
         raise OperationNotPermitted(f"User ({call.account}) cannot delete peering ({row.id})")
     await vpc_peerings.delete(call.tx, row, call.account, call.now)
+    await security_groups.touch_peered(call.tx, row.id)
     call.wake("cluster_sync")
     return {"Return": True}
 

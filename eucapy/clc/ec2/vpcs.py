@@ -100,6 +100,7 @@ async def delete_vpc(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
         raise DependencyViolation(f"The vpc '{row.id}' has dependencies and cannot be deleted.")
     for each in peerings:
         await vpc_peerings.delete(call.tx, each, call.account, call.now)
+        await security_groups.touch_peered(call.tx, each.id)
         call.wake("cluster_sync")
     await vpcs.remove(call.tx, row.id)
     for resource in [row, *tables, *groups, *acls]:

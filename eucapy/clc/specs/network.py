@@ -226,7 +226,8 @@ def gateway(cidr: str) -> str:
 
 def _groups(rows: Rows, ports: Mapping[str, PlacedPort], far_ports: Mapping[str, PlacedPort]) -> dict[str, GroupSpec]:
     """The groups that the zone's ports are in, with their rules, and those that these rules refer to, for their members
-    alone."""
+    alone. A rule about a group of a peer is told while the peering is active: later its addresses may be others'."""
+    active = {"", *(one.id for one in rows.peerings)}
     used = {group_id for placed in ports.values() for group_id in placed.port.groups}
     referenced = {
         rule.referenced_group
@@ -242,7 +243,8 @@ def _groups(rows: Rows, ports: Mapping[str, PlacedPort], far_ports: Mapping[str,
     for row in rows.groups:
         if row.id not in used and row.id not in referenced:
             continue
-        rules = rows.rules.get(row.id, ()) if row.id in used else ()
+        held = rows.rules.get(row.id, ()) if row.id in used else ()
+        rules = [rule for rule in held if rule.referenced_peering in active]
         specs[row.id] = GroupSpec(
             group_id=row.id,
             vpc_id=row.vpc_id,

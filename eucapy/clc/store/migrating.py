@@ -12,7 +12,7 @@ from eucapy.migrating import NewerSchema
 
 __all__ = ["HEAD", "NewerSchema", "upgrade"]
 
-HEAD = "0024"
+HEAD = "0025"
 """The newest revision in `migrations/versions`; a test holds the two together."""
 
 

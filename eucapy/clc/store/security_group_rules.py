@@ -22,7 +22,8 @@ from eucapy.database import Row, Tx
 class Rule:
     """What a rule says. Exactly one of `cidr`, `cidr6` and `referenced_group` is set; -1 is any port, type or code.
 
-    `referenced_group` is the other end where it has a name: a group (`sg-…`) or a prefix list (`pl-…`)."""
+    `referenced_group` is the other end where it has a name: a group (`sg-…`) or a prefix list (`pl-…`). A group of a peered
+    VPC comes with its VPC and the connection (`pcx-…`) that it was named by; it may be gone since."""
 
     protocol: str
     from_port: int = -1
@@ -31,6 +32,8 @@ class Rule:
     cidr6: str = ""
     referenced_group: str = ""
     referenced_account: str = ""
+    referenced_vpc: str = ""
+    referenced_peering: str = ""
     description: str | None = None
 
     @property
@@ -53,6 +56,8 @@ security_group_rules = sa.Table(
     sa.Column("cidr6", sa.String(43), nullable=False),
     sa.Column("referenced_group", sa.String(32), nullable=False, index=True),
     sa.Column("referenced_account", sa.String(12), nullable=False),
+    sa.Column("referenced_vpc", sa.String(32), nullable=False, server_default=""),
+    sa.Column("referenced_peering", sa.String(32), nullable=False, server_default="", index=True),
     sa.Column("description", sa.String(255), nullable=True),
     sa.UniqueConstraint(
         "group_id", "is_egress", "protocol", "from_port", "to_port", "cidr", "cidr6", "referenced_group"
@@ -121,6 +126,8 @@ def of_row(row: Row) -> Rule:
         cidr6=row.cidr6,
         referenced_group=row.referenced_group,
         referenced_account=row.referenced_account,
+        referenced_vpc=row.referenced_vpc,
+        referenced_peering=row.referenced_peering,
         description=row.description,
     )
 
@@ -200,12 +207,29 @@ async def describe(tx: Tx, rule_id: str, description: str | None) -> None:
 
 
 async def groups_that_refer_to(tx: Tx, group_id: str) -> list[str]:
-    """Other groups that have a rule about this one, or about this prefix list."""
+    """Other groups of the VPC that have a rule about this one; or those that have one about this prefix list."""
+    rules = security_group_rules.c
     rows = await tx.all(
-        sa.select(security_group_rules.c.group_id)
+        sa.select(rules.group_id)
         .distinct()
-        .where(security_group_rules.c.referenced_group == group_id, security_group_rules.c.group_id != group_id)
+        .where(rules.referenced_group == group_id, rules.group_id != group_id, rules.referenced_peering == "")
     )
+    return [row.group_id for row in rows]
+
+
+async def of_peers(tx: Tx, group_ids: Sequence[str]) -> list[Row]:
+    """Rules of other VPCs about these groups: `referenced_group`, `referenced_peering`, and the `vpc_id` that they are of."""
+    rules, groups = security_group_rules.c, security_group_rules.metadata.tables["security_groups"].c
+    wanted = (rules.referenced_group.in_(group_ids), rules.referenced_peering != "")
+    statement = sa.select(rules.referenced_group, rules.referenced_peering, groups.vpc_id).distinct()
+    statement = statement.join_from(security_group_rules, groups.id.table, groups.id == rules.group_id).where(*wanted)
+    return list(await tx.all(statement.order_by(rules.referenced_group, groups.vpc_id)))
+
+
+async def groups_by_peering(tx: Tx, peering_id: str) -> list[str]:
+    """The groups that have a rule by this connection."""
+    rules = security_group_rules.c
+    rows = await tx.all(sa.select(rules.group_id).distinct().where(rules.referenced_peering == peering_id))
     return [row.group_id for row in rows]
 
 

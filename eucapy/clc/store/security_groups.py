@@ -102,10 +102,22 @@ async def touch(tx: Tx, group_id: str) -> None:
     )
 
 
+async def touch_peered(tx: Tx, peering_id: str) -> None:
+    """The connection is not what it was: groups with rules by it are shown anew."""
+    for group_id in await security_group_rules.groups_by_peering(tx, peering_id):
+        await touch(tx, group_id)
+
+
 async def by_id(tx: Tx, account: str, group_id: str) -> Row | None:
     return await tx.first(
         sa.select(security_groups).where(security_groups.c.account == account, security_groups.c.id == group_id)
     )
+
+
+async def of_anyone(tx: Tx, group_ids: Sequence[str]) -> dict[str, Row]:
+    """Whosever they are: for rules about groups of peered VPCs."""
+    rows = await tx.all(sa.select(security_groups).where(security_groups.c.id.in_(group_ids)))
+    return {row.id: row for row in rows}
 
 
 async def by_ids(tx: Tx, account: str, group_ids: Sequence[str]) -> dict[str, Row]:

@@ -154,6 +154,18 @@ async def active_of(tx: Tx, vpc_ids: Iterable[str]) -> list[Row]:
     return list(await tx.all(sa.select(vpc_peerings).where(_ACTIVE, sides).order_by(vpc_peerings.c.id)))
 
 
+async def between(tx: Tx, one: str, other: str) -> Row | None:
+    """The active one between the two VPCs."""
+    return next((row for row in await active_of(tx, [one]) if other in (row.requester_vpc, row.accepter_vpc)), None)
+
+
+async def states(tx: Tx, peering_ids: Iterable[str]) -> dict[str, str]:
+    """By id; one that nobody sees any more is `deleted`."""
+    wanted = sorted(set(peering_ids))
+    rows = await tx.all(sa.select(vpc_peerings.c.id, vpc_peerings.c.state).where(vpc_peerings.c.id.in_(wanted)))
+    return {**dict.fromkeys(wanted, life.DELETED), **{row.id: row.state for row in rows}}
+
+
 async def peers(tx: Tx, vpc_ids: Iterable[str]) -> set[str]:
     """The VPCs on either side of the active ones of these VPCs."""
     return {vpc_id for row in await active_of(tx, vpc_ids) for vpc_id in (row.requester_vpc, row.accepter_vpc)}

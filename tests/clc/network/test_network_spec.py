@@ -101,6 +101,7 @@ def rule(**given: Any) -> Any:
         "cidr": "",
         "cidr6": "",
         "referenced_group": "",
+        "referenced_peering": "",
     }
     return SimpleNamespace(**{**base, **given})
 
