@@ -47,6 +47,9 @@ async def draw(tx: Tx, body: Mapping[str, Any]) -> dict[str, Any]:
             {"id": nat.id, "subnet": nat.subnet_id, "public_ip": nat.public_ip, "works": nat.works}
             for nat in facts.nats.values()
         ],
+        "peerings": [
+            {"id": peering_id, "vpc": facts.beyond(peering_id, vpc.id)} for peering_id in sorted(facts.peerings)
+        ],
         "subnets": places,
         "packet": str(asked),
         "reach": _reach(facts, [port for port in ports if port.instance_id], asked),

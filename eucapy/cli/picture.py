@@ -49,8 +49,7 @@ def text(drawn: Mapping[str, Any]) -> Iterator[str]:
     """The VPC as lines."""
     numbers = _numbers(drawn)
     yield f"{drawn['id']}  {', '.join(drawn['cidrs'])}  account {drawn['account']}"
-    for gateway in drawn["gateways"]:
-        yield f"├─ {gateway} ── the internet"
+    yield from (f"├─ {line}" for line in _beyond(drawn))
     for place, subnet in enumerate(drawn["subnets"]):
         last = place == len(drawn["subnets"]) - 1
         out = f"out by {subnet['leads_out']}" if subnet["leads_out"] else "no way out"
@@ -76,6 +75,14 @@ def _table(drawn: Mapping[str, Any], numbers: Mapping[str, int]) -> Iterator[str
     for interface, row in zip(compared["interfaces"], compared["between"], strict=True):
         yield f"{numbers[interface]:>8}  " + "".join(f"{_MARKS[reached]:>3}" for reached in row)
     yield "internet  " + "".join(f"{_MARKS[reached]:>3}" for reached in compared["from_internet"])
+
+
+def _beyond(drawn: Mapping[str, Any]) -> list[str]:
+    """What the VPC leads to."""
+    return [
+        *(f"{gateway} ── the internet" for gateway in drawn["gateways"]),
+        *(f"{one['id']} ── {one['vpc']}" for one in drawn["peerings"]),
+    ]
 
 
 def _numbers(drawn: Mapping[str, Any]) -> dict[str, int]:
@@ -108,7 +115,8 @@ def svg(drawn: Mapping[str, Any]) -> str:
     columns = len(drawn["subnets"]) or 1
     most = max((len(_guests(subnet)) + len(_nats(drawn, subnet["id"])) for subnet in drawn["subnets"]), default=0)
     wide = _MARGIN + columns * (_WIDE + 2 * _GAP + _MARGIN)
-    top = 90 + 20 * len(drawn["gateways"])
+    beyond = _beyond(drawn)
+    top = 90 + 20 * len(beyond)
     high = top + 64 + most * (_HIGH + _GAP) + 2 * _MARGIN
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" font-family="monospace" font-size="12">',
@@ -116,10 +124,7 @@ def svg(drawn: Mapping[str, Any]) -> str:
         _words(_MARGIN, 30, f"{drawn['id']}  {', '.join(drawn['cidrs'])}", "bold"),
         _words(_MARGIN, 50, f"account {drawn['account']} · who reaches whom: {drawn['packet']}"),
     ]
-    parts += [
-        _words(_MARGIN, 72 + 20 * index, f"{gateway} ── the internet")
-        for index, gateway in enumerate(drawn["gateways"])
-    ]
+    parts += [_words(_MARGIN, 72 + 20 * index, line) for index, line in enumerate(beyond)]
     for column, subnet in enumerate(drawn["subnets"]):
         left = _MARGIN + column * (_WIDE + 2 * _GAP + _MARGIN)
         parts += _subnet(drawn, subnet, numbers, left, top, high - top - _MARGIN)

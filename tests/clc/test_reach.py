@@ -267,3 +267,15 @@ def test_a_network_of_many_is_drawn_without_the_table(fresh: Any, drawn: Run, mo
     monkeypatch.setattr(reach_picture, "MOST_COMPARED", 3)
     status, said = drawn()
     assert (status, "too many guests" in said, fresh.instances[0] in said) == (0, True, True)
+
+
+def test_a_drawn_network_shows_whom_it_is_peered_with(fresh: Any, run: Run) -> None:
+    ec2 = fresh.ec2
+    one, other = fresh.gateways[0][1], fresh.gateways[2][1]
+    made = ec2.create_vpc_peering_connection(VpcId=one, PeerVpcId=other)["VpcPeeringConnection"]
+    peering = made["VpcPeeringConnectionId"]
+    assert peering not in run(one, verb="draw")[1]
+    ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=peering)
+    assert f"├─ {peering} ── {other}" in run(one, verb="draw")[1]
+    assert f"├─ {peering} ── {one}" in run(other, verb="draw")[1]
+    ec2.delete_vpc_peering_connection(VpcPeeringConnectionId=peering)
