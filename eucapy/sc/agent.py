@@ -36,11 +36,13 @@ from eucapy.sc.planner import (
     CopySnapshot,
     CreateVolume,
     ImportSnapshot,
+    KeepSnapshot,
     Plan,
     SealSnapshot,
     Step,
     TakeSnapshot,
     Upload,
+    archive_item,
     plan,
 )
 from eucapy.sc.transfer import TransferError
@@ -153,8 +155,11 @@ class StorageController:
             return False
         elsewhere = self._elsewhere(spec)
         await self._call_off(spec)
-        uploaded = self._executor.uploads.done
-        todo = plan(spec, seen, self._driver.capabilities, elsewhere, uploaded.keys()) if spec is not None else Plan()
+        uploaded, archives = self._executor.uploads.done, self._executor.archives
+        todo = Plan()
+        if spec is not None:
+            capabilities, kept = self._driver.capabilities, archives.seen if archives is not None else None
+            todo = plan(spec, seen, capabilities, elsewhere, uploaded.keys(), kept, archives is not None)
         self._forget_past(todo)
         begun = [self._begin(item, steps) for item, steps in todo.steps.items() if self._may_begin(item, steps)]
         if begun:
@@ -162,7 +167,18 @@ class StorageController:
             seen = await self._driver.observe()
         faults = {**todo.faults, **{item: failure.fault for item, failure in self._failures.items()}}
         self._board.publish(
-            observe.status(self._zone, spec, seen, faults, self._progress, elsewhere, self._tasks, uploaded)
+            observe.status(
+                self._zone,
+                spec,
+                seen,
+                faults,
+                self._progress,
+                elsewhere,
+                self._tasks,
+                uploaded,
+                archives.seen if archives is not None else None,
+                archives is not None,
+            )
         )
         self._plan_retries()
         return bool(begun)
@@ -170,6 +186,7 @@ class StorageController:
     async def _call_off(self, spec: StorageSpec | None) -> None:
         """End the imports and uploads of snapshots that are no longer wanted; what they had made is found by the next look."""
         tombs = [name for name, item in spec.snapshots.items() if item.gone] if spec is not None else []
+        tombs += [archive_item(name) for name in tombs]
         tombs += [name for name, item in spec.uploads.items() if item.gone] if spec is not None else []
         ended = [self._tasks[name] for name in tombs if name in self._tasks and name in self._importing]
         for task in ended:
@@ -206,7 +223,7 @@ class StorageController:
     def _begin(self, item: str, steps: tuple[Step, ...]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._work(item, steps), name=f"storage {item}")
         self._tasks[item] = task
-        if any(isinstance(step, ImportSnapshot | Upload) for step in steps):
+        if any(isinstance(step, ImportSnapshot | Upload | KeepSnapshot) for step in steps):
             self._importing.add(item)
         task.add_done_callback(lambda _: self._ended(item))
         return task

@@ -13,12 +13,15 @@ from eucapy.drivers.imaging.fake_conversion import FakeConverter
 from eucapy.drivers.imaging.qemu_conversion import QemuConverter
 from eucapy.folders import NoSuchGroup, NoSuchUser, ensure_folder, group_id, owner
 from eucapy.sc.agent import StorageController
+from eucapy.sc.archive import Archive
+from eucapy.sc.archives import Archives
 from eucapy.sc.config import Config
 from eucapy.sc.executor import Executor
 from eucapy.sc.hosts import own_address
 from eucapy.sc.transfer import Transfer
 from eucapy.sc.uploads import Uploads
 from eucapy.wire import blocks
+from eucapy.wire.archive import WalrusArchive
 from eucapy.wire.objects import WalrusFetcher
 from eucapy.wire.server import Listener, application
 from eucapy.wire.storage import StorageSpec
@@ -54,7 +57,11 @@ class StorageControllerApp:
         transfer = Transfer(store, store, config.largest_image_gib * GIB)
         converter = QemuConverter(config.largest_disk_gib * GIB) if config.driver != "fake" else FakeConverter()
         uploads = Uploads(WalrusSender(config.walrus_internal_url, store_tls), config.data_folder / "uploads")
-        executor = Executor(driver, transfer, converter, uploads, config.data_folder / "downloads")
+        archives = None
+        if config.archive:
+            kept = WalrusArchive(config.walrus_internal_url, store_tls)
+            archives = Archives(Archive(kept, driver, config.zone))
+        executor = Executor(driver, transfer, converter, uploads, config.data_folder / "downloads", archives)
         self.agent = StorageController(
             config.zone, config.data_folder, driver, executor, SystemClock(), config.resync_s, is_here=own_address
         )

@@ -45,12 +45,19 @@ class Archive:
         with _told():
             return frozenset(name.removeprefix(self._manifests) for name in await self._store.names(self._manifests))
 
+    async def begun(self) -> frozenset[str]:
+        """The snapshots whose archives brought pieces, whole or not. Raises TransferError."""
+        with _told():
+            names = await self._store.names(self._pieces)
+        return frozenset(archive_format.owner(name.removeprefix(self._pieces)) for name in names)
+
     async def keep(self, snapshot_id: str, older: Iterable[str], told: Callable[[int], None]) -> None:
         """Put the snapshot of the pool into the archive, if it is not there. What it shares with the first of `older` that is
         kept, and that the driver can compare it with, is not sent. Raises TransferError, BlockError, OSError."""
         with _told():
-            if await self._manifest(snapshot_id) is not None:
-                return
+            with contextlib.suppress(Damaged):  # one that cannot be read is put again
+                if await self._manifest(snapshot_id) is not None:
+                    return
             seen = (await self._driver.observe()).snapshots.get(snapshot_id)
             if seen is None:
                 raise NoSuchSnapshot(f"there is no snapshot {snapshot_id}")
@@ -105,10 +112,11 @@ class Archive:
             except (Unrelated, NoSuchSnapshot):
                 continue
             async with self._sweeping:
-                found = await self._manifest(candidate)
-                if found is not None:
-                    self._spared[snapshot_id] = frozenset(found.pieces)
-                    return found, changed
+                with contextlib.suppress(Damaged):
+                    found = await self._manifest(candidate)
+                    if found is not None:
+                        self._spared[snapshot_id] = frozenset(found.pieces)
+                        return found, changed
         changed = await self._blocks(snapshot_id, "")
         async with self._sweeping:
             self._spared[snapshot_id] = frozenset()

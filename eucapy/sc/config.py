@@ -23,6 +23,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     host: Annotated[str, doc("Address that the cloud controller reaches this storage at.")] = "127.0.0.1"
     port: Annotated[int, doc("TCP port for the cloud controller.", ge=0, le=65535)] = 8776
     walrus_internal_url: Annotated[str, doc("The object store's port for components.")] = "https://127.0.0.1:8781"
+    archive: Annotated[
+        bool,
+        doc(
+            "Whether snapshots are kept in the object store too, as changed blocks, from where a lost pool comes back."
+        ),
+    ] = True
     driver: Annotated[str, doc("Block driver: files (qcow2 files), or fake (nothing real; for trying out).")] = "files"
     pool: Annotated[str, doc("Folder that holds the volumes and snapshots; empty: `pool` in the data folder.")] = ""
     run: Annotated[

@@ -16,15 +16,20 @@ from eucapy.drivers.imaging import base as imaging
 from eucapy.drivers.imaging.conversion import Converter, Disk
 from eucapy.drivers.imaging.headers import Unusable
 from eucapy.run import RunError, run
+from eucapy.sc.archives import Archives
 from eucapy.sc.planner import (
     CopySnapshot,
     CreateVolume,
     Export,
+    ForgetSnapshot,
     ForgetUpload,
     GrowVolume,
     ImportSnapshot,
+    KeepSnapshot,
+    LookIntoArchive,
     RemoveSnapshot,
     RemoveVolume,
+    RestoreSnapshot,
     SealSnapshot,
     SetPace,
     Step,
@@ -52,12 +57,20 @@ class Told(Protocol):
 
 
 class Executor:
-    """Steps, done with a driver. `folder` holds what is being downloaded and converted, and nothing else."""
+    """Steps, done with a driver. `folder` holds what is being downloaded and converted, and nothing else; without `archives`
+    snapshots are in the pool alone."""
 
     def __init__(
-        self, driver: BlockDriver, transfer: Transfer, converter: Converter, uploads: Uploads, folder: Path
+        self,
+        driver: BlockDriver,
+        transfer: Transfer,
+        converter: Converter,
+        uploads: Uploads,
+        folder: Path,
+        archives: Archives | None = None,
     ) -> None:
         self.uploads = uploads
+        self.archives = archives
         self._driver = driver
         self._transfer = transfer
         self._converter = converter
@@ -99,6 +112,9 @@ class Executor:
                 await driver.remove_snapshot(snapshot_id)
             case ImportSnapshot():
                 await self._import(step, progress)
+            case LookIntoArchive() | KeepSnapshot() | ForgetSnapshot() | RestoreSnapshot():
+                assert self.archives is not None, "no such step is planned without"
+                await _archived(step, self.archives, progress)
             case Upload(spec):
                 await self._upload(spec, progress)
             case ForgetUpload(task_id):
@@ -177,6 +193,22 @@ class Executor:
             raise NoSpace(str(error)) from error
         except imaging.ImagingError as error:
             raise BlockError(str(error)) from error
+
+
+async def _archived(
+    step: LookIntoArchive | KeepSnapshot | ForgetSnapshot | RestoreSnapshot, archives: Archives, told: Told
+) -> None:
+    match step:
+        case LookIntoArchive():
+            await archives.look()
+        case KeepSnapshot(snapshot_id, older):
+            await archives.keep(snapshot_id, older, lambda percent: told(percent))
+        case ForgetSnapshot(snapshot_id):
+            await archives.forget(snapshot_id)
+        case RestoreSnapshot(snapshot_id):
+            await archives.restore(snapshot_id, lambda percent: told(percent))
+        case _:
+            assert_never(step)
 
 
 async def _packed(spec: UploadSpec, disk: Path, work: Path) -> Path:

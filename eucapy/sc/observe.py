@@ -6,7 +6,8 @@ from collections.abc import Container, Mapping
 from types import MappingProxyType
 
 from eucapy.drivers.block.base import PoolSeen
-from eucapy.sc.planner import reached_as
+from eucapy.sc.archives import ArchiveSeen
+from eucapy.sc.planner import archive_item, reached_as
 from eucapy.sc.uploads import Done
 from eucapy.wire.contract import Fault
 from eucapy.wire.storage import (
@@ -33,10 +34,13 @@ def status(
     elsewhere: Container[str] = frozenset(),
     busy: Container[str] = frozenset(),
     uploaded: Mapping[str, Done] = MappingProxyType({}),
+    archive: ArchiveSeen | None = None,
+    archives: bool = False,
 ) -> StorageStatus:
     """`faults` by item; `progress` in percent, with the stage, by snapshot that is being made; `elsewhere`: nodes on other
     hosts; `busy`: items that are being worked on: what may still come into being is not gone; `uploaded`: the uploads that
-    are done. Boot and revision are the board's."""
+    are done; `archive`: what is kept there, None where that is not known; `archives`: whether there is
+    one at all: what it may still have is not gone. Boot and revision are the board's."""
     volumes = spec.volumes if spec is not None else {}
     snapshots = spec.snapshots if spec is not None else {}
     named = {*volumes, *snapshots}
@@ -50,7 +54,14 @@ def status(
             for item in volumes.values()
         },
         snapshots={
-            name: _snapshot(item, seen, faults.get(name), *progress.get(name, (0, "")), name in busy)
+            name: _snapshot(
+                item,
+                seen,
+                faults.get(name),
+                *progress.get(name, (0, "")),
+                name in busy or archive_item(name) in busy or (archives and archive is None),
+                _archived(name, archive, progress.get(archive_item(name), (0, ""))[0]),
+            )
             for name, item in snapshots.items()
         },
         uploads={
@@ -89,19 +100,36 @@ def _volume(
     )
 
 
+def _archived(snapshot_id: str, archive: ArchiveSeen | None, percent: int) -> int | None:
+    """How much of it the archive has, in percent; None where nothing is known, or nothing is there."""
+    if archive is None:
+        return None
+    if snapshot_id in archive.kept:
+        return 100
+    return min(percent, 99) if snapshot_id in archive.begun else None
+
+
 def _snapshot(
-    item: SnapshotSpec, seen: PoolSeen, fault: Fault | None, percent: int, stage: str, busy: bool
+    item: SnapshotSpec,
+    seen: PoolSeen,
+    fault: Fault | None,
+    percent: int,
+    stage: str,
+    busy: bool,
+    archived: int | None,
 ) -> SnapshotStatus:
     there = seen.snapshots.get(item.snapshot_id)
     if there is None:
         return SnapshotStatus(
+            archived=archived,
             snapshot_id=item.snapshot_id,
-            presence=_absent(item.gone, fault, busy or item.snapshot_id in seen.drafts),
+            presence=_absent(item.gone, fault, busy or item.snapshot_id in seen.drafts or archived is not None),
             progress=0 if item.gone else percent,
             stage="" if item.gone else stage,
             fault=None if item.gone else fault,
         )
     return SnapshotStatus(
+        archived=archived,
         snapshot_id=item.snapshot_id,
         presence=Presence.READY,
         progress=100,

@@ -5,6 +5,8 @@ in order. An item waits, without a step, for what it needs of another:
 
     volume from a snapshot      waits until the snapshot is there; impossible when it will never be
     snapshot of a volume        waits until the volume is there; impossible when it will never be
+    what was made and is lost   a snapshot comes back from the archive; a volume is made again of its newest snapshot, once
+                                nobody uses it. Nothing is ever made again empty, or of what it is not
     copy of a snapshot          waits until that is there; impossible when it will never be
     snapshot written by blocks  waits until it is sealed, and until its parent is there; abandoned, its draft goes
     tombstone of a volume       its exports end first; snapshots that are still to be taken of it go before
@@ -22,9 +24,14 @@ from dataclasses import dataclass, field
 
 from eucapy.drivers.block.base import Capabilities, PoolSeen, VolumeSeen
 from eucapy.pace import UNLIMITED, Pace
+from eucapy.sc.archives import ArchiveSeen
 from eucapy.wire.contract import Fault
 from eucapy.wire.node import NodeSource, ObjectSource
 from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, UploadSpec, VolumeSpec, WrittenSpec
+
+ARCHIVE = "archive"
+_COMPARED = 8
+"""So many older snapshots of a volume are offered, of which the first that is kept will do."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,33 @@ class RemoveSnapshot:
 
 
 @dataclass(frozen=True)
+class LookIntoArchive:
+    """Find out what is kept there."""
+
+
+@dataclass(frozen=True)
+class KeepSnapshot:
+    """Into the archive, over one of `older`, the newest first."""
+
+    snapshot_id: str
+    older: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ForgetSnapshot:
+    """Out of the archive."""
+
+    snapshot_id: str
+
+
+@dataclass(frozen=True)
+class RestoreSnapshot:
+    """Out of the archive into the pool."""
+
+    snapshot_id: str
+
+
+@dataclass(frozen=True)
 class Upload:
     """`spec` names the snapshot, the format, and where to."""
 
@@ -123,6 +157,10 @@ Step = (
     | ImportSnapshot
     | SealSnapshot
     | RemoveSnapshot
+    | LookIntoArchive
+    | KeepSnapshot
+    | ForgetSnapshot
+    | RestoreSnapshot
     | Upload
     | ForgetUpload
 )
@@ -142,12 +180,19 @@ def plan(
     capabilities: Capabilities,
     elsewhere: Container[str] = frozenset(),
     uploaded: Container[str] = frozenset(),
+    archive: ArchiveSeen | None = None,
+    archives: bool = False,
 ) -> Plan:
     """What to do now. Steps of different items may be done in any order, or at once. `elsewhere`: the nodes that are on
-    other hosts; `uploaded`: the uploads that are done."""
+    other hosts; `uploaded`: the uploads that are done; `archive`: what is kept there, None where that is not known;
+    `archives`: whether there is one at all."""
     result = Plan()
+    if archives and archive is None:
+        result.steps[ARCHIVE] = (LookIntoArchive(),)
     for snapshot in spec.snapshots.values():
-        _plan_snapshot(result, snapshot, spec, seen, uploaded)
+        _plan_snapshot(result, snapshot, spec, seen, uploaded, archive)
+    if archive is not None:
+        _plan_archive(result, spec, seen, uploaded, archive)
     for volume in spec.volumes.values():
         _plan_volume(result, volume, spec, seen, capabilities, elsewhere)
     for upload in spec.uploads.values():
@@ -169,8 +214,42 @@ def _plan_upload(result: Plan, upload: UploadSpec, spec: StorageSpec, seen: Pool
         )
 
 
+def archive_item(snapshot_id: str) -> str:
+    """The item under which a snapshot is kept and forgotten: what the archive does keeps nobody else."""
+    return f"{ARCHIVE}/{snapshot_id}"
+
+
+def _plan_archive(
+    result: Plan, spec: StorageSpec, seen: PoolSeen, uploaded: Container[str], archive: ArchiveSeen
+) -> None:
+    """The oldest first, each over those before it."""
+    older: dict[str, list[str]] = {}
+    for snapshot in sorted(spec.snapshots.values(), key=lambda one: (one.taken_at, one.snapshot_id)):
+        snapshot_id, there = snapshot.snapshot_id, seen.snapshots.get(snapshot.snapshot_id)
+        if snapshot.gone:
+            known = snapshot_id in archive.kept or snapshot_id in archive.begun
+            if known and there is None and not _is_awaited(snapshot_id, spec, seen, uploaded):
+                result.steps[archive_item(snapshot_id)] = (ForgetSnapshot(snapshot_id),)
+        elif there is not None:
+            line = older.setdefault(there.volume_id or _made_of(snapshot) or snapshot_id, [])
+            if snapshot_id not in archive.kept:
+                step = KeepSnapshot(snapshot_id, (*reversed(line[-_COMPARED:]), *_origin(snapshot)))
+                result.steps[archive_item(snapshot_id)] = (step,)
+            line.append(snapshot_id)
+
+
+def _origin(snapshot: SnapshotSpec) -> tuple[str, ...]:
+    made_of = _made_of(snapshot)
+    return (made_of,) if made_of else ()
+
+
 def _plan_snapshot(
-    result: Plan, snapshot: SnapshotSpec, spec: StorageSpec, seen: PoolSeen, uploaded: Container[str]
+    result: Plan,
+    snapshot: SnapshotSpec,
+    spec: StorageSpec,
+    seen: PoolSeen,
+    uploaded: Container[str],
+    archive: ArchiveSeen | None,
 ) -> None:
     snapshot_id = snapshot.snapshot_id
     there = snapshot_id in seen.snapshots
@@ -179,6 +258,13 @@ def _plan_snapshot(
             result.steps[snapshot_id] = (RemoveSnapshot(snapshot_id),)
     elif there:
         return
+    elif snapshot.made:
+        if archive is not None and snapshot_id in archive.kept:
+            result.steps[snapshot_id] = (RestoreSnapshot(snapshot_id),)
+        else:
+            result.faults[snapshot_id] = Fault(
+                code="SnapshotLost", message=f"{snapshot_id} was in the pool, and is neither there nor in the archive"
+            )
     elif snapshot.source is not None:
         result.steps[snapshot_id] = (ImportSnapshot(snapshot_id, snapshot.source, snapshot.size_gib),)
     elif snapshot.written is not None:
@@ -259,9 +345,8 @@ def _plan_volume(
             return
         awaited = any(
             snapshot.volume_id == volume_id
-            and snapshot.source is None
-            and snapshot.written is None
-            and not snapshot.copy_of
+            and _is_taken(snapshot)
+            and not snapshot.made
             and not snapshot.gone
             and snapshot.snapshot_id not in seen.snapshots
             for snapshot in spec.snapshots.values()
@@ -273,18 +358,50 @@ def _plan_volume(
             result.steps[volume_id] = tuple(steps)
         return
     if there is None:
-        _plan_creation(result, volume, spec, seen)
+        if volume.made:
+            _plan_recovery(result, volume, spec, seen)
+        else:
+            _plan_creation(result, volume, spec, seen)
         return
     _plan_changes(result, volume, there, capabilities, elsewhere)
+
+
+def _plan_recovery(result: Plan, volume: VolumeSpec, spec: StorageSpec, seen: PoolSeen) -> None:
+    """A volume that was there comes back as its newest snapshot has it. A guest would not notice that its disk is another one
+    by now: it has to be off."""
+    own = [
+        one
+        for one in spec.snapshots.values()
+        if one.volume_id == volume.volume_id and one.made and not one.gone and _is_taken(one)
+    ]
+    newest = max(own, key=lambda one: (one.taken_at, one.snapshot_id), default=None)
+    lost = f"{volume.volume_id} was in the pool, and is not there any more"
+    if newest is None:
+        result.faults[volume.volume_id] = Fault(code="VolumeLost", message=f"{lost}; there is no snapshot of it")
+    elif volume.exports:
+        again = f"it is made again of {newest.snapshot_id} once nobody uses it"
+        result.faults[volume.volume_id] = Fault(code="VolumeLost", message=f"{lost}; {again}")
+    elif newest.snapshot_id in seen.snapshots:
+        result.steps[volume.volume_id] = _creation(volume, newest.snapshot_id)
+    else:
+        again = f"it waits for {newest.snapshot_id}"
+        result.faults[volume.volume_id] = Fault(code="VolumeLost", message=f"{lost}; {again}")
+
+
+def _is_taken(snapshot: SnapshotSpec) -> bool:
+    """Of its volume, by the storage."""
+    return snapshot.source is None and snapshot.written is None and not snapshot.copy_of
+
+
+def _creation(volume: VolumeSpec, source: str) -> tuple[Step, ...]:
+    made = CreateVolume(volume.volume_id, volume.size_gib, source)
+    return (made,) if volume.pace == UNLIMITED else (made, SetPace(volume.volume_id, volume.pace))
 
 
 def _plan_creation(result: Plan, volume: VolumeSpec, spec: StorageSpec, seen: PoolSeen) -> None:
     source = volume.snapshot_id
     if not source or source in seen.snapshots:
-        steps: list[Step] = [CreateVolume(volume.volume_id, volume.size_gib, source)]
-        if volume.pace != UNLIMITED:
-            steps.append(SetPace(volume.volume_id, volume.pace))
-        result.steps[volume.volume_id] = tuple(steps)
+        result.steps[volume.volume_id] = _creation(volume, source)
     elif not _will_be_made(spec.snapshots.get(source)):
         result.faults[volume.volume_id] = Fault(
             code="SnapshotNotFound", message=f"there is no snapshot {source}", final=True

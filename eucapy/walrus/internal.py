@@ -5,6 +5,7 @@
     GET  /internal/buckets?owner=<canonical id>   {"buckets": how many the account has}
     GET  /internal/status                     what the background workers did last, the faults that the scrubber found
     PUT, DELETE /internal/uploads/…           `internal_uploads.py`
+    PUT, GET, DELETE /internal/archive…       `internal_archive.py`
 
 nc fetches images and sc snapshots here, clc looks at an image before it registers it. No bucket's owner is asked: the
 cloud controller has checked that when it wrote the spec. Requests are refused to every other role (403).
@@ -22,7 +23,7 @@ from eucapy.aws.errors import InvalidArgument
 from eucapy.aws.timestamps import http_date
 from eucapy.database import Tx
 from eucapy.errors import ApiError
-from eucapy.walrus import encryption, errors, headers, internal_uploads, ranges, sending
+from eucapy.walrus import encryption, errors, headers, internal_archive, internal_uploads, ranges, sending
 from eucapy.walrus.context import Walrus
 from eucapy.walrus.s3.reading import TRIES, Found
 from eucapy.walrus.store import buckets, objects
@@ -52,11 +53,16 @@ def application(walrus: Walrus, workers: Mapping[str, Periodic]) -> web.Applicat
         found = await walrus.db.read(lambda tx: buckets.count(tx, owner))
         return web.Response(body=msgspec.json.encode({"buckets": found}), content_type="application/json")
 
-    app = web.Application(middlewares=[only_roles(CALLERS, {internal_uploads.PATH: internal_uploads.CALLERS})])
+    narrower = {
+        internal_uploads.PATH: internal_uploads.CALLERS,
+        internal_archive.PATH: internal_archive.CALLERS,
+    }
+    app = web.Application(middlewares=[only_roles(CALLERS, narrower)], client_max_size=internal_archive.MOST_BYTES)
     app.router.add_get("/internal/objects/{bucket}/{key:.+}", get)
     app.router.add_get("/internal/buckets", owned)
     app.router.add_get("/internal/status", status)
     internal_uploads.add_routes(app, walrus)
+    internal_archive.add_routes(app, walrus)
     return app
 
 
@@ -112,7 +118,7 @@ async def _send(request: web.Request, response: web.StreamResponse, stream: send
 
 async def _load(tx: Tx, names: Mapping[str, str]) -> Found:
     bucket = await buckets.by_name(tx, names["bucket"])
-    if bucket is None:
+    if bucket is None or bucket.name == internal_archive.BUCKET:
         raise errors.NoSuchBucket()
     key = headers.key_bytes({"Key": names["key"]})
     if not key:

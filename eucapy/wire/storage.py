@@ -23,7 +23,8 @@ class ExportSpec(Message, frozen=True, kw_only=True):
 
 
 class VolumeSpec(Message, frozen=True, kw_only=True):
-    """A volume. `snapshot_id` is what it starts from ("": empty). `gone` is the tombstone."""
+    """A volume. `snapshot_id` is what it starts from ("": empty). `made`: it was reported ready once, so that it is lost where
+    it is not there. `gone` is the tombstone."""
 
     volume_id: str
     size_gib: int
@@ -31,6 +32,7 @@ class VolumeSpec(Message, frozen=True, kw_only=True):
     snapshot_id: str = ""
     exports: tuple[ExportSpec, ...] = ()
     pace: Pace = UNLIMITED
+    made: bool = False
     gone: bool = False
 
 
@@ -48,8 +50,8 @@ class WrittenSpec(Message, frozen=True, kw_only=True):
 
 class SnapshotSpec(Message, frozen=True, kw_only=True):
     """A snapshot, taken of `volume_id` once, or a copy of another one of the same storage (`copy_of`), or made from an
-    object of the store (a disk image in whatever format) or from what a node captured, or written by somebody. `gone` is the
-    tombstone."""
+    object of the store (a disk image in whatever format) or from what a node captured, or written by somebody. `taken_at`, in
+    seconds since the epoch, orders those of a volume; `made` as of a volume. `gone` is the tombstone."""
 
     snapshot_id: str
     volume_id: str = ""
@@ -57,6 +59,8 @@ class SnapshotSpec(Message, frozen=True, kw_only=True):
     size_gib: int = 0
     source: ObjectSource | NodeSource | None = None
     written: WrittenSpec | None = None
+    taken_at: float = 0.0
+    made: bool = False
     gone: bool = False
 
 
@@ -122,12 +126,13 @@ class VolumeStatus(Message, frozen=True, kw_only=True):
 
 class SnapshotStatus(Message, frozen=True, kw_only=True):
     """One snapshot; `progress` in percent, `stage` what is being done: `downloading`, `converting`, `updating`, `storing`;
-    empty where there are no stages."""
+    empty where there are no stages. `archived`: how much of it is in the archive, in percent; None where there is none."""
 
     snapshot_id: str
     presence: Presence
     progress: int = 0
     stage: str = ""
+    archived: int | None = None
     size_gib: int = 0
     fault: Fault | None = None
 

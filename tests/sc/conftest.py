@@ -13,9 +13,12 @@ from eucapy.drivers.block.fake import FakeDriver
 from eucapy.drivers.imaging.fake_conversion import FakeConverter
 from eucapy.reconcile.loop import Loops
 from eucapy.sc.agent import StorageController
+from eucapy.sc.archive import Archive
+from eucapy.sc.archives import Archives
 from eucapy.sc.executor import Executor
 from eucapy.sc.transfer import Transfer
 from eucapy.sc.uploads import Uploads
+from eucapy.wire.archive import ArchiveStore
 from eucapy.wire.contract import Ack, Cursor
 from eucapy.wire.node import NodeSource, ObjectSource
 from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, StorageStatus, UploadSpec, VolumeSpec
@@ -68,8 +71,9 @@ class FakeStore:
 class Zone:
     """One zone's storage: the folders that survive, and the present life of the agent."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, archive: ArchiveStore | None = None) -> None:
         self.folder = folder
+        self.archive = archive
         self.clock = ManualClock()
         self.store = FakeStore()
         self.generation = 0
@@ -79,7 +83,9 @@ class Zone:
         self.driver = FakeDriver(self.folder / "pool")
         transfer = Transfer(self.store, self.store, GIB)
         uploads = Uploads(self.store, self.folder / "state" / "uploads")
-        executor = Executor(self.driver, transfer, FakeConverter(), uploads, self.folder / "state" / "downloads")
+        archives = Archives(Archive(self.archive, self.driver, "one")) if self.archive is not None else None
+        downloads = self.folder / "state" / "downloads"
+        executor = Executor(self.driver, transfer, FakeConverter(), uploads, downloads, archives)
         self.agent = StorageController("one", self.folder / "state", self.driver, executor, self.clock)
         self.loops = Loops()
         self.loops.add(self.agent.loop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import shutil
 import signal
@@ -14,8 +15,8 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
-from aiohttp import web
 
 from eucapy import config as configuration
 from eucapy import pki
@@ -25,14 +26,17 @@ from eucapy.sc.config import Config
 from eucapy.wire.client import AgentClient, Caller
 from eucapy.wire.contract import Cursor, Unreachable
 from eucapy.wire.node import ObjectSource
-from eucapy.wire.server import Listener
 from eucapy.wire.storage import Presence, SnapshotSpec, StorageSpec, StorageStatus, VolumeSpec
 from tests.sc.conftest import export
+from tests.walrus.server import Store
 
 pytestmark = pytest.mark.skipif(
     shutil.which("qemu-storage-daemon") is None or shutil.which("qemu-io") is None,
     reason="needs qemu-storage-daemon and qemu-io (Debian: qemu-system-common, qemu-utils)",
 )
+
+
+IMAGE = b"a" * 65536
 
 
 @pytest.fixture
@@ -99,27 +103,28 @@ class Service:
 
 @pytest.fixture
 async def service(folder: Path) -> AsyncIterator[Service]:
-    async def get(request: web.Request) -> web.Response:
-        assert request.path == "/internal/objects/images/tiny"
-        return web.Response(body=b"a" * 65536, headers={"ETag": '"e"'})
+    pki.Authority.ensure(folder / "pki").issue("walrus")
+    with Store(folder / "walrus", pki=str(folder / "pki"), internal_port=0) as store:
+        store.s3.create_bucket(Bucket="images")
+        store.s3.put_object(Bucket="images", Key="tiny", Body=IMAGE)
+        service = Service(folder, f"https://127.0.0.1:{store.app.internal_port}")
+        service.start()
+        yield service
+        await service.caller.close()
+        if service.process is not None and service.process.poll() is None:
+            service.kill(signal.SIGKILL)
+    _end_exports(folder)
 
-    store = web.Application()
-    store.router.add_get("/{path:.*}", get)
-    listener = Listener(store, "127.0.0.1", 0)
-    service = Service(folder, f"http://127.0.0.1:{await listener.start()}")
-    service.start()
-    yield service
-    await service.caller.close()
-    if service.process is not None and service.process.poll() is None:
-        service.kill(signal.SIGKILL)
-    await listener.stop()
+
+def _end_exports(folder: Path) -> None:
     for pid_file in (folder / "run").glob("*/pid"):
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(pid_file.read_text()), signal.SIGKILL)
 
 
 def spec(generation: int, *, exported: bool = True, gone: bool = False) -> StorageSpec:
-    source = ObjectSource(bucket="images", key="tiny", etag="e", size_bytes=65536, format="raw")
+    etag = hashlib.md5(IMAGE, usedforsecurity=False).hexdigest()
+    source = ObjectSource(bucket="images", key="tiny", etag=etag, size_bytes=len(IMAGE), format="raw")
     exports = (export("a-1"),) if exported else ()
     return StorageSpec(
         generation=generation,
@@ -170,6 +175,50 @@ async def test_it_ends_on_sigterm_and_leaves_exports_running_until_they_are_ende
     assert status.strangers == ()
     assert list((folder / "run").iterdir()) == []
     assert list((folder / "pool" / "layers").iterdir()) == []
+
+
+async def test_a_volume_outlives_its_storage_controller_and_its_disk(service: Service, folder: Path) -> None:
+    """Killed with kill -9, and everything that it had is gone: another one brings the volume back from the object store, as
+    its newest snapshot has it."""
+
+    def wanted(generation: int, *, made: bool, exported: bool) -> StorageSpec:
+        kept = SnapshotSpec(snapshot_id="snap-2", volume_id="vol-1", taken_at=2.0, made=made)
+        first = spec(generation, exported=exported)
+        return msgspec.structs.replace(
+            first,
+            volumes={"vol-1": msgspec.structs.replace(first.volumes["vol-1"], made=made)},
+            snapshots={"snap-1": msgspec.structs.replace(first.snapshots["snap-1"], made=made), "snap-2": kept},
+        )
+
+    def archived(status: StorageStatus) -> bool:
+        return [one.archived for one in status.snapshots.values()] == [100, 100]
+
+    await service.until(lambda status: True)
+    await service.agent.put_spec(spec(1))
+    address = (await service.until(exported)).volumes["vol-1"].exports["a-1"].address
+    await run("qemu-io", "-f", "raw", "-c", f"write -P 98 {1 << 20} 64k", address)
+    await service.agent.put_spec(wanted(2, made=False, exported=True))
+    await service.until(archived)
+    await run("qemu-io", "-f", "raw", "-c", f"write -P 99 {1 << 20} 64k", address)
+    assert service.kill(signal.SIGKILL) == -signal.SIGKILL
+    _end_exports(folder)
+    for name in ("pool", "run", "spec.json", "pool.json", "uploads", "downloads"):
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    service.start()
+    await service.until(lambda status: True)
+    await service.agent.put_spec(wanted(3, made=True, exported=False))
+    await service.until(
+        lambda status: (
+            status.generation == 3
+            and {one.presence for one in (*status.volumes.values(), *status.snapshots.values())} == {Presence.READY}
+        )
+    )
+    await service.agent.put_spec(wanted(4, made=True, exported=True))
+    address = (await service.until(exported)).volumes["vol-1"].exports["a-1"].address
+    checks = ("-c", "read -P 97 0 64k", "-c", f"read -P 98 {1 << 20} 64k")
+    result = await run("qemu-io", "-f", "raw", *checks, address)
+    assert "verification failed" not in result.stdout
 
 
 async def test_another_component_may_not_give_it_specs(service: Service, folder: Path) -> None:

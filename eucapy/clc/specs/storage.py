@@ -72,6 +72,7 @@ def _volume(row: Any, export: ExportSpec | None, awaited: Collection[str]) -> Vo
         snapshot_id=row.snapshot_id,
         exports=(export,) if export is not None and not gone else (),
         pace=pace(row.volume_type, row.size_gib, row.iops, row.throughput),
+        made=row.state in (volume_life.AVAILABLE, volume_life.IN_USE),
         gone=gone,
     )
 
@@ -90,6 +91,8 @@ def _snapshot(row: Any, needed: Collection[str], urls: Mapping[str, str], write:
         copy_of=row.copied_from,
         written=_written(write, row.state) if write is not None else None,
         size_gib=row.size_gib,
+        taken_at=row.created_at,
+        made=row.state == snapshot_life.COMPLETED,
         gone=row.state == snapshot_life.DELETING and row.id not in needed,
     )
 

@@ -237,7 +237,15 @@ async def existing(tx: Tx, account: str, snapshot_ids: Sequence[str]) -> set[str
 
 
 _WANTED = (
-    sa.select(table.c.id, table.c.volume_id, table.c.size_gib, table.c.state, table.c.source, table.c.copied_from)
+    sa.select(
+        table.c.id,
+        table.c.volume_id,
+        table.c.size_gib,
+        table.c.state,
+        table.c.source,
+        table.c.copied_from,
+        table.c.created_at,
+    )
     .where(table.c.zone == sa.bindparam("in_zone"))
     .where(sa.or_(table.c.awaits.is_(False), table.c.state == life.DELETING))
     .order_by(table.c.id)
@@ -269,7 +277,8 @@ _IN_MOTION = (
 
 
 async def wanted(tx: Tx, zone: str) -> list[Row]:
-    """What the zone's storage must know of all its snapshots, tombstones included, by id: volume, size, state, source."""
+    """What the zone's storage must know of all its snapshots, tombstones included, by id: volume, size, state, source,
+    when it was begun."""
     return list(await tx.all(_WANTED, {"in_zone": zone}))
 
 
