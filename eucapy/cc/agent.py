@@ -16,6 +16,7 @@ from eucapy.reconcile.loop import Loop
 from eucapy.wire.agent import SpecKeeper, StatusBoard
 from eucapy.wire.cluster import ClusterSpec, ClusterStatus, NodeEntry
 from eucapy.wire.contract import Ack, Cursor
+from eucapy.wire.flows import FlowPage
 from eucapy.wire.network import NetworkAgent
 from eucapy.wire.node import Console, NodeAgent, Screenshot, Sensors
 
@@ -59,6 +60,11 @@ class ClusterController:
 
     async def sensors(self, instance_id: str) -> Sensors:
         return await self._reads(instance_id).sensors(instance_id)
+
+    async def flows(self, node: str, after: int) -> FlowPage:
+        if node not in self._links:
+            raise LookupError(f"{node} is no node of {self._config.zone}")
+        return await self._links[node][1].flows.flows(after)
 
     async def stop(self) -> None:
         await self.loop.stop()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from aiohttp import web
 
 from eucapy.cc.agent import ClusterController, Connect
-from eucapy.wire.client import AgentClient, Caller, ReadingClient
+from eucapy.wire.client import Caller, NetworkClient, ReadingClient
 from eucapy.wire.cluster import ClusterSpec, NodeEntry
-from eucapy.wire.network import NetworkAgent, NetworkSpec, NetworkStatus
+from eucapy.wire.network import NetworkAgent
 from eucapy.wire.node import NodeAgent, NodeSpec, NodeStatus
-from eucapy.wire.server import Read, application, console_reads
+from eucapy.wire.server import Read, application, console_reads, zone_flow_reads
 
 CALLERS = frozenset({"clc", "admin"})
 
@@ -19,13 +19,12 @@ def connect_over(caller: Caller) -> Connect:
 
     def connect(entry: NodeEntry) -> tuple[NodeAgent, NetworkAgent]:
         nc: ReadingClient[NodeSpec, NodeStatus] = ReadingClient(caller, entry.nc_url, NodeStatus)
-        eucanetd: AgentClient[NetworkSpec, NetworkStatus] = AgentClient(caller, entry.eucanetd_url, NetworkStatus)
-        return nc, eucanetd
+        return nc, NetworkClient(caller, entry.eucanetd_url)
 
     return connect
 
 
 def app(controller: ClusterController) -> web.Application:
     """For the cloud controller and the operator."""
-    reads: dict[str, Read] = console_reads(controller)
+    reads: dict[str, Read] = {**console_reads(controller), **zone_flow_reads(controller)}
     return application(controller, ClusterSpec, CALLERS, reads)

@@ -99,6 +99,7 @@ class NodeLink:
     def __init__(self, name: str, nc: NodeAgent, eucanetd: NetworkAgent, clock: Clock) -> None:
         self.name = name
         self.reads = nc
+        self.flows = eucanetd
         self.node: Line[NodeSpec, NodeStatus] = Line(nc, clock)
         self.network: Line[NetworkSpec, NetworkStatus] = Line(eucanetd, clock)
         self._tasks: list[asyncio.Task[None]] = []

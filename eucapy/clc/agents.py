@@ -11,8 +11,8 @@ from eucapy.clc.blocks import Listed, Refused, Silent
 from eucapy.clc.store import components
 from eucapy.database import Database
 from eucapy.wire.blocks import Denied
-from eucapy.wire.client import Caller, ReadingClient, StorageClient
-from eucapy.wire.cluster import ClusterAgent, ClusterSpec, ClusterStatus
+from eucapy.wire.client import Caller, ClusterClient, StorageClient
+from eucapy.wire.cluster import ClusterAgent
 from eucapy.wire.contract import Unreachable
 from eucapy.wire.node import Console, Screenshot, Sensors
 from eucapy.wire.storage import StorageAgent
@@ -33,7 +33,7 @@ class RegisteredAgents:
 
     def __init__(self, database: Database, caller: Caller) -> None:
         self._database, self._caller = database, caller
-        self._clusters: dict[str, ReadingClient[ClusterSpec, ClusterStatus]] = {}
+        self._clusters: dict[str, ClusterClient] = {}
         self._storages: dict[str, StorageClient] = {}
 
     async def cluster(self, zone: str) -> ClusterAgent | None:
@@ -41,7 +41,7 @@ class RegisteredAgents:
         if url is None:
             return None
         if url not in self._clusters:
-            self._clusters[url] = ReadingClient(self._caller, url, ClusterStatus)
+            self._clusters[url] = ClusterClient(self._caller, url)
         return self._clusters[url]
 
     async def storage(self, zone: str) -> StorageAgent | None:

@@ -24,12 +24,14 @@ from eucapy.drivers.network.model import Namespace, Observed
 from eucapy.eucanetd import diff
 from eucapy.eucanetd.compile.layout import Layout
 from eucapy.eucanetd.executor import Executor
+from eucapy.eucanetd.flows import WINDOW_S, FlowRecorder
 from eucapy.eucanetd.plan import NODE_ITEM, Desired, Intent, Laid, desire, intend, strangers
 from eucapy.ledger import Ledger
 from eucapy.reconcile.backoff import Backoff
 from eucapy.reconcile.loop import Loop
 from eucapy.wire.agent import SpecKeeper, StatusBoard
 from eucapy.wire.contract import Ack, Cursor
+from eucapy.wire.flows import FlowPage
 from eucapy.wire.network import NetworkSpec, NetworkStatus, PortStatus
 
 log = logging.getLogger(__name__)
@@ -39,8 +41,12 @@ ROUNDS = 4
 under way need not wait for the next wake-up."""
 
 
+MOST_FLOWS = 65536
+"""Records of a window, if the configuration says nothing else."""
+
+
 class NetworkController:
-    """`Agent[NetworkSpec, NetworkStatus]` over a network driver."""
+    """`NetworkAgent` over a network driver."""
 
     def __init__(
         self,
@@ -51,8 +57,10 @@ class NetworkController:
         clock: Clock,
         resync_s: float = 30.0,
         on_status: Callable[[NetworkStatus], None] | None = None,
+        most_flows: int = MOST_FLOWS,
     ) -> None:
-        """`data` is the folder of the ledgers. Raises LedgerDamaged."""
+        """`data` is the folder of the ledgers, `most_flows` how many records of flows a window may have. Raises
+        LedgerDamaged."""
         self._node = node
         self._driver = driver
         self._layout = layout
@@ -63,6 +71,8 @@ class NetworkController:
         self._laid = self._ledger.read() or Laid()
         self._board = StatusBoard(NetworkStatus(boot="", revision=0, generation=0, node=node))
         self._executor = Executor(driver, Backoff(clock))
+        self._recorder = FlowRecorder(data / "flows", driver, clock, most_flows)
+        self.flow_loop = Loop("flows", self._record, period_s=WINDOW_S)
 
     async def put_spec(self, spec: NetworkSpec) -> Ack:
         return self._keeper.accept(spec)
@@ -70,13 +80,18 @@ class NetworkController:
     async def get_status(self, since: Cursor, wait_s: float) -> NetworkStatus:
         return await self._board.wait(since, wait_s)
 
+    async def flows(self, after: int) -> FlowPage:
+        return await self._recorder.flows(after)
+
     def open(self) -> None:
         """Hear of links that come and go, and begin to run."""
         self._driver.watch(self.loop.wake)
         self.loop.start()
+        self.flow_loop.start()
 
     async def close(self) -> None:
         """Stop; what is laid out stays."""
+        await self.flow_loop.stop()
         await self.loop.stop()
         await self._driver.close()
 
@@ -90,6 +105,7 @@ class NetworkController:
             layout = self._measured(observed)
             intent = intend(spec, self._laid, observed, layout)
             self._write_down(intent)
+            self._recorder.watch(intent.laid, layout)
             desired = desire(intent, observed, layout)
             places = {item: layout.namespace(item) for item in desired.items if item != NODE_ITEM}
             steps = diff.plan(desired, observed, places)
@@ -102,6 +118,11 @@ class NetworkController:
         self._publish(spec, intent, desired, observed, frozenset(steps), layout)
         self.loop.again_in(self._executor.next_try_s())
         return changed
+
+    async def _record(self) -> bool:
+        kept = await self._recorder.activate()
+        self.flow_loop.again_in(self._recorder.rest_s())
+        return kept
 
     def _measured(self, observed: Observed) -> Layout:
         """The layout with the underlay's MTU as it is; a link that is away for a moment changes nothing."""

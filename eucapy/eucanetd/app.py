@@ -14,7 +14,7 @@ from eucapy.eucanetd.agent import NetworkController
 from eucapy.eucanetd.compile.layout import Layout
 from eucapy.eucanetd.config import Config
 from eucapy.wire.network import NetworkSpec
-from eucapy.wire.server import Listener, application
+from eucapy.wire.server import Listener, application, flow_reads
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +31,16 @@ class EucanetdApp:
         """Raises ConfigError, LedgerDamaged."""
         driver = load(config.driver, prefix=config.namespace_prefix, folder=Path(config.run))
         self.agent = NetworkController(
-            config.node, Path(config.data), driver, layout_of(config), SystemClock(), config.resync_s
+            config.node,
+            Path(config.data),
+            driver,
+            layout_of(config),
+            SystemClock(),
+            config.resync_s,
+            most_flows=config.flow_records,
         )
         self._listener = Listener(
-            application(self.agent, NetworkSpec, CALLERS),
+            application(self.agent, NetworkSpec, CALLERS, flow_reads(self.agent)),
             config.host,
             config.port,
             pki.server_context(Path(config.pki), "eucanetd") if config.pki else None,

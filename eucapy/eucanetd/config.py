@@ -73,4 +73,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     resync_s: Annotated[
         float, doc("The loop looks at everything this often, in seconds, if nothing wakes it.", gt=0)
     ] = 30.0
+    flow_records: Annotated[
+        int, doc("Records of flow logs that a minute may have on this node; the largest stay, the log says so.", ge=1)
+    ] = 65536
     log_level: Annotated[str, doc("debug, info, warning or error.")] = "info"

@@ -13,7 +13,10 @@ import aiohttp
 
 from eucapy.wire import blocks, codec
 from eucapy.wire.blocks import BlockList, Denial, Denied
+from eucapy.wire.cluster import ClusterSpec, ClusterStatus
 from eucapy.wire.contract import Ack, Cursor, Spec, Status, Unreachable
+from eucapy.wire.flows import FlowPage
+from eucapy.wire.network import NetworkSpec, NetworkStatus
 from eucapy.wire.node import Console, Screenshot, Sensors
 from eucapy.wire.storage import StorageSpec, StorageStatus
 
@@ -117,6 +120,26 @@ class ReadingClient(AgentClient[SpecT, StatusT]):
     async def _read(self, name: str, instance_id: str, kind: type[T], query: str = "") -> T:
         url = f"{self._url}/v1/read/{name}/{instance_id}{query}"
         return await self._caller.call("GET", url, kind, timeout_s=30.0, may_miss=True)
+
+
+class NetworkClient(AgentClient[NetworkSpec, NetworkStatus]):
+    """A client of a node's network agent, which tells of flows too."""
+
+    def __init__(self, caller: Caller, url: str) -> None:
+        super().__init__(caller, url, NetworkStatus)
+
+    async def flows(self, after: int) -> FlowPage:
+        return await self._caller.call("GET", f"{self._url}/v1/read/flows/{after}", FlowPage, timeout_s=30.0)
+
+
+class ClusterClient(ReadingClient[ClusterSpec, ClusterStatus]):
+    """A client of a cluster controller, which passes on what its nodes tell of flows."""
+
+    def __init__(self, caller: Caller, url: str) -> None:
+        super().__init__(caller, url, ClusterStatus)
+
+    async def flows(self, node: str, after: int) -> FlowPage:
+        return await self._read("flows", node, FlowPage, f"?after={after}")
 
 
 class StorageClient(AgentClient[StorageSpec, StorageStatus]):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from eucapy.wire.contract import Agent, Fault, Message, Spec, Status
+from eucapy.wire.flows import ZoneFlowReads
 from eucapy.wire.network import GroupSpec, NetworkStatus, PortSpec, VpcSpec
 from eucapy.wire.node import Console, InstanceSpec, NodeStatus, Screenshot, Sensors
 
@@ -72,5 +73,5 @@ class ClusterReads(Protocol):
     async def sensors(self, instance_id: str) -> Sensors: ...
 
 
-class ClusterAgent(Agent[ClusterSpec, ClusterStatus], ClusterReads, Protocol):
+class ClusterAgent(Agent[ClusterSpec, ClusterStatus], ClusterReads, ZoneFlowReads, Protocol):
     """A cluster controller: the agent's verbs and the plain reads of its nodes."""

@@ -6,7 +6,10 @@ security groups that its ports use, with the addresses of the groups that their 
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from eucapy.wire.contract import Agent, Fault, Message, Spec, Status
+from eucapy.wire.flows import FlowReads
 
 
 class SubnetSpec(Message, frozen=True, kw_only=True):
@@ -101,6 +104,8 @@ class VpcSpec(Message, frozen=True, kw_only=True):
     remotes: tuple[RemoteSpec, ...] = ()
     internet: bool = True
     """The VPC has an internet gateway attached and a default route to it."""
+    flow_logs: tuple[str, ...] = ()
+    """What flow logs of the VPC are about: the VPC itself, subnets, interfaces."""
 
 
 class PortSpec(Message, frozen=True, kw_only=True):
@@ -176,4 +181,5 @@ class NetworkStatus(Status, frozen=True, kw_only=True):
     fault: Fault | None = None
 
 
-NetworkAgent = Agent[NetworkSpec, NetworkStatus]
+class NetworkAgent(Agent[NetworkSpec, NetworkStatus], FlowReads, Protocol):
+    """A node's network agent: the verbs, and what its flow logs have seen."""

@@ -20,6 +20,7 @@ from eucapy.http import Limits, Site
 from eucapy.pki import role_of
 from eucapy.wire import codec
 from eucapy.wire.contract import Agent, Cursor, Spec, Unreachable
+from eucapy.wire.flows import FlowReads, ZoneFlowReads
 from eucapy.wire.node import NodeReads
 
 LONGEST_WAIT_S = 60.0
@@ -122,6 +123,24 @@ def console_reads(agent: NodeReads) -> dict[str, Read]:
         return await agent.sensors(instance_id)
 
     return {"console": console, "screenshot": screenshot, "sensors": sensors}
+
+
+def flow_reads(agent: FlowReads) -> dict[str, Read]:
+    """The plain read of a network agent, by name."""
+
+    async def flows(after: str, query: Mapping[str, str]) -> object:
+        return await agent.flows(int(after))
+
+    return {"flows": flows}
+
+
+def zone_flow_reads(agent: ZoneFlowReads) -> dict[str, Read]:
+    """The same of a zone's nodes, which are asked by name."""
+
+    async def flows(node: str, query: Mapping[str, str]) -> object:
+        return await agent.flows(node, int(query.get("after", "0")))
+
+    return {"flows": flows}
 
 
 def caller_role(request: web.BaseRequest) -> str | None:

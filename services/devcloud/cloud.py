@@ -199,7 +199,7 @@ class DevCloud:
         for zone in self.zones.values():
             found += [zone.cluster.loop, zone.storage.loop]
             for node in zone.nodes.values():
-                found += [node.nc.loop, node.eucanetd.loop]
+                found += [node.nc.loop, node.eucanetd.loop, node.eucanetd.flow_loop]
         return found
 
     async def settle(self, most_rounds: int = 100, loops: Sequence[Loop] | None = None) -> int:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from eucapy.clock import SystemClock
+from eucapy.clock import Clock, SystemClock
 from eucapy.drivers.network.base import NetworkDriver
 from eucapy.drivers.network.linux import LinuxNetwork
 from eucapy.drivers.network.removal import remove_everything
@@ -24,16 +24,17 @@ from tests.harness.topology import Guest, Host, Topology, topology
 class Node:
     """A host with its agent; `give` puts a spec and lets the agent come to rest."""
 
-    def __init__(self, host: Host, net: Topology, folder: Path, **layout: Any) -> None:
+    def __init__(self, host: Host, net: Topology, folder: Path, clock: Clock, **layout: Any) -> None:
         self.host, self._net, self.folder = host, net, folder
         self.prefix = f"{host.name}-{folder.name}-"
         self.layout = Layout(**{"prefix": self.prefix, "underlay": host.underlay, "uplink": "eth1", **layout})
         self._generation = 0
+        self._clock = clock
         self.agent = self._start()
 
     def _start(self) -> NetworkController:
         self.driver: NetworkDriver = LinuxNetwork(prefix=self.prefix, folder=self.folder / "run", home=self.host.name)
-        return NetworkController("node", self.folder / "data", self.driver, self.layout, SystemClock())
+        return NetworkController("node", self.folder / "data", self.driver, self.layout, self._clock)
 
     async def restart(self) -> None:
         """The agent's process ends and begins again; it is asked for nothing."""
@@ -85,12 +86,13 @@ class NetworkCloud:
 
 
 @asynccontextmanager
-async def network_cloud(hosts: int = 1, **layout: Any) -> AsyncIterator[NetworkCloud]:
+async def network_cloud(hosts: int = 1, clock: Clock | None = None, **layout: Any) -> AsyncIterator[NetworkCloud]:
     """Everything is removed at the end."""
     with topology(hosts) as net:
         folder = Path(tempfile.mkdtemp(prefix="eucapy-net-"))
         folder.chmod(0o755)  # the resolvers' user looks into it
-        nodes = [Node(host, net, folder / f"n{n}", **layout) for n, host in enumerate(net.hosts)]
+        time = clock or SystemClock()
+        nodes = [Node(host, net, folder / f"n{n}", time, **layout) for n, host in enumerate(net.hosts)]
         try:
             yield NetworkCloud(net, nodes)
         finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from eucapy.wire import cluster, contract, network, node, storage
+from eucapy.wire import cluster, contract, flows, network, node, storage
 
 GOLDEN = Path(__file__).parent / "golden"
 PEERS: dict[str, tuple[type[msgspec.Struct], ...]] = {
@@ -17,6 +17,7 @@ PEERS: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "cluster": (cluster.ClusterSpec, cluster.ClusterStatus),
     "node": (node.NodeSpec, node.NodeStatus, node.Console, node.Screenshot, node.Sensors),
     "network": (network.NetworkSpec, network.NetworkStatus),
+    "flows": (flows.FlowPage,),
     "storage": (storage.StorageSpec, storage.StorageStatus),
 }
 

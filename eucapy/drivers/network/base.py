@@ -6,10 +6,11 @@ A driver knows nothing of specs, VPCs or groups; it knows the things of `model.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from eucapy.drivers.network.flow_counts import Flows
 from eucapy.drivers.network.model import Observed, Step
 
 
@@ -46,6 +47,11 @@ class NetworkDriver(Protocol):
 
     async def apply(self, steps: Sequence[Step]) -> None:
         """Take the steps in order. Raises StepFailed at the first that fails."""
+        ...
+
+    async def flows(self, namespaces: Collection[str]) -> dict[str, Flows]:
+        """What the rules of these namespaces have counted since they were asked last, and what is left of others that are
+        gone. What is told is forgotten. One that does not count, or cannot be read, is missing."""
         ...
 
     def watch(self, wake: Callable[[], None]) -> None:

@@ -6,9 +6,10 @@ what lies on a link goes with the link, a namespace takes all with it. Trouble i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 
 from eucapy.drivers.network.base import Capabilities, StepFailed
+from eucapy.drivers.network.flow_counts import Flow, Flows
 from eucapy.drivers.network.model import (
     NODE,
     Announce,
@@ -38,6 +39,7 @@ class FakeNetwork:
         self._mtus = dict(mtus or {})
         self._failing: dict[Hashable, str] = {}
         self._broken: dict[str, str] = {}
+        self._flows: dict[str, Flows] = {}
         self._wake: Callable[[], None] = lambda: None
 
     @property
@@ -67,6 +69,10 @@ class FakeNetwork:
                     self.announced.append(thing.ip)
             self.steps_taken += 1
 
+    async def flows(self, namespaces: Collection[str]) -> dict[str, Flows]:
+        found = {name: self._flows.pop(name) for name in namespaces if name in self._flows}
+        return {**dict.fromkeys(namespaces, Flows()), **found}
+
     def watch(self, wake: Callable[[], None]) -> None:
         self._wake = wake
 
@@ -92,6 +98,11 @@ class FakeNetwork:
         """The host lost everything that lives in its kernel; guests' taps too."""
         self._things.clear()
         self._waiting.clear()
+
+    def count(self, namespace: str, *flows: Flow, skipped: int = 0) -> None:
+        """The rules of a namespace saw these."""
+        held = self._flows.get(namespace, Flows())
+        self._flows[namespace] = Flows((*held.counted, *flows), held.skipped + skipped)
 
     def fail(self, key: Hashable, reason: str | None) -> None:
         """Every step over the thing with this key fails from now on (None: no longer)."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from eucapy.eucanetd.compile import layout, permissions, text
+from eucapy.eucanetd.compile.flows import refused
 from eucapy.wire.network import AclEntrySpec, PortSpec, SubnetSpec, VpcSpec
 
 _REFUSED = "goto acl_refused"
@@ -32,10 +33,15 @@ def acls(vpc: VpcSpec, ports: Sequence[PortSpec]) -> str:
     if unknown:
         raise ValueError(f"{vpc.vpc_id} does not say what {', '.join(sorted(unknown))} lets through")
     chains = [_chain("acl_refused", ["counter name refused_acl drop"])]
+    no_entry = no_exit = _REFUSED
+    if vpc.flow_logs:
+        no_entry, no_exit = "goto acl_refused_in", "goto acl_refused_out"
+        chains.append(_chain("acl_refused_in", [*refused(vpc, "flow_sent", "flow_received_refused"), _REFUSED]))
+        chains.append(_chain("acl_refused_out", [*refused(vpc, "flow_sent_refused"), _REFUSED]))
     for acl_id in sorted({subnet.acl for subnet in guarded}):
         name = text.identifier(acl_id)
-        chains.append(_chain(f"acl_in_{name}", _verdicts(known[acl_id].ingress, "saddr", "accept")))
-        chains.append(_chain(f"acl_out_{name}", _verdicts(known[acl_id].egress, "daddr", "return")))
+        chains.append(_chain(f"acl_in_{name}", _verdicts(known[acl_id].ingress, "saddr", "accept", no_entry)))
+        chains.append(_chain(f"acl_out_{name}", _verdicts(known[acl_id].egress, "daddr", "return", no_exit)))
     return "".join(
         [
             "  counter refused_acl {\n  }\n",
@@ -70,7 +76,7 @@ def _taps(guarded: Sequence[SubnetSpec], ports: Sequence[PortSpec]) -> str:
     return f"  map acl_from {{\n    type ifname : verdict\n{text.elements(items)}  }}\n"
 
 
-def _verdicts(entries: Iterable[AclEntrySpec], other_end: str, allowed: str) -> list[str]:
+def _verdicts(entries: Iterable[AclEntrySpec], other_end: str, allowed: str, refused: str) -> list[str]:
     """A line an entry, in their order; what is left is refused."""
     lines = []
     for entry in entries:
@@ -79,8 +85,8 @@ def _verdicts(entries: Iterable[AclEntrySpec], other_end: str, allowed: str) -> 
             continue
         block = text.cidr(entry.cidr)
         where = "" if block == "0.0.0.0/0" else f"ip {other_end} {block}"
-        lines.append(" ".join(part for part in (match, where, allowed if entry.allow else _REFUSED) if part))
-    return [*lines, _REFUSED]
+        lines.append(" ".join(part for part in (match, where, allowed if entry.allow else refused) if part))
+    return [*lines, refused]
 
 
 def _block(subnet: SubnetSpec) -> str:

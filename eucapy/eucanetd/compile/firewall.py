@@ -7,6 +7,7 @@ addresses.
     forward     -10     acls        stateless; between subnets (`acls.py`)
     forward     filter  egress      stateful; the source tap's groups
     forward     +10     ingress     stateful; the target tap's groups
+    forward     +5 +15  flows       what flow logs are about (`flows.py`)
     postrouting srcnat  departures  private → public, for what leaves to it; a subnet → its NAT gateway, if that is here
 
 Egress and ingress are two base chains, so that each has its own say: an accept ends only its own chain. A connection that
@@ -21,7 +22,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 
 from eucapy.drivers.network.model import Ruleset, digest
-from eucapy.eucanetd.compile import layout, peerings, permissions, text
+from eucapy.eucanetd.compile import flows, layout, peerings, permissions, text
 from eucapy.eucanetd.compile.acls import acls
 from eucapy.eucanetd.compile.layout import Layout
 from eucapy.wire.network import GroupSpec, PortSpec, VpcSpec
@@ -47,6 +48,7 @@ def ruleset(
             _group_chains(used, _numbers(used)),
             _port_chains(ports, used),
             _nat_sets(translated),
+            flows.flows(vpc, ports),
             acls(vpc, ports),
             _base_chains(vpc, plan, nat=bool(translated)),
             "}\n",
@@ -236,10 +238,12 @@ def _base_chains(vpc: VpcSpec, plan: Layout, nat: bool) -> str:
                     "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu",
                     *peerings.crossing(vpc, plan),
                     "ct state established,related accept",
+                    *flows.invalid(vpc, ours),
                     "ct state invalid drop",
                     f"iifname {ours} accept",
                     "iifname vmap @guests_out",
                     "counter name refused_out",
+                    *flows.refused(vpc, "flow_sent_refused"),
                 ],
             ),
             _chain(
@@ -250,6 +254,7 @@ def _base_chains(vpc: VpcSpec, plan: Layout, nat: bool) -> str:
                     f"oifname {ours} accept",
                     "oifname vmap @guests_in",
                     "counter name refused_in",
+                    *flows.refused(vpc, "flow_received_refused"),
                 ],
             ),
             _chain(

@@ -296,3 +296,10 @@ async def test_two_namespaces_are_joined_by_a_pair_whose_ends_go_together(on: Be
     assert {near, back} <= (await on.driver.observe()).things
     await on.driver.apply([Drop(near), Drop(back)])
     assert not {thing for thing in (await on.driver.observe()).things if isinstance(thing, Link)}
+
+
+async def test_flows_of_what_counts_nothing_are_nothing(on: Bench) -> None:
+    place = netns.vpc_namespace(on.prefix, "vpc-a")
+    await on.driver.apply([Put(Namespace(namespace=place))])
+    found = await on.driver.flows([place, netns.vpc_namespace(on.prefix, "vpc-b")])
+    assert not any(each.counted or each.skipped for each in found.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,8 +12,10 @@ from pyroute2 import NetlinkError
 
 from eucapy.drivers.network import netns
 from eucapy.drivers.network.base import Capabilities, StepFailed
+from eucapy.drivers.network.flow_counts import Flows
 from eucapy.drivers.network.linux import links, namespaces, netlink, passages, publics, routes
 from eucapy.drivers.network.linux.events import LinkEvents
+from eucapy.drivers.network.linux.flow_reading import FlowReader
 from eucapy.drivers.network.linux.places import Place, Places
 from eucapy.drivers.network.linux.resolvers import Resolvers
 from eucapy.drivers.network.linux.rulesets import Rulesets
@@ -70,7 +72,8 @@ class LinuxNetwork:
         self._prefix = prefix
         self._home = home
         self._resolvers = Resolvers(folder)
-        self._rulesets = Rulesets()
+        self._flows = FlowReader()
+        self._rulesets = Rulesets(self._flows.keep)
         self._sights = Sights(home)
         self.messages_read = 0
         """Netlink messages that looking has cost so far: it grows with what has changed, not with what there is."""
@@ -91,7 +94,7 @@ class LinuxNetwork:
             Resolver: lambda thing, places: self._resolvers.put(thing),
         }
         self._drop: dict[type, Callable[[Any, Places], None]] = {
-            Namespace: namespaces.drop,
+            Namespace: self._drop_namespace,
             Setting: lambda thing, places: None,  # who else relies on it cannot be known
             Ruleset: self._rulesets.drop,
             Link: links.drop,
@@ -117,6 +120,9 @@ class LinuxNetwork:
 
     async def apply(self, steps: Sequence[Step]) -> None:
         await self._work(lambda: self._apply(steps))
+
+    async def flows(self, namespaces: Collection[str]) -> dict[str, Flows]:
+        return await self._work(lambda: self._flows.read(namespaces))
 
     def watch(self, wake: Callable[[], None]) -> None:
         self._events = LinkEvents(wake, self._home)
@@ -185,6 +191,10 @@ class LinuxNetwork:
                     self._take(step, places)
                 except (OSError, NetlinkError, LookupError, RunError) as error:
                     raise StepFailed(step, str(error)) from error
+
+    def _drop_namespace(self, thing: Namespace, places: Places) -> None:
+        self._flows.keep(thing.namespace)
+        namespaces.drop(thing, places)
 
     def _take(self, step: Step, places: Places) -> None:
         match step:

@@ -19,6 +19,7 @@ from eucapy.drivers.network import netns
 ROUTE, NETFILTER = 0, 12
 """Protocols."""
 GETLINK, GETADDR, GETROUTE, GETNEIGH = 18, 22, 26, 30
+NFPROTO_INET = 1
 
 _REQUEST, _DUMP = 0x1, 0x300
 _DUMP_INTERRUPTED = 0x10
@@ -44,6 +45,17 @@ def attributes(data: bytes, at: int = 0) -> Attributes:
         found[kind & _NESTED] = data[at + 4 : at + length]
         at += (length + 3) & ~3
     return found
+
+
+def listed(data: bytes) -> Iterator[bytes]:
+    """The payloads of attributes that follow each other, all of one type: a list."""
+    at = 0
+    while at + 4 <= len(data):
+        length = struct.unpack_from("=H", data, at)[0]
+        if length < 4:
+            break
+        yield data[at + 4 : at + length]
+        at += (length + 3) & ~3
 
 
 def text(value: bytes | None) -> str:
@@ -129,7 +141,7 @@ def chain_names(name: str, family: int, table: str) -> list[str]:
 
 def has_chain(name: str, family: int, table: str, chain: str) -> bool:
     """Whether one nftables table has it. Raises OSError."""
-    body = bytes((family, 0, 0, 0)) + _attribute(_CHAIN_TABLE, table) + _attribute(_CHAIN_NAME, chain)
+    body = bytes((family, 0, 0, 0)) + attribute(_CHAIN_TABLE, table) + attribute(_CHAIN_NAME, chain)
     with contextlib.closing(Asking(name, NETFILTER)) as asking:
         try:
             asking.one(_NFTABLES | _GETCHAIN, body)
@@ -138,6 +150,7 @@ def has_chain(name: str, family: int, table: str, chain: str) -> bool:
     return True
 
 
-def _attribute(kind: int, value: str) -> bytes:
+def attribute(kind: int, value: str) -> bytes:
+    """A text, as a question names something by it."""
     data = value.encode() + b"\0"
     return struct.pack("=HH", 4 + len(data), kind) + data + b"\0" * (-len(data) % 4)

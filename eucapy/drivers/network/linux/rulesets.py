@@ -7,7 +7,7 @@ together. Only our own tables, of the families inet and arp, are ever touched.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from eucapy.drivers.network import netns
 from eucapy.drivers.network.linux import flows, netlink, rule_changes
@@ -20,23 +20,24 @@ log = logging.getLogger(__name__)
 TABLE = "eucapy"
 """Our table in a namespace of ours; in the node's namespace it carries the cloud's mark too."""
 FAMILIES = ("inet", "arp")
-NFPROTO_INET = 1
 _MARK = "digest_"
 
 
 class Rulesets:
     """The rule sets of a node, and what this process itself has loaded: from there on a change is a matter of what changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, before_removal: Callable[[str], None]) -> None:
+        """`before_removal` is told of a VPC's namespace when its table is about to go."""
         self._loaded: dict[str, Ruleset] = {}
+        self._before_removal = before_removal
 
     def observe(self, place: Place) -> Iterator[Ruleset]:
         """The rule set that is loaded, if one is; its digest is empty when it is not one that we loaded whole."""
         table, known = _table(place), self._loaded.get(place.namespace)
-        if known is not None and netlink.has_chain(place.netns, NFPROTO_INET, table, _MARK + known.digest):
+        if known is not None and netlink.has_chain(place.netns, netlink.NFPROTO_INET, table, _MARK + known.digest):
             yield Ruleset(namespace=place.namespace, digest=known.digest)
             return
-        chains = netlink.chain_names(place.netns, NFPROTO_INET, table)
+        chains = netlink.chain_names(place.netns, netlink.NFPROTO_INET, table)
         if chains:
             marks = [name.removeprefix(_MARK) for name in chains if name.startswith(_MARK)]
             yield Ruleset(namespace=place.namespace, digest=marks[0] if len(marks) == 1 else "")
@@ -47,6 +48,7 @@ class Rulesets:
         held = self._loaded.pop(thing.namespace, None)
         if not (held is not None and _change(place, held, thing)):
             mark = f"table inet {_table(place)} {{\n  chain {_MARK}{thing.digest} {{\n  }}\n}}\n"
+            self._leave(place)
             _load(place, _removal(place) + thing.text + mark)
         true = set(held.published or ()) if held is not None else None
         if thing.published is not None and (true is None or not true.issubset(thing.published)):
@@ -56,7 +58,12 @@ class Rulesets:
     def drop(self, thing: Ruleset, places: Places) -> None:
         place = places[thing.namespace]
         self._loaded.pop(thing.namespace, None)
+        self._leave(place)
         _load(place, _removal(place))
+
+    def _leave(self, place: Place) -> None:
+        if place.namespace != NODE:
+            self._before_removal(place.netns)
 
 
 def _change(place: Place, held: Ruleset, thing: Ruleset) -> bool:
