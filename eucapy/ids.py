@@ -70,6 +70,7 @@ _KINDS = (
     Kind("rtbassoc", "", "InvalidAssociationID.NotFound", "InvalidAssociationID.NotFound", "association ID"),
     Kind("acl", "network-acl", "InvalidNetworkAclID.NotFound", "InvalidNetworkAclId.Malformed", "networkAcl ID"),
     Kind("aclassoc", "", "InvalidAssociationID.NotFound", "InvalidAssociationID.NotFound", "association ID"),
+    Kind("fl", "vpc-flow-log", "InvalidFlowLogId.NotFound", "InvalidParameterValue", "flowLog"),
     Kind("nat", "natgateway", "NatGatewayNotFound", "NatGatewayMalformed", "natGateway ID"),
     Kind(
         "pcx",
@@ -148,7 +149,9 @@ def missing(prefix: str, ids: Iterable[str]) -> ApiError:
     """The NotFound error for ids that do not exist, worded as EC2 does for one and for several, in the order given."""
     kind = KINDS[prefix]
     names = list(dict.fromkeys(ids))
-    if prefix == "iip-assoc":
+    if prefix == "fl":
+        message = f"These flow log ids in the input list are not found: [TotalCount: {len(names)}] {' '.join(names)}"
+    elif prefix == "iip-assoc":
         message = f"An invalid association-id of '{names[0]}' was given"
     elif len(names) == 1:
         message = f"The {kind.noun} '{names[0]}' does not exist"

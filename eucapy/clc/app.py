@@ -25,6 +25,7 @@ from eucapy.clc.authenticate import Keys
 from eucapy.clc.config import Config
 from eucapy.clc.ec2 import launch_template_versions
 from eucapy.clc.environment import CloudEnvironment
+from eucapy.clc.flow_delivery import Destinations
 from eucapy.clc.iam import managed
 from eucapy.clc.limits import Limits
 from eucapy.clc.objects import WalrusObjects
@@ -94,6 +95,7 @@ class CloudController:
             blocks=SnapshotBlocks(agents),
             buckets=self.objects.buckets_of,
             stored=StoredImageReader(UserObjects(config.walrus_url, config.region, sessions, clock)),
+            destinations=Destinations(config.walrus_internal_url, tls, config.region),
             sessions=sessions,
             issuers=self.issuers,
             served=TRAFFIC.served,

@@ -120,6 +120,8 @@ class Call:
     """The blocks of snapshots (`clc.blocks.Blocks`), for use in `Later` alone."""
     stored: Any = None
     """Reads stored images (`clc.stored_image_reader.StoredImageReader`), for use in `aside` alone."""
+    destinations: Any = None
+    """Looks at where flow logs go (`clc.flow_destinations.Standings`), for use in `aside` alone."""
     token: Callable[[str], str] = field(default=str, repr=False)
     """Makes an opaque paging token of a position; `position` takes it back (InvalidNextToken)."""
     position: Callable[[str], str] = field(default=str, repr=False)

@@ -99,6 +99,7 @@ class CloudEnvironment:
         blocks: Any,
         buckets: Callable[[str], Awaitable[int]],
         stored: Any,
+        destinations: Any,
         sessions: Sessions,
         issuers: Issuers,
         served: Callable[[], None],
@@ -110,6 +111,7 @@ class CloudEnvironment:
         self._pager, self._types, self._clock, self._audit = pager, types, clock, audit
         self._fire, self._served, self._used = fire, served, used
         self._reads, self._blocks, self._stored = reads, blocks, stored
+        self._destinations = destinations
         self._sessions, self._issuers = sessions, issuers
         self._buckets = buckets
         self._standings, self._messages, self._limits = standings, messages, limits
@@ -207,6 +209,7 @@ class CloudEnvironment:
             blocks=self._blocks,
             buckets=self._buckets,
             stored=self._stored,
+            destinations=self._destinations,
             sessions=self._sessions,
             issuers=self._issuers,
             powers=lambda: self._powers(request),

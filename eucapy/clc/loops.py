@@ -16,11 +16,13 @@ from pathlib import Path
 from eucapy import pki
 from eucapy.clc.agents import Agents
 from eucapy.clc.config import Config
+from eucapy.clc.flow_delivery import Destinations
 from eucapy.clc.objects import WalrusObjects
 from eucapy.clc.reconcilers.captures import Captures
 from eucapy.clc.reconcilers.cluster_sync import ClusterSync
 from eucapy.clc.reconcilers.deadlines import Deadlines
 from eucapy.clc.reconcilers.exports import Exports
+from eucapy.clc.reconcilers.flow_logs import FlowLogs
 from eucapy.clc.reconcilers.images import Images
 from eucapy.clc.reconcilers.imports import Imports
 from eucapy.clc.reconcilers.nat_gateways import NatGateways
@@ -40,6 +42,7 @@ from eucapy.reconcile.loop import Loop, Loops
 NET_S = 15.0
 SWEEP_S = 5.0
 CREDENTIALS_S = 60.0
+FLOWS_S = 60.0
 
 
 def build(
@@ -63,6 +66,9 @@ def build(
     user_objects = UserObjects(config.walrus_url, config.region, sessions, clock)
     loops.add(Loop("imports", Imports(database, user_objects, seal, zones, clock, loops.wake), NET_S))
     loops.add(Loop("exports", Exports(database, user_objects, objects, clock, loops.wake), NET_S))
+    destinations = Destinations(config.walrus_internal_url, tls, config.region)
+    flows = FlowLogs(database, agents, zones, destinations, user_objects, config.region, clock)
+    loops.add(Loop("flow_logs", flows, FLOWS_S))
     loops.add(Loop("nat_gateways", NatGateways(database, clock, loops.wake), NET_S))
     credentials = RoleCredentialsLoop(database, sessions, config.region, clock, loops.wake)
     loops.add(Loop("role_credentials", credentials, CREDENTIALS_S))

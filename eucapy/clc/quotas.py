@@ -16,6 +16,7 @@ NAT_GATEWAYS_PER_ZONE = 20
 PEERINGS_PER_VPC = 125
 OUTSTANDING_PEERINGS = 25
 """Requests of an account that wait."""
+FLOW_LOGS_PER_RESOURCE = 2
 NETWORK_ACLS_PER_VPC = 200
 ENTRIES_PER_NETWORK_ACL = 20
 """Of each direction, with the one that denies the rest."""

@@ -108,6 +108,19 @@ class UserObjects:
         body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
         await self._ask("POST", who, place, f"uploadId={quote(upload_id, safe='')}", body)
 
+    async def bucket_policy(self, who: Actor, bucket: str) -> str | None:
+        """The bucket's policy, if it has one. Raises Refused, Unreachable."""
+        try:
+            return (await self._ask("GET", who, Place(bucket, ""), "policy=")).decode()
+        except Refused as error:
+            if error.status == 404 and "NoSuchBucketPolicy" in str(error):
+                return None
+            raise
+
+    async def put_bucket_policy(self, who: Actor, bucket: str, policy: str) -> None:
+        """Raises Refused, Unreachable."""
+        await self._ask("PUT", who, Place(bucket, ""), "policy=", policy.encode())
+
     async def _ask(
         self,
         method: str,
@@ -137,7 +150,7 @@ class UserObjects:
                 said = await answer.read()
                 if answer.status >= 500:
                     raise Unreachable(f"the object store: HTTP {answer.status}")
-                if answer.status != 200 or b"<Error>" in said:
+                if answer.status not in (200, 204) or b"<Error>" in said:
                     code = re.search(rb"<Code>([^<]+)</Code>", said)
                     raise Refused(answer.status, code[1].decode() if code is not None else answer.reason or "")
                 return answer.headers.get(wants, "").encode() if wants else said

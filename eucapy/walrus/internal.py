@@ -6,6 +6,7 @@
     GET  /internal/status                     what the background workers did last, the faults that the scrubber found
     PUT, DELETE /internal/uploads/…           `internal_uploads.py`
     PUT, GET, DELETE /internal/archive…       `internal_archive.py`
+    GET, PUT /internal/deliveries/…           `internal_deliveries.py`
 
 nc fetches images and sc snapshots here, clc looks at an image before it registers it. No bucket's owner is asked: the
 cloud controller has checked that when it wrote the spec. Requests are refused to every other role (403).
@@ -23,7 +24,16 @@ from eucapy.aws.errors import InvalidArgument
 from eucapy.aws.timestamps import http_date
 from eucapy.database import Tx
 from eucapy.errors import ApiError
-from eucapy.walrus import encryption, errors, headers, internal_archive, internal_uploads, ranges, sending
+from eucapy.walrus import (
+    encryption,
+    errors,
+    headers,
+    internal_archive,
+    internal_deliveries,
+    internal_uploads,
+    ranges,
+    sending,
+)
 from eucapy.walrus.context import Walrus
 from eucapy.walrus.s3.reading import TRIES, Found
 from eucapy.walrus.store import buckets, objects
@@ -53,16 +63,14 @@ def application(walrus: Walrus, workers: Mapping[str, Periodic]) -> web.Applicat
         found = await walrus.db.read(lambda tx: buckets.count(tx, owner))
         return web.Response(body=msgspec.json.encode({"buckets": found}), content_type="application/json")
 
-    narrower = {
-        internal_uploads.PATH: internal_uploads.CALLERS,
-        internal_archive.PATH: internal_archive.CALLERS,
-    }
+    narrower = {each.PATH: each.CALLERS for each in (internal_uploads, internal_archive, internal_deliveries)}
     app = web.Application(middlewares=[only_roles(CALLERS, narrower)], client_max_size=internal_archive.MOST_BYTES)
     app.router.add_get("/internal/objects/{bucket}/{key:.+}", get)
     app.router.add_get("/internal/buckets", owned)
     app.router.add_get("/internal/status", status)
     internal_uploads.add_routes(app, walrus)
     internal_archive.add_routes(app, walrus)
+    internal_deliveries.add_routes(app, walrus)
     return app
 
 

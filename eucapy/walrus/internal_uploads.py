@@ -32,7 +32,7 @@ PATH = "/internal/uploads/"
 CALLERS = frozenset({"clc", "sc"})
 
 
-class _Body:
+class Body:
     """A request's body as `receiving` reads one."""
 
     def __init__(self, request: web.Request) -> None:
@@ -108,7 +108,7 @@ async def _put(walrus: Walrus, request: web.Request) -> str:
 async def _receive(walrus: Walrus, request: web.Request, upload: Upload, sealed: Sealed | None) -> Received:
     want = Expected(algorithm=upload.checksum_algorithm or checksums.DEFAULT)
     data_key = None if sealed is None else sealed.data_key
-    return await receiving.receive(walrus, _Body(request), want, MOST_PUT_BYTES, -1, data_key)
+    return await receiving.receive(walrus, Body(request), want, MOST_PUT_BYTES, -1, data_key)
 
 
 async def _same(walrus: Walrus, twin: Part, number: int) -> tuple[Received, Part]:

@@ -34,6 +34,13 @@ PUBLIC_KEY = b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJr8P5DFq7Vxu6pEKk1Jj5Kn9SOmc
 
 DISK_CONTAINER = {"Format": "RAW", "UserBucket": {"S3Bucket": "images-eucalyptus", "S3Key": "starter.raw"}}
 
+FLOW_LOG = {
+    "ResourceType": "VPC",
+    "TrafficType": "ALL",
+    "LogDestinationType": "s3",
+    "LogDestination": "arn:aws:s3:::images-eucalyptus",
+}
+
 Parameters = dict[str, Any]
 _PLACE = re.compile("<([a-z0-9-]+)>")
 
@@ -54,6 +61,7 @@ PARAMETERS: dict[str, Parameters] = {
     "CancelExportTask": {"ExportTaskId": "<export-ami>"},
     "CancelImportTask": {"ImportTaskId": "<import-snap>"},
     "CreateDhcpOptions": {"DhcpConfigurations": [{"Key": "domain-name", "Values": ["example.com"]}]},
+    "CreateFlowLogs": {**FLOW_LOG, "ResourceIds": ["<vpc>"]},
     "CreateImage": {"InstanceId": "<i>", "Name": "a copy"},
     "CreateInstanceExportTask": {
         "InstanceId": "<i3>",
@@ -85,6 +93,7 @@ PARAMETERS: dict[str, Parameters] = {
     "CreateVpc": {"CidrBlock": "10.6.0.0/16"},
     "CreateVpcPeeringConnection": {"VpcId": "<vpc>", "PeerVpcId": "<vpc2>"},
     "DeleteDhcpOptions": {"DhcpOptionsId": "<dopt>"},
+    "DeleteFlowLogs": {"FlowLogIds": ["<fl>"]},
     "DeleteInternetGateway": {"InternetGatewayId": "<igw>"},
     "DeleteKeyPair": {"KeyName": "mine"},
     "DeleteLaunchTemplate": {"LaunchTemplateId": "<lt>"},
@@ -123,6 +132,7 @@ PARAMETERS: dict[str, Parameters] = {
     "DescribeLaunchTemplateVersions": {"LaunchTemplateId": "<lt>"},
     "DescribeLaunchTemplates": {"LaunchTemplateIds": ["<lt>"]},
     "DescribeManagedPrefixLists": {"PrefixListIds": ["<pl>"]},
+    "DescribeFlowLogs": {"FlowLogIds": ["<fl>"]},
     "DescribeNatGateways": {"NatGatewayIds": ["<nat>"]},
     "DescribeNetworkAcls": {"NetworkAclIds": ["<acl>"]},
     "DescribeNetworkInterfaceAttribute": {"NetworkInterfaceId": "<eni>", "Attribute": "description"},
@@ -331,6 +341,8 @@ def _populate(cloud: Cloud) -> dict[str, str]:
     own["aclassoc"] = default["Associations"][0]["NetworkAclAssociationId"]
     made = ec2.create_nat_gateway(SubnetId=own["subnet"], ConnectivityType="private")
     own["nat"] = made["NatGateway"]["NatGatewayId"]
+    made = ec2.create_flow_logs(**{**FLOW_LOG, "ResourceIds": [own["vpc3"]]})
+    own["fl"] = made["FlowLogIds"][0]
     for name, block in (("pcx", "10.11.0.0/16"), ("pcx2", "10.12.0.0/16")):
         other = ec2.create_vpc(CidrBlock=block)["Vpc"]["VpcId"]
         made = ec2.create_vpc_peering_connection(VpcId=own["vpc"], PeerVpcId=other)

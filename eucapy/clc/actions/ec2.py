@@ -224,6 +224,13 @@ DECLARED: dict[str, Declaration] = {
         "CreateNatGateway", new("natgateway"), of("subnet", "SubnetId"), maybe("elastic-ip", "AllocationId")
     ),
     "DeleteNatGateway": needs(of("natgateway", "NatGatewayId")),
+    "CreateFlowLogs": _made(
+        "CreateFlowLogs",
+        new("vpc-flow-log"),
+        *TARGETS.some(said.logged, "vpc", "subnet", "network-interface"),
+        tags=("vpc-flow-log",),
+    ),
+    "DeleteFlowLogs": needs(of("vpc-flow-log", "FlowLogIds")),
     "CreateVpcPeeringConnection": _made(
         "CreateVpcPeeringConnection", new("vpc-peering-connection", said.peering), of("vpc", "VpcId")
     ),

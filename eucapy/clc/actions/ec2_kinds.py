@@ -55,6 +55,7 @@ TARGETS = Targets(
         ),
         _kind("vpc", "ec2:VpcID", "ec2:Tenancy"),
         _kind("vpc-peering-connection", "", "ec2:AccepterVpc", "ec2:RequesterVpc"),
+        _kind("vpc-flow-log", ""),
         _kind("vpc-endpoint", ""),
         _kind("natgateway", ""),
     )

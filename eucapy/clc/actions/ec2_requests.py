@@ -55,6 +55,14 @@ def tagged(p: Params, scope: Scope) -> Iterable[Touched]:
             yield Touched(KINDS[kind.resource_type], str(each), "key id" if by_name else "")
 
 
+def logged(p: Params, scope: Scope) -> Iterable[Touched]:
+    """What CreateFlowLogs is about, each of the type that its id says."""
+    for each in values(p, "ResourceIds"):
+        kind = ids.kind_of(str(each))
+        if kind is not None and kind.resource_type in ("vpc", "subnet", "network-interface"):
+            yield Touched(KINDS[kind.resource_type], str(each))
+
+
 def import_task(p: Params, scope: Scope) -> Iterable[Touched]:
     """The task of CancelImportTask, of the type that its id says."""
     for each in values(p, "ImportTaskId"):

@@ -19,6 +19,7 @@ MODULES = (
     "dhcp_options",
     "export_image",
     "export_instance",
+    "flow_logs",
     "id_format",
     "image_attributes",
     "image_availability",

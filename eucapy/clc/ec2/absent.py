@@ -151,16 +151,6 @@ _KINDS = (
         tagged=False,
     ),
     Absent(
-        "DescribeFlowLogs",
-        "FlowLogIds",
-        "FlowLogs",
-        "fl",
-        "InvalidParameterValue",
-        "InvalidFlowLogId.NotFound",
-        "These flow log ids in the input list are not found: [TotalCount: 1] {id}",
-        "deliver-log-status log-destination-type flow-log-id log-group-name resource-id traffic-type",
-    ),
-    Absent(
         "DescribeHosts",
         "HostIds",
         "Hosts",

@@ -530,3 +530,11 @@ class InvalidNetworkAclEntryNotFound(ApiError):
 
 class DhcpOptionsLimitExceeded(ApiError):
     message = "The maximum number of DHCP options sets has been reached."
+
+
+class FlowLogAlreadyExists(ApiError):
+    message = "Error. There is an existing Flow Log with the same configuration and log destination."
+
+
+class FlowLogsLimitExceeded(ApiError):
+    message = "The maximum number of flow logs of the resource has been reached."

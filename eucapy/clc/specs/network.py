@@ -91,6 +91,8 @@ class Rows(Protocol):
     def peerings(self) -> Sequence[Any]: ...
     @property
     def to_peers(self) -> Sequence[Any]: ...
+    @property
+    def flow_logs(self) -> Mapping[str, tuple[str, ...]]: ...
 
 
 class ZoneNetwork(NamedTuple):
@@ -176,6 +178,7 @@ def _vpc(row: Any, own: Sequence[Any], names: Sequence[tuple[str, str]], rows: R
         netbios_node_type=next(iter(values.get("netbios-node-type", ())), ""),
         names=tuple(sorted(names)),
         internet=any(subnet.id in rows.public_subnets for subnet in own),
+        flow_logs=rows.flow_logs.get(row.id, ()),
     )
 
 

@@ -33,6 +33,7 @@ TABLES = {
     "igw": "internet_gateways",
     "rtb": "route_tables",
     "acl": "network_acls",
+    "fl": "flow_logs",
     "nat": "nat_gateways",
     "pcx": "vpc_peerings",
     "dopt": "dhcp_options",

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from eucapy.clc.store import (
+    flow_logs,
     nat_gateways,
     network_acl_entries,
     network_acls,
@@ -125,6 +126,8 @@ class Around:
     behind_nat: Mapping[str, str]
     peerings: Sequence[Row]
     to_peers: Sequence[Row]
+    flow_logs: Mapping[str, tuple[str, ...]]
+    """What flow logs are about, by VPC."""
 
 
 async def placed(tx: Tx, zone: str) -> Sequence[Any]:
@@ -170,6 +173,7 @@ async def around(tx: Tx, vpc_ids: Iterable[str]) -> Around:
         nat_gateways=await nat_gateways.translating(tx, wanted),
         behind_nat=await route_tables.behind_nat(tx, wanted),
         peerings=await vpc_peerings.active_of(tx, wanted),
+        flow_logs=await flow_logs.logged(tx, wanted),
         to_peers=await route_tables.to_peers(tx, wanted),
         acl_entries=await network_acl_entries.of_acls(tx, sorted(set(guards.values()))),
     )

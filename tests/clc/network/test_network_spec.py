@@ -62,6 +62,7 @@ class World:
     behind_nat: dict[str, str] = field(default_factory=dict)
     peerings: Sequence[Any] = ()
     to_peers: Sequence[Any] = ()
+    flow_logs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def port(self, number: int, zone: str = A, node: str = "n1", groups: Sequence[str] = ("sg-web",)) -> str:
         letter = zone[-1]
