@@ -24,12 +24,12 @@ from tests.harness.topology import Guest, Host, Topology, topology
 class Node:
     """A host with its agent; `give` puts a spec and lets the agent come to rest."""
 
-    def __init__(self, host: Host, net: Topology, folder: Path, clock: Clock, **layout: Any) -> None:
+    def __init__(self, host: Host, net: Topology, folder: Path, clock: Clock | None = None, **layout: Any) -> None:
         self.host, self._net, self.folder = host, net, folder
         self.prefix = f"{host.name}-{folder.name}-"
         self.layout = Layout(**{"prefix": self.prefix, "underlay": host.underlay, "uplink": "eth1", **layout})
         self._generation = 0
-        self._clock = clock
+        self._clock = clock or SystemClock()
         self.agent = self._start()
 
     def _start(self) -> NetworkController:
@@ -91,8 +91,7 @@ async def network_cloud(hosts: int = 1, clock: Clock | None = None, **layout: An
     with topology(hosts) as net:
         folder = Path(tempfile.mkdtemp(prefix="eucapy-net-"))
         folder.chmod(0o755)  # the resolvers' user looks into it
-        time = clock or SystemClock()
-        nodes = [Node(host, net, folder / f"n{n}", time, **layout) for n, host in enumerate(net.hosts)]
+        nodes = [Node(host, net, folder / f"n{n}", clock, **layout) for n, host in enumerate(net.hosts)]
         try:
             yield NetworkCloud(net, nodes)
         finally:

@@ -26,7 +26,7 @@ _MARK = "digest_"
 class Rulesets:
     """The rule sets of a node, and what this process itself has loaded: from there on a change is a matter of what changes."""
 
-    def __init__(self, before_removal: Callable[[str], None]) -> None:
+    def __init__(self, before_removal: Callable[[str], None] = lambda name: None) -> None:
         """`before_removal` is told of a VPC's namespace when its table is about to go."""
         self._loaded: dict[str, Ruleset] = {}
         self._before_removal = before_removal
