@@ -44,7 +44,7 @@ def split(spec: ClusterSpec) -> dict[str, Part]:
     for placed in everywhere.values():
         by_vpc[placed.port.vpc_id].append(placed)
         for group in placed.port.groups:
-            members[group].update(placed.port.private_ips)
+            members[group].update((*placed.port.private_ips, *placed.port.ipv6s))
     for placed in spec.ports.values():
         by_node[placed.node].append(placed)
     for known in spec.groups.values():
@@ -53,7 +53,11 @@ def split(spec: ClusterSpec) -> dict[str, Part]:
     # Made once, not once a node: a node's part is a choice among them.
     remotes = {
         vpc_id: sorted(
-            (RemoteSpec(ip=ip, node=placed.node) for placed in found for ip in placed.port.private_ips),
+            (
+                RemoteSpec(ip=ip, node=placed.node)
+                for placed in found
+                for ip in (*placed.port.private_ips, *placed.port.ipv6s)
+            ),
             key=lambda remote: (remote.ip, remote.node),
         )
         for vpc_id, found in by_vpc.items()

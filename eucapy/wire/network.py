@@ -20,6 +20,8 @@ class SubnetSpec(Message, frozen=True, kw_only=True):
     gateway: str
     acl: str = ""
     """The ACL of the VPC that guards it; empty: everything passes."""
+    cidr6: str = ""
+    """Its IPv6 block; empty: it has none. The gateway of IPv6 is the tap's link-local address, as advertised."""
 
 
 class AclEntrySpec(Message, frozen=True, kw_only=True):
@@ -42,7 +44,7 @@ class AclSpec(Message, frozen=True, kw_only=True):
 
 
 class RemoteSpec(Message, frozen=True, kw_only=True):
-    """An address of the VPC that lives on another node."""
+    """An address of the VPC, IPv4 or IPv6, that lives on another node."""
 
     ip: str
     node: str
@@ -60,7 +62,7 @@ class NatGatewaySpec(Message, frozen=True, kw_only=True):
 
 
 class PeerRouteSpec(Message, frozen=True, kw_only=True):
-    """What a subnet sends to these addresses goes to the peer."""
+    """What a subnet sends to these addresses, of either family, goes to the peer."""
 
     subnet_id: str
     to: str
@@ -73,7 +75,7 @@ class PeeringSpec(Message, frozen=True, kw_only=True):
     """The other one."""
     vni: int
     cidrs: tuple[str, ...]
-    """The other one's blocks: nothing else comes from it."""
+    """The other one's blocks, of both families: nothing else comes from it."""
     routes: tuple[PeerRouteSpec, ...] = ()
     """Of this VPC's subnets, to the other."""
 
@@ -84,6 +86,8 @@ class VpcSpec(Message, frozen=True, kw_only=True):
     vpc_id: str
     vni: int
     cidrs: tuple[str, ...]
+    cidrs6: tuple[str, ...] = ()
+    """Its IPv6 blocks; none: IPv6 is off in it."""
     subnets: tuple[SubnetSpec, ...]
     acls: tuple[AclSpec, ...] = ()
     """Those that subnets name."""
@@ -118,6 +122,11 @@ class PortSpec(Message, frozen=True, kw_only=True):
     vpc_id: str
     subnet_id: str
     private_ips: tuple[str, ...]
+    ipv6s: tuple[str, ...] = ()
+    """In the subnet's IPv6 block; nothing stands for them outside: they are their own public addresses."""
+    way6: str = ""
+    """What becomes of IPv6 to and from outside the VPC: `internet` passes both ways, `egress-only` only what the guest has
+    begun; empty: nothing."""
     public: tuple[tuple[str, str], ...] = ()
     """(private address, public address) pairs, one-to-one."""
     groups: tuple[str, ...] = ()
@@ -126,9 +135,10 @@ class PortSpec(Message, frozen=True, kw_only=True):
 
 
 class RuleSpec(Message, frozen=True, kw_only=True):
-    """One permission. `protocol` is `tcp`, `udp`, `icmp`, a number as text, or `-1` for all.
+    """One permission. `protocol` is `tcp`, `udp`, `icmp`, `icmpv6`, a number as text, or `-1` for all.
 
-    Ports are inclusive and -1 means any; for ICMP they are type and code. Exactly one of `cidr` and `group` is set.
+    Ports are inclusive and -1 means any; for ICMP they are type and code. Exactly one of `cidr`, of either family, and `group`
+    is set.
     """
 
     protocol: str
@@ -139,7 +149,7 @@ class RuleSpec(Message, frozen=True, kw_only=True):
 
 
 class GroupSpec(Message, frozen=True, kw_only=True):
-    """A security group: its rules, and every address (this VPC, any node) that belongs to it."""
+    """A security group: its rules, and every address (this VPC, any node, either family) that belongs to it."""
 
     group_id: str
     vpc_id: str

@@ -96,6 +96,9 @@ class NicSpec(Message, frozen=True, kw_only=True):
     subnet_id: str
     subnet_cidr: str
     private_ips: tuple[str, ...]
+    ipv6s: tuple[str, ...] = ()
+    vpc_cidrs6: tuple[str, ...] = ()
+    subnet_cidr6: str = ""
     attachment_id: str = ""
     gone: bool = False
     """The tombstone: the guest shall let go of it. It is kept until the status says `released`."""
