@@ -71,6 +71,7 @@ def layout_of(config: Config) -> Layout:
         closed=tuple(config.closed_networks),
         host_ports=tuple(config.host_ports),
         guest_mtu=config.guest_mtu,
+        public6=config.public_ipv6,
     )
 
 

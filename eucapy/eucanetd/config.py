@@ -44,6 +44,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "for a public range that the networks around do not route here."
         ),
     ] = False
+    public_ipv6: Annotated[
+        bool,
+        doc(
+            "Guests' IPv6 passes between this node and outside: the node forwards IPv6 and answers for their addresses on the "
+            "public interface. Without, IPv6 stays inside VPCs."
+        ),
+    ] = False
     resolvers: Annotated[
         list[str],
         doc("DNS servers that the guests' resolver asks; empty: those of this machine that guests can reach."),

@@ -23,7 +23,7 @@ from eucapy.drivers.network.model import Observed, Thing
 from eucapy.eucanetd.compile import text
 from eucapy.eucanetd.compile.layout import Layout
 from eucapy.eucanetd.compile.node import compile_node
-from eucapy.eucanetd.compile.vpc import compile_vpc, public_addresses
+from eucapy.eucanetd.compile.vpc import compile_vpc, public_addresses, public_addresses6
 from eucapy.wire.contract import Fault
 from eucapy.wire.network import GroupSpec, NetworkSpec, PortSpec, VpcSpec
 
@@ -117,16 +117,17 @@ def desire(intent: Intent, observed: Observed, layout: Layout) -> Desired:
         ports = by_vpc.get(vpc_id, [])
         if namespace in observed.broken:
             desired.faults[vpc_id] = Fault(code="NamespaceUnreadable", message=observed.broken[namespace])
-            public |= _sound_addresses(vpc, ports)
+            public |= _sound_addresses(vpc, ports, layout)
             continue
         taps = observed.waiting_taps | observed.taps(namespace)
         try:
             joined = _joined(vpc, intent, observed, layout)
             desired.items[vpc_id] = compile_vpc(vpc, ports, laid.groups, intent.nodes, layout, taps, joined)
-            public |= set(public_addresses(vpc, [port for port in ports if port.tap in taps]))
+            plugged = [port for port in ports if port.tap in taps]
+            public |= {*public_addresses(vpc, plugged), *public_addresses6(vpc, plugged, layout)}
         except ValueError as error:
             desired.faults[vpc_id] = Fault(code="InvalidSpec", message=str(error), final=True)
-            public |= _sound_addresses(vpc, ports)
+            public |= _sound_addresses(vpc, ports, layout)
     for vpc_id in by_vpc.keys() - laid.vpcs.keys():
         desired.faults[vpc_id] = Fault(
             code="UnknownVpc", message=f"the spec has ports in {vpc_id} and does not describe it"
@@ -134,9 +135,9 @@ def desire(intent: Intent, observed: Observed, layout: Layout) -> Desired:
     try:
         taps_named = _sound(text.link, (port.tap for port in laid.ports.values()))
         nodes = _sound(text.ip, intent.nodes.values())
-        desired.items[NODE_ITEM] = compile_node(
-            layout, taps_named, public, nodes, observed.barriers, intent.guest_blocks
-        )
+        blocks6 = _sound(text.cidr6, (block for vpc in laid.vpcs.values() for block in vpc.cidrs6))
+        guests = (*intent.guest_blocks, *blocks6)
+        desired.items[NODE_ITEM] = compile_node(layout, taps_named, public, nodes, observed.barriers, guests)
     except ValueError as error:
         desired.faults[NODE_ITEM] = Fault(code="InvalidSpec", message=str(error), final=True)
     return desired
@@ -153,10 +154,11 @@ def _joined(vpc: VpcSpec, intent: Intent, observed: Observed, layout: Layout) ->
     }
 
 
-def _sound_addresses(vpc: VpcSpec, ports: Iterable[PortSpec]) -> set[str]:
+def _sound_addresses(vpc: VpcSpec, ports: Iterable[PortSpec], layout: Layout) -> set[str]:
     """Public addresses of a VPC that cannot be worked on: what it has had goes on working, the guard lets it."""
     gateways = [gateway.public_ip for gateway in vpc.nat_gateways if not gateway.node]
-    return _sound(text.ip, [*gateways, *(public for port in ports for _, public in port.public)])
+    own = [ip for port in ports if layout.public6 and port.way6 for ip in port.ipv6s]
+    return _sound(text.either, [*gateways, *(public for port in ports for _, public in port.public), *own])
 
 
 def _sound(check: Callable[[str], str], values: Iterable[str]) -> set[str]:

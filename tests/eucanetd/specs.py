@@ -40,6 +40,16 @@ def port(number: int, ip: str, vpc_id: str = "vpc-a", groups: tuple[str, ...] = 
     return msgspec.structs.replace(base, **more)
 
 
+def vpc6(
+    vpc_id: str = "vpc-a", vni: int = 100, block: str = "10.0", block6: str = "2001:db8:a", **more: Any
+) -> VpcSpec:
+    """`vpc` with the IPv6 block `<block6>:0::/56` and the subnet's `<block6>:0::/64`."""
+    made = vpc(vpc_id, vni, block)
+    subnets = tuple(msgspec.structs.replace(each, cidr6=f"{block6}::/64") for each in made.subnets)
+    made = msgspec.structs.replace(made, cidrs6=(f"{block6}::/56",), subnets=subnets)
+    return msgspec.structs.replace(made, **more)
+
+
 def group(
     group_id: str,
     *ingress: RuleSpec,
@@ -50,6 +60,8 @@ def group(
     return GroupSpec(group_id=group_id, vpc_id=vpc_id, ingress=ingress, egress=egress, members=members)
 
 
+ANY6 = RuleSpec(protocol="-1", cidr="::/0")
+OPEN6 = group("sg-all", RuleSpec(protocol="-1", cidr="0.0.0.0/0"), ANY6, egress=(*ALL_OUT, ANY6))
 OPEN = group("sg-all", RuleSpec(protocol="-1", cidr="0.0.0.0/0"))
 
 

@@ -35,6 +35,9 @@ PUBLIC = "198.51.100"
 INTERNET = f"{PUBLIC}.254"
 FARAWAY = "203.0.113.1"
 
+GATEWAY6 = "fe80::65:75ff:fe63:6100"
+"""The router of every guest: its tap's end."""
+
 PATIENCE = 10
 """Attempts of a second at what works: a guest that has just asked for an address in vain takes a while to ask again."""
 
@@ -172,6 +175,19 @@ class Guest(Netns):
         """Addresses by hand, as DHCP would give them."""
         self.run("ip", "addr", "add", f"{ip}/{prefix}", "dev", "eth0")
         self.run("ip", "route", "add", "default", "via", gateway)
+
+    def enable_ipv6(self) -> None:
+        """IPv6 as an ordinary machine has it: a link-local address, and an ear for routers."""
+        for setting in ("all", "default", "eth0"):
+            self.run("sh", "-c", f"echo 0 > /proc/sys/net/ipv6/conf/{setting}/disable_ipv6")
+        self.run("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad")
+
+    def configure6(self, *ips: str, router: str = GATEWAY6) -> None:
+        """IPv6 by hand: addresses of its own, and everything else by the router."""
+        self.enable_ipv6()
+        for ip in ips:
+            self.run("ip", "addr", "add", f"{ip}/128", "dev", "eth0", "nodad")
+        self.run("ip", "-6", "route", "replace", "default", "via", router, "dev", "eth0")
 
     def power_off(self) -> None:
         """The end of QEMU: both descriptors closed, the tap gone."""

@@ -12,6 +12,7 @@ from eucapy.drivers.network.base import Capabilities, StepFailed
 from eucapy.drivers.network.flow_counts import Flow, Flows
 from eucapy.drivers.network.model import (
     NODE,
+    Advertiser,
     Announce,
     Drop,
     Link,
@@ -154,7 +155,7 @@ class FakeNetwork:
             for inside in [t for t in self._things.values() if t.namespace == thing.namespace]:
                 if isinstance(inside, Link):
                     self._remove_link(inside)
-                elif not isinstance(inside, Resolver):
+                elif not isinstance(inside, Resolver | Advertiser):
                     self._things.pop(inside.key, None)
         else:
             self._things.pop(thing.key, None)

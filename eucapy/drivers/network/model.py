@@ -36,10 +36,12 @@ class LinkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Namespace:
-    """A network namespace that routes: forwarding on, redirects and IPv6 off, loopback up (all that is `ready`)."""
+    """A network namespace that routes: forwarding on, redirects off, IPv6 off or routed too, loopback up (all that is
+    `ready`)."""
 
     namespace: str
     ready: bool = True
+    ipv6: bool = False
 
     @property
     def key(self) -> Hashable:
@@ -80,8 +82,8 @@ class Ruleset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """A link, up. `proxy_arp`: the kernel answers ARP for what it routes elsewhere. `check_source`: packets whose source
-    is not routed back through the link are dropped.
+    """A link, up. `proxy_arp`: the kernel answers ARP for what it routes elsewhere. `check_source`: IPv4 packets whose source
+    is not routed back through the link are dropped. `ipv6`: it carries IPv6 and believes no router; without, none passes.
 
     A VXLAN link has `vni`, `local` and `port`, and sends through the node's namespace; a VETH has its other end `peer` in
     the namespace `far`, which is the node's or another of ours.
@@ -94,6 +96,7 @@ class Link:
     mac: str
     proxy_arp: bool = False
     check_source: bool = True
+    ipv6: bool = False
     vni: int = 0
     local: str = ""
     port: int = 0
@@ -107,7 +110,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
-    """A permanent neighbour: `ip` is at `mac` on the link, and nobody's ARP can change that."""
+    """A permanent neighbour: `ip` is at `mac` on the link, and nobody's ARP or neighbour advertisement can change that."""
 
     namespace: str
     link: str
@@ -135,7 +138,8 @@ class Forwarding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """An address of the namespace itself, always as a /32 (no subnet is on-link here)."""
+    """An address of the namespace itself, always as a /32 or /128 (no subnet is on-link here); a link-local one of IPv6 with
+    its /64, by which guests' own are reached."""
 
     namespace: str
     link: str
@@ -153,7 +157,7 @@ class Route:
 
     namespace: str
     to: str
-    """CIDR; 0.0.0.0/0 is the default route."""
+    """CIDR; 0.0.0.0/0 and ::/0 are the default routes."""
     link: str = ""
     via: str = ""
     table: int = 0
@@ -180,7 +184,7 @@ class SourceRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicAddress:
-    """The node answers ARP for `ip` on `link` (its uplink), and forwards what comes for it."""
+    """The node answers ARP or neighbour solicitations for `ip` on `link` (its uplink), and forwards what comes for it."""
 
     namespace: str
     link: str
@@ -222,6 +226,20 @@ class Resolver:
         return ("resolver", self.namespace)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advertiser:
+    """Router advertisements and DHCPv6 of a namespace. `config` is its program's file, which it takes over without a
+    restart."""
+
+    namespace: str
+    digest: str
+    config: str = field(default="", compare=False, repr=False)
+
+    @property
+    def key(self) -> Hashable:
+        return ("advertiser", self.namespace)
+
+
 Thing: TypeAlias = (
     Namespace
     | Setting
@@ -235,6 +253,7 @@ Thing: TypeAlias = (
     | PublicAddress
     | Passage
     | Resolver
+    | Advertiser
 )
 
 ORDER: tuple[type, ...] = (
@@ -250,6 +269,7 @@ ORDER: tuple[type, ...] = (
     PublicAddress,
     Passage,
     Resolver,
+    Advertiser,
 )
 """Things are put in this order and dropped in the opposite one: rules stand before the first packet can come."""
 
@@ -270,7 +290,7 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Tell the uplink's neighbours that a public address is here now (gratuitous ARP)."""
+    """Tell the uplink's neighbours that a public address is here now (gratuitous ARP, unsolicited advertisement)."""
 
     thing: PublicAddress
 

@@ -128,14 +128,16 @@ def call_in(netns: str, function: Callable[[], T]) -> T:
 
 
 def listen_in(netns: str, address: str, port: int, backlog: int = 128) -> socket.socket:
-    """A listening TCP socket, not blocking, made inside the namespace ("": here).
+    """A listening TCP socket, not blocking, made inside the namespace ("": here); for IPv6 alone where the address is one.
 
     The address need not be there yet. Raises FileNotFoundError when the namespace does not exist, OSError otherwise.
     """
 
     def make() -> socket.socket:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
         try:
+            if ":" in address:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.setsockopt(socket.SOL_IP, getattr(socket, "IP_FREEBIND", 15), 1)
             listener.bind((address, port))

@@ -21,10 +21,12 @@ from eucapy.eucanetd.compile.flows import refused
 from eucapy.wire.network import AclEntrySpec, PortSpec, SubnetSpec, VpcSpec
 
 _REFUSED = "goto acl_refused"
+_PAIR6 = "ipv6_addr . ipv6_addr"
 
 
-def acls(vpc: VpcSpec, ports: Sequence[PortSpec]) -> str:
-    """The part of the table; nothing where no subnet is guarded. Raises ValueError for values that make no rules."""
+def acls(vpc: VpcSpec, ports: Sequence[PortSpec], ipv6: bool = False) -> str:
+    """The part of the table; nothing where no subnet is guarded. `ipv6`: both families are there. Raises ValueError for
+    values that make no rules."""
     known = {acl.acl_id: acl for acl in vpc.acls}
     guarded = sorted((subnet for subnet in vpc.subnets if subnet.acl), key=lambda subnet: subnet.subnet_id)
     if not guarded:
@@ -40,23 +42,32 @@ def acls(vpc: VpcSpec, ports: Sequence[PortSpec]) -> str:
         chains.append(_chain("acl_refused_out", [*refused(vpc, "flow_sent_refused"), _REFUSED]))
     for acl_id in sorted({subnet.acl for subnet in guarded}):
         name = text.identifier(acl_id)
-        chains.append(_chain(f"acl_in_{name}", _verdicts(known[acl_id].ingress, "saddr", "accept", no_entry)))
-        chains.append(_chain(f"acl_out_{name}", _verdicts(known[acl_id].egress, "daddr", "return", no_exit)))
+        chains.append(_chain(f"acl_in_{name}", _verdicts(known[acl_id].ingress, "saddr", "accept", no_entry, ipv6)))
+        chains.append(_chain(f"acl_out_{name}", _verdicts(known[acl_id].egress, "daddr", "return", no_exit, ipv6)))
+    within = f'iifname "{layout.VXLAN}"'
+    blocks6 = [(text.cidr6(each.cidr6), each) for each in guarded if each.cidr6] if ipv6 else []
     return "".join(
         [
             "  counter refused_acl {\n  }\n",
             _set("acl_within", "ipv4_addr . ipv4_addr", (f"{_block(each)} . {_block(each)}" for each in guarded)),
+            *((_set("acl_within6", _PAIR6, (f"{block} . {block}" for block, _ in blocks6)),) if ipv6 else ()),
             *chains,
             _map("acl_to", "ipv4_addr", (f"{_block(each)} : goto acl_in_{_acl(each)}" for each in guarded)),
-            _chain("acl_enter", ["ip daddr vmap @acl_to"]),
-            *(_chain(f"acl_from_{text.identifier(each.subnet_id)}", _leaving(each)) for each in guarded),
+            *(
+                (_map("acl_to6", "ipv6_addr", (f"{block} : goto acl_in_{_acl(each)}" for block, each in blocks6)),)
+                if ipv6
+                else ()
+            ),
+            _chain("acl_enter", ["ip daddr vmap @acl_to", *(("ip6 daddr vmap @acl_to6",) if ipv6 else ())]),
+            *(_chain(f"acl_from_{text.identifier(each.subnet_id)}", _leaving(each, ipv6)) for each in guarded),
             _taps(guarded, ports),
             _chain(
                 "acls",
                 [
                     "type filter hook forward priority filter - 10; policy accept;",
                     "iifname vmap @acl_from",
-                    f'iifname "{layout.VXLAN}" ip saddr . ip daddr @acl_within accept',
+                    f"{within} ip saddr . ip daddr @acl_within accept",
+                    *((f"{within} ip6 saddr . ip6 daddr @acl_within6 accept",) if ipv6 else ()),
                     "goto acl_enter",
                 ],
             ),
@@ -64,8 +75,11 @@ def acls(vpc: VpcSpec, ports: Sequence[PortSpec]) -> str:
     )
 
 
-def _leaving(subnet: SubnetSpec) -> list[str]:
-    return [f"ip daddr {_block(subnet)} accept", f"jump acl_out_{_acl(subnet)}", "goto acl_enter"]
+def _leaving(subnet: SubnetSpec, ipv6: bool) -> list[str]:
+    own = [f"ip daddr {_block(subnet)} accept"]
+    if ipv6 and subnet.cidr6:
+        own.append(f"ip6 daddr {text.cidr6(subnet.cidr6)} accept")
+    return [*own, f"jump acl_out_{_acl(subnet)}", "goto acl_enter"]
 
 
 def _taps(guarded: Sequence[SubnetSpec], ports: Sequence[PortSpec]) -> str:
@@ -76,15 +90,17 @@ def _taps(guarded: Sequence[SubnetSpec], ports: Sequence[PortSpec]) -> str:
     return f"  map acl_from {{\n    type ifname : verdict\n{text.elements(items)}  }}\n"
 
 
-def _verdicts(entries: Iterable[AclEntrySpec], other_end: str, allowed: str, refused: str) -> list[str]:
-    """A line an entry, in their order; what is left is refused."""
+def _verdicts(entries: Iterable[AclEntrySpec], other_end: str, allowed: str, refused: str, ipv6: bool) -> list[str]:
+    """A line an entry, in their order, whichever family they are of; what is left is refused."""
     lines = []
     for entry in entries:
-        match = permissions.matches(entry.protocol, entry.from_port, entry.to_port)
-        if match is None:
+        of6 = text.is6(entry.cidr)
+        match = permissions.matches(entry.protocol, entry.from_port, entry.to_port, of6)
+        if match is None or (of6 and not ipv6):
             continue
-        block = text.cidr(entry.cidr)
-        where = "" if block == "0.0.0.0/0" else f"ip {other_end} {block}"
+        block = text.cidr6(entry.cidr) if of6 else text.cidr(entry.cidr)
+        everywhere = block in (permissions.ANY, permissions.ANY6)
+        where = permissions.any_of(block, ipv6) if everywhere else f"{'ip6' if of6 else 'ip'} {other_end} {block}"
         lines.append(" ".join(part for part in (match, where, allowed if entry.allow else refused) if part))
     return [*lines, refused]
 

@@ -13,7 +13,8 @@ addresses.
 Egress and ingress are two base chains, so that each has its own say: an accept ends only its own chain. A connection that
 was accepted goes on when a rule is removed, as in EC2. What is addressed to a public address always leaves to the node and
 comes back, even between two guests of one VPC: the target's groups see the public source address, as in EC2.
-A port that has no tap yet stands in the rules already: there is no moment in which its guest is open.
+A port that has no tap yet stands in the rules already: there is no moment in which its guest is open. IPv6 is judged in the
+same chains (`firewall6.py`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 
 from eucapy.drivers.network.model import Ruleset, digest
-from eucapy.eucanetd.compile import flows, layout, peerings, permissions, text
+from eucapy.eucanetd.compile import firewall6, flows, layout, peerings, permissions, text
 from eucapy.eucanetd.compile.acls import acls
 from eucapy.eucanetd.compile.layout import Layout
 from eucapy.wire.network import GroupSpec, PortSpec, VpcSpec
@@ -39,18 +40,22 @@ def ruleset(
     used = {group_id: groups[group_id] for port in ports for group_id in port.groups if group_id in groups}
     published = _published(ports) if vpc.internet else []
     translated = _translated(vpc) if vpc.internet else []
+    ipv6 = plan.has_ipv6(vpc)
+    numbers = _numbers(used)
+    members = [(number, groups[group_id]) for group_id, number in numbers.items() if group_id in groups]
     body = "".join(
         [
             _arp(ports),
             "table inet eucapy {\n",
             "  counter spoofed {\n  }\n  counter refused_in {\n  }\n  counter refused_out {\n  }\n",
-            _sets(vpc, ports, used, groups, published, resolvers),
-            _group_chains(used, _numbers(used)),
+            _sets(vpc, ports, members, published, resolvers),
+            firewall6.sets(ports, members, vpc, plan) if ipv6 else "",
+            _group_chains(used, numbers, ipv6),
             _port_chains(ports, used),
             _nat_sets(translated),
             flows.flows(vpc, ports),
-            acls(vpc, ports),
-            _base_chains(vpc, plan, nat=bool(translated)),
+            acls(vpc, ports, ipv6),
+            _base_chains(vpc, plan, nat=bool(translated), ipv6=ipv6),
             "}\n",
         ]
     )
@@ -79,7 +84,8 @@ def _behind(
 ) -> Iterable[tuple[str, str]]:
     """(private, public) of every address that a NAT gateway here speaks for: connections of others are forgotten."""
     if translated:
-        every = {text.ip(ip) for port in ports for ip in port.private_ips} | {text.ip(one.ip) for one in vpc.remotes}
+        every = {text.ip(ip) for port in ports for ip in port.private_ips}
+        every |= {text.ip(one.ip) for one in vpc.remotes if not text.is6(one.ip)}
         for block, public in translated:
             network = ipaddress.IPv4Network(block)
             yield from ((ip, public) for ip in every if ipaddress.IPv4Address(ip) in network)
@@ -134,16 +140,15 @@ def _map(name: str, of: str, items: Iterable[str]) -> str:
 def _sets(
     vpc: VpcSpec,
     ports: Sequence[PortSpec],
-    used: Mapping[str, GroupSpec],
-    groups: Mapping[str, GroupSpec],
+    referred: Sequence[tuple[int, GroupSpec]],
     published: list[tuple[str, str]],
     resolvers: Iterable[str],
 ) -> str:
     members = [
         f"{number} . {text.ip(member)}"
-        for group_id, number in _numbers(used).items()
-        if group_id in groups
-        for member in sorted(set(groups[group_id].members))
+        for number, group in referred
+        for member in sorted(set(group.members))
+        if not text.is6(member)
     ]
     macs = [(port, f'"{text.link(port.tap)}" . {text.mac(port.mac)}') for port in ports]
     return "".join(
@@ -165,12 +170,12 @@ def _chain(name: str, lines: Iterable[str]) -> str:
     return f"  chain {name} {{\n" + "".join(f"    {line}\n" for line in lines) + "  }\n"
 
 
-def _group_chains(used: Mapping[str, GroupSpec], numbers: Mapping[str, int]) -> str:
+def _group_chains(used: Mapping[str, GroupSpec], numbers: Mapping[str, int], ipv6: bool) -> str:
     chains = []
     for group_id, group in sorted(used.items()):
         name = text.identifier(group_id)
-        chains.append(_chain(f"in_{name}", permissions.accepts(group.ingress, "saddr", numbers)))
-        chains.append(_chain(f"out_{name}", permissions.accepts(group.egress, "daddr", numbers)))
+        chains.append(_chain(f"in_{name}", permissions.accepts(group.ingress, "saddr", numbers, ipv6)))
+        chains.append(_chain(f"out_{name}", permissions.accepts(group.egress, "daddr", numbers, ipv6)))
     return "".join(chains)
 
 
@@ -186,17 +191,18 @@ def _port_chains(ports: Sequence[PortSpec], used: Mapping[str, GroupSpec]) -> st
     return "".join(chains + maps)
 
 
-def _base_chains(vpc: VpcSpec, plan: Layout, nat: bool) -> str:
+def _base_chains(vpc: VpcSpec, plan: Layout, nat: bool, ipv6: bool) -> str:
     ours = ", ".join([f'"{layout.VXLAN}"', f'"{layout.UP}"', *peerings.links(vpc, plan)])
     ours = f"{{ {ours} }}"
     return "".join(
         [
+            _chain("sources6", firewall6.sources(vpc, plan, ours)) if ipv6 else "",
             _chain(
                 "sources",
                 [
                     "type filter hook prerouting priority raw; policy drop;",
                     'iifname "lo" accept',
-                    "meta nfproto ipv6 drop",
+                    f"meta nfproto ipv6 {'goto sources6' if ipv6 else 'drop'}",
                     *peerings.arriving(vpc, plan),
                     f"iifname {ours} icmp type redirect drop",
                     f"iifname {ours} accept",
@@ -225,6 +231,7 @@ def _base_chains(vpc: VpcSpec, plan: Layout, nat: bool) -> str:
                     "ip daddr @resolvers meta l4proto { tcp, udp } th dport 53 accept",
                     f"ip daddr {layout.METADATA} tcp dport 80 accept",
                     "ip daddr @gateways icmp type echo-request accept",
+                    *(firewall6.LOCAL if ipv6 else ()),
                 ],
             ),
             _chain(
@@ -235,11 +242,13 @@ def _base_chains(vpc: VpcSpec, plan: Layout, nat: bool) -> str:
                     *((f'iifname "{layout.UP}" ip daddr @natted ct state established,related accept',) if nat else ()),
                     f'oifname "{layout.UP}" ip saddr != @published {"ip saddr != @natted " if nat else ""}drop',
                     f'iifname "{layout.UP}" ip daddr != @published drop',
+                    *(firewall6.OUTSIDE if ipv6 else ()),
                     "tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu",
                     *peerings.crossing(vpc, plan),
                     "ct state established,related accept",
                     *flows.invalid(vpc, ours),
                     "ct state invalid drop",
+                    *((firewall6.BEGUN_OUTSIDE,) if ipv6 else ()),
                     f"iifname {ours} accept",
                     "iifname vmap @guests_out",
                     "counter name refused_out",

@@ -6,8 +6,9 @@
                                                     └───── VXLAN, sent from the node's underlay address ─────┘
 
 No subnet is a broadcast domain: each address is a /32 route to a tap or to another node, and the taps answer ARP for what
-is routed. The pair `transit`/`e…v…` is numbered from the transit block by the VPC's VNI, so nothing has to be allocated;
-neighbours on it and on VXLAN are permanent, and their MAC addresses follow from what they stand for.
+is routed. IPv6 goes the same ways, as /128 routes; next hops are link-local addresses that follow from MAC addresses, and a
+guest's router is its tap's. The pair `transit`/`e…v…` is numbered from the transit block by the VPC's VNI, so nothing has
+to be allocated; neighbours on it and on VXLAN are permanent, and their MAC addresses follow from what they stand for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from eucapy.drivers.network import netns
+from eucapy.wire.network import VpcSpec
 
 VXLAN = "vx"
 UP = "transit"
@@ -29,6 +31,11 @@ TAP_MAC = "02:65:75:63:61:00"
 """The gateway's MAC address, the same on every tap of every node: a guest that moves keeps its ARP cache."""
 UP_MAC = "02:65:75:63:61:01"
 PEER_MAC = "02:65:75:63:61:02"
+
+NODE6 = "fd65:7563:6100::1"
+"""What the node calls itself when it has something to say about a guest's IPv6 packet: an address that is nobody's."""
+LEAST_MTU6 = 1280
+"""IPv6 does not work below."""
 
 VXLAN_OVERHEAD = 50
 
@@ -55,6 +62,8 @@ class Layout:
     """Blocks behind the node that guests may not reach from their public addresses."""
     guest_mtu: int = 0
     """0: what fits into the underlay."""
+    public6: bool = False
+    """This node forwards guests' IPv6 from and to outside."""
 
     def namespace(self, vpc_id: str) -> str:
         return netns.vpc_namespace(self.prefix, vpc_id)
@@ -80,6 +89,10 @@ class Layout:
         """Of every link of a VPC, and what guests are told."""
         return self.guest_mtu or self.underlay_mtu - VXLAN_OVERHEAD
 
+    def has_ipv6(self, vpc: VpcSpec) -> bool:
+        """Whether IPv6 is on in the VPC."""
+        return bool(vpc.cidrs6) and self.mtu >= LEAST_MTU6
+
     @property
     def transit_gateway(self) -> str:
         """The next hop of every namespace's default route: the node, as an address that is nobody's."""
@@ -104,6 +117,18 @@ def peering_mac(vni: int) -> str:
     if not 0 < vni < 1 << 24:
         raise ValueError(f"{vni} is not a VNI")
     return "02:70:00:" + ":".join(f"{byte:02x}" for byte in vni.to_bytes(3))
+
+
+def link_local(mac: str) -> str:
+    """The IPv6 link-local address that follows from a MAC address."""
+    found = bytes.fromhex(mac.replace(":", ""))
+    packed = b"\xfe\x80" + bytes(6) + bytes((found[0] ^ 2,)) + found[1:3] + b"\xff\xfe" + found[3:]
+    return str(ipaddress.IPv6Address(packed))
+
+
+def subnet_gateway6(cidr6: str) -> str:
+    """The namespace's own address in an IPv6 block: its first, which is nobody's in EC2."""
+    return str(ipaddress.IPv6Network(cidr6, strict=False).network_address + 1)
 
 
 def subnet_resolver(cidr: str) -> str:

@@ -17,12 +17,14 @@ def compile_node(
     barriers: Iterable[tuple[str, str, str]] = (),
     guest_blocks: Iterable[str] = (),
 ) -> frozenset[Thing]:
-    """`taps` of all ports of the node, `public` addresses alive here, underlay addresses of the other `nodes`,
-    `barriers` of the host's own firewall, `guest_blocks` the public addresses of all the cloud's guests."""
+    """`taps` of all ports of the node, `public` addresses of both families alive here, underlay addresses of the other
+    `nodes`, `barriers` of the host's own firewall, `guest_blocks` the public addresses of all the cloud's guests."""
+    hindering = [each for each in barriers if plan.public6 or each[0] != "ip6"]
+    forwarding = ["net.ipv4.ip_forward", *(("net.ipv6.conf.all.forwarding",) if plan.public6 else ())]
     return frozenset(
         {
             guard.ruleset(plan, taps, public, [node for node in nodes if node != plan.underlay], guest_blocks),
-            Setting(namespace=NODE, name="net.ipv4.ip_forward", value="1"),
-            *(Passage(namespace=NODE, family=family, table=table, chain=chain) for family, table, chain in barriers),
+            *(Setting(namespace=NODE, name=name, value="1") for name in forwarding),
+            *(Passage(namespace=NODE, family=family, table=table, chain=chain) for family, table, chain in hindering),
         }
     )

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 from eucapy.eucanetd.compile import layout, text
 from eucapy.eucanetd.compile.layout import Layout
-from eucapy.wire.network import VpcSpec
+from eucapy.wire.network import PeeringSpec, VpcSpec
 
 
 def links(vpc: VpcSpec, plan: Layout) -> list[str]:
@@ -30,12 +30,12 @@ def arriving(vpc: VpcSpec, plan: Layout) -> list[str]:
     if not vpc.peerings:
         return []
     own = _blocks(vpc.cidrs)
-    theirs = _blocks(block for peer in vpc.peerings for block in peer.cidrs)
+    theirs = _blocks(block for peer in vpc.peerings for block in cidrs(peer))
     lines = []
     for peer in sorted(vpc.peerings, key=lambda each: each.vni):
         link = plan.peering(peer.vni)
         lines += [
-            f'iifname "{link}" ip saddr != {_blocks(peer.cidrs)} drop',
+            f'iifname "{link}" ip saddr != {_blocks(cidrs(peer))} drop',
             f'iifname "{link}" ip daddr != {own} drop',
         ]
     return [
@@ -43,6 +43,30 @@ def arriving(vpc: VpcSpec, plan: Layout) -> list[str]:
         f'iifname "{layout.VXLAN}" ip saddr {theirs} ip daddr {own} accept',
         f'iifname "{layout.VXLAN}" fib saddr . iif oif missing drop',
     ]
+
+
+def arriving6(vpc: VpcSpec, plan: Layout) -> list[str]:
+    """The same of IPv6; a peer without blocks of it sends none."""
+    own, lines = _blocks6(vpc.cidrs6), []
+    for peer in sorted(vpc.peerings, key=lambda each: each.vni):
+        link = plan.peering(peer.vni)
+        blocks = cidrs6(peer)
+        source = f"ip6 saddr != {_blocks6(blocks)} " if blocks else ""
+        lines += [f'iifname "{link}" {source}drop', f'iifname "{link}" ip6 daddr != {own} drop']
+    theirs = [block for peer in vpc.peerings for block in cidrs6(peer)]
+    if theirs:
+        lines.append(f'iifname "{layout.VXLAN}" ip6 saddr {_blocks6(theirs)} ip6 daddr {own} accept')
+    return lines
+
+
+def cidrs(peer: PeeringSpec) -> list[str]:
+    """The peer's IPv4 blocks."""
+    return [block for block in peer.cidrs if not text.is6(block)]
+
+
+def cidrs6(peer: PeeringSpec) -> list[str]:
+    """The peer's IPv6 blocks."""
+    return [block for block in peer.cidrs if text.is6(block)]
 
 
 def crossing(vpc: VpcSpec, plan: Layout) -> list[str]:
@@ -57,6 +81,11 @@ def crossing(vpc: VpcSpec, plan: Layout) -> list[str]:
     ]
 
 
-def _blocks(cidrs: Iterable[str]) -> str:
-    merged = ipaddress.collapse_addresses(ipaddress.IPv4Network(text.cidr(block)) for block in cidrs)
+def _blocks6(blocks: Iterable[str]) -> str:
+    merged = ipaddress.collapse_addresses(ipaddress.IPv6Network(text.cidr6(block)) for block in blocks)
+    return "{ " + ", ".join(str(block) for block in merged) + " }"
+
+
+def _blocks(blocks: Iterable[str]) -> str:
+    merged = ipaddress.collapse_addresses(ipaddress.IPv4Network(text.cidr(block)) for block in blocks)
     return "{ " + ", ".join(str(block) for block in merged) + " }"

@@ -92,7 +92,9 @@ def _options(vpc: VpcSpec) -> Iterable[str]:
 def _range(vpc: VpcSpec, subnet: SubnetSpec) -> list[str]:
     block = ipaddress.IPv4Network(subnet.cidr)
     tag = text.identifier(subnet.subnet_id)
-    servers = [text.ip(server) for server in vpc.dns_servers] or [layout.subnet_resolver(subnet.cidr)]
+    servers = [text.ip(server) for server in vpc.dns_servers if not text.is6(server)] or [
+        layout.subnet_resolver(subnet.cidr)
+    ]
     return [
         f"dhcp-range=set:{tag},{block.network_address},static,{block.netmask},{LEASE_S}",
         f"dhcp-option=tag:{tag},option:router,{text.ip(subnet.gateway)}",
@@ -103,7 +105,7 @@ def _range(vpc: VpcSpec, subnet: SubnetSpec) -> list[str]:
 def _hosts(vpc: VpcSpec) -> Iterable[str]:
     yield f"{layout.METADATA} instance-data\n"
     for name, ip in sorted(vpc.names):
-        yield f"{text.ip(ip)} {text.label(name)}\n"
+        yield f"{text.either(ip)} {text.label(name)}\n"
 
 
 def _leases(ports: Sequence[PortSpec]) -> Iterable[str]:

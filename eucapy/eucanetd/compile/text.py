@@ -41,6 +41,32 @@ def cidr(block: str) -> str:
 
 
 @lru_cache(_REMEMBERED)
+def ip6(address: str) -> str:
+    return str(ipaddress.IPv6Address(_without_zone(address)))
+
+
+@lru_cache(_REMEMBERED)
+def cidr6(block: str) -> str:
+    return str(ipaddress.IPv6Network(_without_zone(block), strict=False))
+
+
+def _without_zone(address: str) -> str:
+    if "%" in address:
+        raise ValueError(f"{address!r} has a zone")
+    return address
+
+
+def either(address: str) -> str:
+    """An address of either family."""
+    return ip6(address) if is6(address) else ip(address)
+
+
+def is6(address: str) -> bool:
+    """Whether an address or a block is meant to be one of IPv6."""
+    return ":" in address
+
+
+@lru_cache(_REMEMBERED)
 def label(name: str) -> str:
     """One label of a host name."""
     if not _LABEL.fullmatch(name):

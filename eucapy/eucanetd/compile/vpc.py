@@ -22,7 +22,8 @@ from eucapy.drivers.network.model import (
     SourceRule,
     Thing,
 )
-from eucapy.eucanetd.compile import firewall, layout, resolver, text
+from eucapy.eucanetd.compile import firewall, firewall6, layout, resolver, text
+from eucapy.eucanetd.compile.advertiser import advertiser
 from eucapy.eucanetd.compile.layout import Layout
 from eucapy.wire.network import GroupSpec, NatGatewaySpec, PeeringSpec, PortSpec, VpcSpec
 
@@ -44,8 +45,9 @@ def compile_vpc(
     namespace = plan.namespace(vpc.vpc_id)
     resolvers = resolver.resolver_addresses(vpc)
     plugged = [port for port in ports if port.tap in taps]
+    ipv6 = plan.has_ipv6(vpc)
     things: set[Thing] = {
-        Namespace(namespace=namespace),
+        Namespace(namespace=namespace, ipv6=ipv6),
         firewall.ruleset(vpc, ports, groups, plan, resolvers),
         resolver.resolver(vpc, ports, plan),
         *(Address(namespace=namespace, link=layout.LOOPBACK, ip=ip) for ip in (layout.METADATA, *resolvers)),
@@ -54,12 +56,15 @@ def compile_vpc(
     for port in plugged:
         things |= set(_port(vpc, port, plan))
     things |= set(_uplink(vpc, plugged, plan))
+    if ipv6:
+        things |= set(_blocks6(vpc, plan))
+        things.add(advertiser(vpc, ports, plan))
     peers = [peer for peer in vpc.peerings if peer.vpc_id in joined]
     for peer in peers:
         things |= set(_pair(vpc, peer, plan))
     things |= set(_subnet_ways(vpc, peers, nodes, plan))
     if plan.underlay:
-        local = {ip for port in plugged for ip in port.private_ips}
+        local = {text.either(ip) for port in plugged for ip in (*port.private_ips, *port.ipv6s)}
         things |= set(_overlay(vpc, nodes, local, plan))
     return frozenset(things)
 
@@ -77,27 +82,61 @@ def _port(vpc: VpcSpec, port: PortSpec, plan: Layout) -> Iterator[Thing]:
         mac=layout.TAP_MAC,
         proxy_arp=True,
         check_source=port.source_dest_check,
+        ipv6=plan.has_ipv6(vpc),
     )
     yield Address(namespace=namespace, link=port.tap, ip=text.ip(gateways[0]))
     for ip in port.private_ips:
         yield Neighbour(namespace=namespace, link=port.tap, ip=text.ip(ip), mac=text.mac(port.mac))
         yield Route(namespace=namespace, to=f"{text.ip(ip)}/32", link=port.tap)
+    if plan.has_ipv6(vpc):
+        yield Address(namespace=namespace, link=port.tap, ip=layout.link_local(layout.TAP_MAC))
+        for ip in port.ipv6s:
+            yield Neighbour(namespace=namespace, link=port.tap, ip=text.ip6(ip), mac=text.mac(port.mac))
+            yield Route(namespace=namespace, to=f"{text.ip6(ip)}/128", link=port.tap)
+
+
+def _blocks6(vpc: VpcSpec, plan: Layout) -> Iterator[Thing]:
+    """What is nobody's in the VPC's IPv6 blocks, and the address that the namespace itself speaks from."""
+    namespace = plan.namespace(vpc.vpc_id)
+    for block in vpc.cidrs6:
+        yield Route(namespace=namespace, to=text.cidr6(block))
+    for subnet in vpc.subnets:
+        if subnet.cidr6:
+            own = layout.subnet_gateway6(text.cidr6(subnet.cidr6))
+            yield Address(namespace=namespace, link=layout.LOOPBACK, ip=own)
 
 
 def _uplink(vpc: VpcSpec, plugged: Sequence[PortSpec], plan: Layout) -> Iterator[Thing]:
     """The pair to the node's namespace, and the public addresses that come by it."""
     namespace, peer, own = plan.namespace(vpc.vpc_id), plan.peer(vpc.vni), plan.transit_address(vpc.vni)
-    yield Link(namespace=namespace, name=layout.UP, kind=LinkKind.VETH, mtu=plan.mtu, mac=layout.UP_MAC, peer=peer)
+    ipv6 = plan.has_ipv6(vpc) and plan.public6
+    yield Link(
+        namespace=namespace, name=layout.UP, kind=LinkKind.VETH, mac=layout.UP_MAC, mtu=plan.mtu, ipv6=ipv6, peer=peer
+    )
     yield Address(namespace=namespace, link=layout.UP, ip=own)
     yield Neighbour(namespace=namespace, link=layout.UP, ip=plan.transit_gateway, mac=layout.PEER_MAC)
     yield Route(namespace=namespace, to="0.0.0.0/0", link=layout.UP, via=plan.transit_gateway)
-    yield Link(namespace=NODE, name=peer, kind=LinkKind.VETH_PEER, mtu=plan.mtu, mac=layout.PEER_MAC)
+    yield Link(namespace=NODE, name=peer, kind=LinkKind.VETH_PEER, mac=layout.PEER_MAC, mtu=plan.mtu, ipv6=ipv6)
     yield Neighbour(namespace=NODE, link=peer, ip=own, mac=layout.UP_MAC)
     yield Route(namespace=NODE, to=f"{own}/32", link=peer)
     for public in public_addresses(vpc, plugged):
         yield Route(namespace=NODE, to=f"{public}/32", link=peer, via=own)
         if plan.uplink:
             yield PublicAddress(namespace=NODE, link=text.link(plan.uplink), ip=public)
+    if ipv6:
+        there, here = layout.link_local(layout.PEER_MAC), layout.link_local(layout.UP_MAC)
+        yield Neighbour(namespace=namespace, link=layout.UP, ip=there, mac=layout.PEER_MAC)
+        yield Route(namespace=namespace, to="::/0", link=layout.UP, via=there)
+        yield Neighbour(namespace=NODE, link=peer, ip=here, mac=layout.UP_MAC)
+        for public in public_addresses6(vpc, plugged, plan):
+            yield Route(namespace=NODE, to=f"{public}/128", link=peer, via=here)
+            if plan.uplink:
+                yield PublicAddress(namespace=NODE, link=text.link(plan.uplink), ip=public)
+
+
+def public_addresses6(vpc: VpcSpec, plugged: Sequence[PortSpec], plan: Layout) -> list[str]:
+    """IPv6 addresses alive here that speak with outside: guests' own."""
+    return firewall6.outward(plugged, plan) if plan.has_ipv6(vpc) else []
 
 
 def public_addresses(vpc: VpcSpec, plugged: Sequence[PortSpec]) -> list[str]:
@@ -122,18 +161,25 @@ def _overlay(vpc: VpcSpec, nodes: Mapping[str, str], local: Set[str], plan: Layo
         local=text.ip(plan.underlay),
         port=plan.vxlan_port,
         check_source=not vpc.peerings,
+        ipv6=plan.has_ipv6(vpc),
     )
     reached: set[str] = set()
     for remote in vpc.remotes:
-        node = nodes.get(remote.node)
-        if node is None or node == plan.underlay or remote.ip in local:
+        node, of6 = nodes.get(remote.node), text.is6(remote.ip)
+        if node is None or node == plan.underlay or (of6 and not plan.has_ipv6(vpc)):
+            continue
+        ip = text.either(remote.ip)
+        if ip in local:
             continue
         reached.add(text.ip(node))
-        yield Route(namespace=namespace, to=f"{text.ip(remote.ip)}/32", link=layout.VXLAN, via=text.ip(node))
+        via = layout.link_local(layout.vtep_mac(node)) if of6 else text.ip(node)
+        yield Route(namespace=namespace, to=f"{ip}/{128 if of6 else 32}", link=layout.VXLAN, via=via)
     reached |= {text.ip(nodes[gateway.node]) for gateway in _far_gateways(vpc, nodes)}
     for node in sorted(reached):
         mac = layout.vtep_mac(node)
         yield Neighbour(namespace=namespace, link=layout.VXLAN, ip=node, mac=mac)
+        if plan.has_ipv6(vpc):
+            yield Neighbour(namespace=namespace, link=layout.VXLAN, ip=layout.link_local(mac), mac=mac)
         yield Forwarding(namespace=namespace, link=layout.VXLAN, mac=mac, node=node)
 
 
@@ -147,10 +193,14 @@ def _pair(vpc: VpcSpec, peer: PeeringSpec, plan: Layout) -> Iterator[Thing]:
         mtu=plan.mtu,
         mac=layout.peering_mac(vpc.vni),
         check_source=False,
+        ipv6=plan.has_ipv6(vpc),
         peer=plan.peering(vpc.vni),
         far=plan.namespace(peer.vpc_id),
     )
-    yield Neighbour(namespace=namespace, link=link, ip=plan.transit_address(peer.vni), mac=layout.peering_mac(peer.vni))
+    mac = layout.peering_mac(peer.vni)
+    yield Neighbour(namespace=namespace, link=link, ip=plan.transit_address(peer.vni), mac=mac)
+    if plan.has_ipv6(vpc):
+        yield Neighbour(namespace=namespace, link=link, ip=layout.link_local(mac), mac=mac)
 
 
 def _subnet_ways(
@@ -167,23 +217,34 @@ def _subnet_ways(
     for peer in peers:
         for route in peer.routes:
             way = (plan.peering(peer.vni), plan.transit_address(peer.vni))
-            ways.setdefault(route.subnet_id, {})[text.cidr(route.to)] = way
+            if text.is6(route.to):
+                way = (way[0], layout.link_local(layout.peering_mac(peer.vni)))
+            ways.setdefault(route.subnet_id, {})[_block(route.to)] = way
     closed: dict[str, set[str]] = {}
     absent = [route for peer in vpc.peerings if peer not in peers for route in peer.routes]
     for route in (*vpc.black_holes, *absent):
-        closed.setdefault(route.subnet_id, set()).add(text.cidr(route.to))
+        closed.setdefault(route.subnet_id, set()).add(_block(route.to))
     for subnet in vpc.subnets:
         if subnet.subnet_id not in ways and subnet.subnet_id not in closed:
             continue
         source = text.cidr(subnet.cidr)
         table = int(ipaddress.IPv4Network(source).network_address)
-        for block in (*vpc.cidrs, LINK_LOCAL):
-            yield Route(namespace=namespace, to=text.cidr(block), table=table)
+        ipv6 = plan.has_ipv6(vpc) and bool(subnet.cidr6)
+        for block in (*vpc.cidrs, LINK_LOCAL, *(vpc.cidrs6 if ipv6 else ())):
+            yield Route(namespace=namespace, to=_block(block), table=table)
         for to, (link, via) in ways.get(subnet.subnet_id, {}).items():
-            yield Route(namespace=namespace, to=to, link=link, via=via, table=table)
+            if ipv6 or not text.is6(to):
+                yield Route(namespace=namespace, to=to, link=link, via=via, table=table)
         for to in closed.get(subnet.subnet_id, ()):
-            yield Route(namespace=namespace, to=to, table=table, refuses=True)
+            if ipv6 or not text.is6(to):
+                yield Route(namespace=namespace, to=to, table=table, refuses=True)
         yield SourceRule(namespace=namespace, source=source, table=table)
+        if ipv6:
+            yield SourceRule(namespace=namespace, source=text.cidr6(subnet.cidr6), table=table)
+
+
+def _block(block: str) -> str:
+    return text.cidr6(block) if text.is6(block) else text.cidr(block)
 
 
 def _far_gateways(vpc: VpcSpec, nodes: Mapping[str, str]) -> list[NatGatewaySpec]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from eucapy.drivers.network.base import StepFailed
 from eucapy.drivers.network.model import (
     NODE,
     Address,
+    Advertiser,
     Announce,
     Drop,
     Forwarding,
@@ -107,6 +109,39 @@ def everything(on: Bench) -> list[Thing]:
     ]
 
 
+MAC6 = "fe80::ff:fe00:2"
+
+
+def everything6(on: Bench) -> list[Thing]:
+    """Likewise, of a namespace that has IPv6 too."""
+    there = place(on)
+    dual = {"mtu": 1400, "ipv6": True}
+    orders = {"mac": "02:00:00:00:00:aa", "mtu": 1400, "user": "root", "dns": [], "search": [], "taps": {}}
+    config = json.dumps(orders)
+    return [
+        Namespace(namespace=there, ipv6=True),
+        Setting(namespace=NODE, name="net.ipv6.conf.all.forwarding", value="1"),
+        Link(namespace=there, name="transit", kind=LinkKind.VETH, mac="02:00:00:00:00:01", peer=peer(on), **dual),
+        Link(namespace=NODE, name=peer(on), kind=LinkKind.VETH_PEER, mac="02:00:00:00:00:02", **dual),
+        Link(namespace=there, name="tap1", kind=LinkKind.TAP, mac="02:00:00:00:00:aa", proxy_arp=True, **dual),
+        Neighbour(namespace=there, link="tap1", ip="2001:db8::5", mac="02:00:00:00:00:05"),
+        Neighbour(namespace=NODE, link=peer(on), ip="fe80::ff:fe00:1", mac="02:00:00:00:00:01"),
+        Neighbour(namespace=there, link="transit", ip=MAC6, mac="02:00:00:00:00:02"),
+        Address(namespace=there, link="lo", ip="2001:db8::1"),
+        Address(namespace=there, link="tap1", ip="fe80::ff:fe00:aa"),
+        Route(namespace=there, to="2001:db8::/56"),
+        Route(namespace=there, to="2001:db8::5/128", link="tap1"),
+        Route(namespace=there, to="::/0", link="transit", via=MAC6),
+        Route(namespace=there, to="2001:db8::/56", table=7001),
+        Route(namespace=there, to="2001:db8:1::/56", table=7001, refuses=True),
+        Route(namespace=there, to="2001:db8:2::/56", link="transit", via=MAC6, table=7001),
+        SourceRule(namespace=there, source="2001:db8::/64", table=7001),
+        Route(namespace=NODE, to="2001:db8::5/128", link=peer(on), via="fe80::ff:fe00:1"),
+        PublicAddress(namespace=NODE, link=UPLINK, ip="2001:db8::5"),
+        Advertiser(namespace=there, digest=digest(config), config=config),
+    ]
+
+
 def resolver(on: Bench, hosts: str = "10.0.0.5 five\n") -> Resolver:
     config = "user=root\npid-file={folder}/pid\nbind-dynamic\nno-resolv\nno-hosts\naddn-hosts={folder}/hosts\n"
     return Resolver(
@@ -137,6 +172,37 @@ async def test_what_is_dropped_is_gone_and_dropping_it_again_is_no_error(on: Ben
         await on.driver.apply(drops)
         left = (await on.driver.observe()).things
         assert {thing for thing in left if not isinstance(thing, Setting)} == set()
+
+
+async def test_the_things_of_ipv6_are_put_observed_and_dropped_like_the_others(on: Bench) -> None:
+    on.plug("tap1")
+    things = everything6(on)
+    for _ in range(2):
+        await on.driver.apply([Put(thing) for thing in things])
+        assert here(await on.driver.observe(), on) >= set(things)
+    held = {thing for thing in things if not isinstance(thing, Setting)}
+    await on.driver.apply([Announce(PublicAddress(namespace=NODE, link=UPLINK, ip="2001:db8::5"))])
+    left = [thing for thing in things if not isinstance(thing, Namespace | Link)]
+    for _ in range(2):
+        await on.driver.apply([Drop(thing) for thing in reversed(left)])
+        seen = {thing for thing in (await on.driver.observe()).things if not isinstance(thing, Setting)}
+        assert seen == held - set(left)
+    on.unplug("tap1")
+    assert await remove_everything(on.driver) == 1
+
+
+async def test_ipv6_comes_and_goes_and_leaves_ipv4_alone(on: Bench) -> None:
+    on.plug("tap1")
+    four = [thing for thing in everything(on) if not isinstance(thing, Setting | Ruleset | PublicAddress | Resolver)]
+    await on.driver.apply([Put(thing) for thing in four])
+    six = [thing for thing in everything6(on) if not isinstance(thing, Setting | PublicAddress)]
+    await on.driver.apply([Put(thing) for thing in six])
+    assert here(await on.driver.observe(), on) >= set(six)
+    gone = [thing for thing in six if not isinstance(thing, Namespace | Link)]
+    changed = [thing for thing in four if isinstance(thing, Namespace | Link)]
+    await on.driver.apply([*(Put(thing) for thing in changed), *(Drop(thing) for thing in reversed(gone))])
+    seen = {thing for thing in (await on.driver.observe()).things if not isinstance(thing, Setting)}
+    assert seen == set(four)
 
 
 async def test_an_address_leaves_a_guest_that_runs_on_and_takes_its_way_with_it(on: Bench) -> None:
@@ -174,9 +240,8 @@ async def test_a_tap_waits_in_the_node_until_it_is_put_and_goes_with_its_guest(o
     seen = await on.driver.observe()
     assert (seen.waiting_taps, seen.taps(place(on))) == (frozenset(), {"tap1"})
     on.unplug("tap1")
-    assert (await on.driver.observe()).things - {Namespace(namespace=place(on))} <= {
-        Setting(namespace=NODE, name="net.ipv4.ip_forward", value=value) for value in "01"
-    }
+    left = (await on.driver.observe()).things - {Namespace(namespace=place(on))}
+    assert {thing for thing in left if not isinstance(thing, Setting)} == set()
 
 
 async def test_a_tap_that_is_not_there_cannot_be_put_and_one_that_is_there_not_dropped(on: Bench) -> None:

@@ -48,18 +48,23 @@ class Place:
         peer = "e0000v1"
         vxlan = {"vni": 7, "local": UNDERLAY, "port": 4789}
         things: list[Thing] = [
-            Namespace(namespace=self.name),
+            Namespace(namespace=self.name, ipv6=True),
             self.rules("1"),
             Link(namespace=self.name, name="transit", kind=LinkKind.VETH, mtu=1400, mac=MAC, peer=peer),
-            Link(namespace=self.name, name="vx", kind=LinkKind.VXLAN, mtu=1400, mac=MAC, **vxlan),  # type: ignore[arg-type]
+            Link(namespace=self.name, name="vx", kind=LinkKind.VXLAN, mtu=1400, mac=MAC, ipv6=True, **vxlan),  # type: ignore[arg-type]
+            Route(namespace=self.name, to="2001:db8:1::1/128", link="vx", via="fe80::ff:fe00:1"),
+            SourceRule(namespace=self.name, source="2001:db8::/64", table=77),
             Forwarding(namespace=self.name, link="vx", mac="02:00:00:00:00:01", node="10.8.0.9"),
             SourceRule(namespace=self.name, source="10.0.0.0/24", table=77),
         ]
         for number in range(guests):
-            tap, ip = f"tap{number}", f"10.0.1.{number + 1}"
+            tap, ip, ip6 = f"tap{number}", f"10.0.1.{number + 1}", f"2001:db8::{number + 1:x}"
             self.on.plug(tap)
             things += [
-                Link(namespace=self.name, name=tap, kind=LinkKind.TAP, mtu=1400, mac=MAC, proxy_arp=True),
+                Link(namespace=self.name, name=tap, kind=LinkKind.TAP, mtu=1400, mac=MAC, proxy_arp=True, ipv6=True),
+                Address(namespace=self.name, link=tap, ip="fe80::ff:fe00:aa"),
+                Neighbour(namespace=self.name, link=tap, ip=ip6, mac="02:00:00:00:00:bb"),
+                Route(namespace=self.name, to=f"{ip6}/128", link=tap),
                 Address(namespace=self.name, link=tap, ip="10.0.1.254"),
                 Neighbour(namespace=self.name, link=tap, ip=ip, mac="02:00:00:00:00:bb"),
                 Route(namespace=self.name, to=f"{ip}/32", link=tap),
@@ -124,6 +129,19 @@ async def test_a_new_rule_set_reads_nothing_of_the_guests(place: Place) -> None:
         "sh -c echo${IFS}0>/proc/sys/net/ipv4/conf/tap0/rp_filter",
         "sh -c echo${IFS}0>/proc/sys/net/ipv4/ip_forward",
         "nft delete table inet eucapy",
+        "ip -6 route del 2001:db8::1/128",
+        "ip -6 route add 2001:db8::9/128 dev tap0",
+        "ip -6 route add 2001:db8:9::/64 dev tap0 table 77",
+        "ip -6 rule del from 2001:db8::/64",
+        "ip -6 neigh del 2001:db8::1 dev tap0",
+        "ip -6 neigh replace 2001:db8::1 lladdr 02:00:00:00:00:cc dev tap0 nud permanent",
+        "ip -6 addr del fe80::ff:fe00:aa/64 dev tap0",
+        "ip -6 addr add 2001:db8::7/64 dev tap0",
+        "sh -c echo${IFS}0>/proc/sys/net/ipv6/conf/tap0/forwarding",
+        "sh -c echo${IFS}1>/proc/sys/net/ipv6/conf/tap0/disable_ipv6",
+        "sh -c echo${IFS}1>/proc/sys/net/ipv6/conf/vx/disable_ipv6",
+        "sh -c echo${IFS}1>/proc/sys/net/ipv6/conf/all/disable_ipv6",
+        "sh -c echo${IFS}0>/proc/sys/net/ipv6/conf/all/forwarding",
     ],
 )
 async def test_what_others_do_is_seen_at_once(place: Place, command: str) -> None:

@@ -14,6 +14,7 @@ from eucapy.drivers.network import netns
 from eucapy.drivers.network.base import Capabilities, StepFailed
 from eucapy.drivers.network.flow_counts import Flows
 from eucapy.drivers.network.linux import links, namespaces, netlink, passages, publics, routes
+from eucapy.drivers.network.linux.advertisers import Advertisers
 from eucapy.drivers.network.linux.events import LinkEvents
 from eucapy.drivers.network.linux.flow_reading import FlowReader
 from eucapy.drivers.network.linux.places import Place, Places
@@ -35,6 +36,7 @@ from eucapy.drivers.network.linux.sights import (
 from eucapy.drivers.network.model import (
     NODE,
     Address,
+    Advertiser,
     Announce,
     Drop,
     Forwarding,
@@ -58,7 +60,9 @@ from eucapy.run import RunError
 
 T = TypeVar("T")
 
-NODE_SETTINGS = ("net.ipv4.ip_forward",)
+_WITH_FILES = (Resolver, Advertiser)
+FORWARDING6 = "net.ipv6.conf.all.forwarding"
+NODE_SETTINGS = ("net.ipv4.ip_forward", FORWARDING6)
 """The settings of the node's own namespace that are ours to see."""
 
 
@@ -72,6 +76,7 @@ class LinuxNetwork:
         self._prefix = prefix
         self._home = home
         self._resolvers = Resolvers(folder)
+        self._advertisers = Advertisers(folder)
         self._flows = FlowReader()
         self._rulesets = Rulesets(self._flows.keep)
         self._sights = Sights(home)
@@ -92,6 +97,7 @@ class LinuxNetwork:
             PublicAddress: publics.put,
             Passage: passages.put,
             Resolver: lambda thing, places: self._resolvers.put(thing),
+            Advertiser: lambda thing, places: self._advertisers.put(thing),
         }
         self._drop: dict[type, Callable[[Any, Places], None]] = {
             Namespace: self._drop_namespace,
@@ -106,6 +112,7 @@ class LinuxNetwork:
             PublicAddress: publics.drop,
             Passage: passages.drop,
             Resolver: lambda thing, places: self._resolvers.drop(thing),
+            Advertiser: lambda thing, places: self._advertisers.drop(thing),
         }
 
     @property
@@ -175,7 +182,7 @@ class LinuxNetwork:
             self._sights.keep_only({NODE, *there})
             places.forget(NODE)
             self.messages_read += places.messages
-            things |= set(self._resolvers.observe(self._prefix))
+            things |= {*self._resolvers.observe(self._prefix), *self._advertisers.observe(self._prefix)}
         return Observed(
             things=frozenset(things),
             waiting_taps=frozenset(link.name for link in found if link.kind == links.TUN),
@@ -202,14 +209,26 @@ class LinuxNetwork:
                 self._put[type(thing)](thing, places)
             case Drop(thing):
                 # What lay in a namespace that is gone is gone with it; only files are left to remove.
-                if thing.namespace == NODE or isinstance(thing, Resolver) or netns.exists(thing.namespace):
+                if thing.namespace == NODE or isinstance(thing, _WITH_FILES) or netns.exists(thing.namespace):
                     self._drop[type(thing)](thing, places)
             case Announce(thing):
                 publics.announce(thing, places)
 
 
 def _put_setting(thing: Setting, places: Places) -> None:
-    places[thing.namespace].write(thing.name.replace(".", "/"), thing.value)
+    place = places[thing.namespace]
+    if (thing.name, thing.value) == (FORWARDING6, "1"):
+        _go_on_hearing_routers(place)
+    place.write(thing.name.replace(".", "/"), thing.value)
+
+
+def _go_on_hearing_routers(place: Place) -> None:
+    """Who forwards believes no router any more, unless told so: a link that has its default route from one keeps it. Where
+    another program hears the advertisements (the kernel is told 0), nothing is changed."""
+    names = ["all", "default", *(link.get_attr("IFLA_IFNAME") for link in place.ip.get_links())]
+    for setting, value in place.read([f"net/ipv6/conf/{name}/accept_ra" for name in names]).items():
+        if value == "1":
+            place.write(setting, "2")
 
 
 def _passages(node: Place) -> tuple[dict[tuple[str, str, str], bool], frozenset[Thing]]:

@@ -11,7 +11,7 @@ import os
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from socket import AF_INET
+from socket import AF_INET, AF_INET6
 from typing import Any
 
 from pyroute2 import NetlinkError
@@ -32,6 +32,21 @@ _INFO_KIND, _INFO_DATA = 1, 2
 _VXLAN_ID, _VXLAN_LOCAL, _VXLAN_PORT = 1, 4, 15
 _INET_CONF, _PROXY_ARP, _RP_FILTER = 1, 2, 7
 """The attribute with IPv4's settings, and where in it they are."""
+_INET6_CONF, _DISABLED = 2, 26
+_ROUTING6 = ((0, 1), (3, 0), (4, 0), (5, 0), (_DISABLED, 0))
+"""IPv6's settings: forwarding, and the deaf ear to advertisements, redirects and prefixes, each as it is where IPv6 is on."""
+
+_ON6 = {
+    "addr_gen_mode": "1",
+    "accept_ra": "0",
+    "accept_redirects": "0",
+    "autoconf": "0",
+    "accept_dad": "0",
+    "dad_transmits": "0",
+    "forwarding": "1",
+    "disable_ipv6": "0",
+}
+"""What makes a link one that routes IPv6, in this order: no address of the kernel's own making, and none to wait for."""
 
 
 def _info(message: Any) -> tuple[str, Any]:
@@ -47,7 +62,8 @@ def is_tap(message: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A link as a dump shows it. `proxy_arp` and `check_source` are settings of IPv4; VXLAN's values are empty for others."""
+    """A link as a dump shows it. `proxy_arp` and `check_source` are settings of IPv4, `ipv6` says whether it is on (None:
+    neither as it should be on nor off); VXLAN's values are empty for others."""
 
     index: int
     name: str
@@ -57,6 +73,7 @@ class Seen:
     mac: str
     proxy_arp: bool
     check_source: bool
+    ipv6: bool | None = False
     vni: int = 0
     local: str = ""
     port: int = 0
@@ -74,8 +91,7 @@ def _seen(message: bytes) -> Seen:
     kind = netlink.text(info.get(_INFO_KIND))
     data = netlink.attributes(info.get(_INFO_DATA, b"")) if kind == "vxlan" else {}
     families = netlink.attributes(found.get(_IFLA_AF_SPEC, b""))
-    settings = netlink.attributes(families.get(AF_INET, b"")).get(_INET_CONF, b"")
-    values = struct.unpack(f"={len(settings) // 4}I", settings[: len(settings) // 4 * 4])
+    values = _settings(families.get(AF_INET, b""), _INET_CONF)
     return Seen(
         index=index,
         name=netlink.text(found.get(_IFLA_IFNAME)),
@@ -85,14 +101,27 @@ def _seen(message: bytes) -> Seen:
         mac=netlink.mac(found.get(_IFLA_ADDRESS)),
         proxy_arp=len(values) > _PROXY_ARP and bool(values[_PROXY_ARP]),
         check_source=len(values) > _RP_FILTER and bool(values[_RP_FILTER]),
+        ipv6=_routes_ipv6(_settings(families.get(AF_INET6, b""), _INET6_CONF)),
         vni=netlink.number(data.get(_VXLAN_ID)),
         local=netlink.address(data.get(_VXLAN_LOCAL)),
         port=int.from_bytes(data.get(_VXLAN_PORT, b""), "big"),
     )
 
 
+def _settings(family: bytes, attribute: int) -> tuple[int, ...]:
+    values = netlink.attributes(family).get(attribute, b"")
+    return struct.unpack(f"={len(values) // 4}I", values[: len(values) // 4 * 4])
+
+
+def _routes_ipv6(values: tuple[int, ...]) -> bool | None:
+    if len(values) <= _DISABLED or values[_DISABLED]:
+        return False
+    return True if all(values[at] == value for at, value in _ROUTING6) else None
+
+
 def observe(place: Place, links: Iterable[Seen]) -> Iterator[Link]:
-    """Our links among those. A link that is down reports MTU 0, so that it differs from any desired."""
+    """Our links among those. A link that is down, or neither carries IPv6 nor refuses it as it must, reports MTU 0, so that
+    it differs from any desired."""
     for seen in links:
         if place.namespace == NODE and not (seen.kind == "veth" and seen.name.startswith(netns.peers(place.prefix))):
             continue
@@ -106,10 +135,11 @@ def observe(place: Place, links: Iterable[Seen]) -> Iterator[Link]:
             namespace=place.namespace,
             name=seen.name,
             kind=LinkKind.VETH_PEER if kind is LinkKind.VETH and place.namespace == NODE else kind,
-            mtu=seen.mtu if seen.up else 0,
+            mtu=seen.mtu if seen.up and seen.ipv6 is not None else 0,
             mac=seen.mac,
             proxy_arp=seen.proxy_arp,
             check_source=seen.check_source,
+            ipv6=bool(seen.ipv6),
             **vxlan,
         )
 
@@ -181,7 +211,10 @@ def _set_up(link: Link, place: Place, found: Any) -> None:
     place.write(f"{conf}/accept_redirects", "0")
     place.write(f"net/ipv4/neigh/{link.name}/proxy_delay", "0")
     place.write(f"{conf}/proxy_arp", "1" if link.proxy_arp else "0")
-    if link.namespace == NODE and place.read([f"net/ipv6/conf/{link.name}/disable_ipv6"]):
+    if link.ipv6:
+        for setting, value in _ON6.items():
+            place.write(f"net/ipv6/conf/{link.name}/{setting}", value)
+    elif place.read([f"net/ipv6/conf/{link.name}/disable_ipv6"]):
         place.write(f"net/ipv6/conf/{link.name}/disable_ipv6", "1")
     changes: dict[str, Any] = {}
     if found.get_attr("IFLA_MTU") != link.mtu:

@@ -68,7 +68,9 @@ def number(value: bytes | None) -> int:
 
 
 def address(value: bytes | None) -> str:
-    """An IPv4 address; "" for none."""
+    """An address of either family; "" for none."""
+    if value and len(value) == 16:
+        return socket.inet_ntop(socket.AF_INET6, value)
     return socket.inet_ntoa(value) if value and len(value) == 4 else ""
 
 

@@ -20,7 +20,7 @@ from eucapy.drivers.network.linux.places import Place, Places
 from eucapy.drivers.network.model import NODE, Passage
 from eucapy.run import in_netns, run_now
 
-_FAMILIES = {1: "inet", 2: "ip"}
+_FAMILIES = {1: "inet", 2: "ip", 10: "ip6"}
 _FORWARD = 2  # NF_INET_FORWARD
 _DROP = 0  # NF_DROP
 _SIDES = ("iifname", "oifname")

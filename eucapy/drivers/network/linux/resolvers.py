@@ -8,21 +8,16 @@ stands in the pid file, counts as none.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
-import select
 import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 from eucapy.drivers.network import netns
+from eucapy.drivers.network.linux.daemons import Daemon, text
 from eucapy.drivers.network.model import Resolver
 from eucapy.ledger import write_file
 from eucapy.run import in_netns, run_now
-
-_CONFIG_NAME = re.compile(r"dnsmasq-([0-9a-f]+)\.conf")
 
 
 class Resolvers:
@@ -37,8 +32,8 @@ class Resolvers:
             return
         for folder in sorted(self._folder.iterdir()):
             if netns.vpc_of(prefix, folder.name) and folder.is_dir():
-                running = _running(folder)
-                loaded = _text(folder / "loaded") if running else ""
+                running = _daemon(folder).running()
+                loaded = text(folder / "loaded") if running else ""
                 yield Resolver(namespace=folder.name, config_digest=running[1] if running else "", hosts_digest=loaded)
 
     def put(self, thing: Resolver) -> None:
@@ -47,17 +42,18 @@ class Resolvers:
         folder.mkdir(parents=True, exist_ok=True)
         for each in (self._folder, folder):
             each.chmod(0o755)  # dnsmasq reads its host files again after it has given up root
-        running = _running(folder)
+        daemon = _daemon(folder)
+        running = daemon.running()
         current = running is not None and running[1] == thing.config_digest and not _contradicted(folder, thing)
         (folder / "loaded").unlink(missing_ok=True)
         write_file(folder / "hosts", thing.hosts.encode(), mode=0o644)
         write_file(folder / "leases", thing.leases.encode(), mode=0o644)
         if running is not None and current:
-            _signal(folder, running[0], signal.SIGHUP)
+            daemon.signal(running[0], signal.SIGHUP)
         else:
-            self._stop(folder)
+            daemon.stop()
             _forget_contradicted(folder, thing)
-            config = folder / f"dnsmasq-{thing.config_digest}.conf"
+            config = daemon.config(thing.config_digest)
             for stale in folder.glob("dnsmasq-*.conf"):
                 stale.unlink()
             write_file(config, thing.config.replace("{folder}", str(folder)).encode(), mode=0o644)
@@ -66,17 +62,16 @@ class Resolvers:
 
     def drop(self, thing: Resolver) -> None:
         folder = self._folder / thing.namespace
-        self._stop(folder)
+        _daemon(folder).stop()
         shutil.rmtree(folder, ignore_errors=True)
 
     def process(self, namespace: str) -> int | None:
         """The number of the namespace's dnsmasq, in whichever incarnation it runs; None when it does not."""
-        return _pid(self._folder / namespace)
+        return _daemon(self._folder / namespace).pid()
 
-    def _stop(self, folder: Path) -> None:
-        pid = _pid(folder)
-        if pid is not None:
-            _signal(folder, pid, signal.SIGTERM, wait_s=5.0)
+
+def _daemon(folder: Path) -> Daemon:
+    return Daemon(folder, "dnsmasq", "conf", "pid")
 
 
 def _assigned(thing: Resolver) -> dict[str, str]:
@@ -87,7 +82,7 @@ def _assigned(thing: Resolver) -> dict[str, str]:
 
 def _held(folder: Path) -> list[list[str]]:
     """dnsmasq's own lease file: expiry, MAC, address, name, client id."""
-    return [row for row in (line.split() for line in _text(folder / "leases.db").splitlines()) if len(row) >= 3]
+    return [row for row in (line.split() for line in text(folder / "leases.db").splitlines()) if len(row) >= 3]
 
 
 def _contradicted(folder: Path, thing: Resolver) -> bool:
@@ -100,65 +95,3 @@ def _forget_contradicted(folder: Path, thing: Resolver) -> None:
     assigned = _assigned(thing)
     rows = [" ".join(row) + "\n" for row in _held(folder) if assigned.get(row[2], row[1]) == row[1]]
     write_file(folder / "leases.db", "".join(rows).encode(), mode=0o644)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except FileNotFoundError:
-        return ""
-
-
-def _pid(folder: Path) -> int | None:
-    """The number of this folder's dnsmasq, if it runs at all."""
-    text = _text(folder / "pid")
-    if not text.isdigit() or _config_of(folder, int(text)) is None:
-        return None
-    return int(text)
-
-
-def _config_of(folder: Path, pid: int) -> str | None:
-    """The digest of the configuration that the process runs with, if it is this folder's dnsmasq."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    for word in words:
-        config = Path(word.removeprefix("--conf-file="))
-        match = _CONFIG_NAME.fullmatch(config.name)
-        if match and config.parent == folder:
-            return match[1]
-    return None
-
-
-def _running(folder: Path) -> tuple[int, str] | None:
-    """(process number, configuration digest) of the dnsmasq that serves the namespace as it is now."""
-    pid = _pid(folder)
-    if pid is None:
-        return None
-    try:
-        here, there = Path(f"/proc/{pid}/ns/net").stat(), netns.path(folder.name).stat()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    config = _config_of(folder, pid)
-    if config is None or (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino):
-        return None
-    return pid, config
-
-
-def _signal(folder: Path, pid: int, number: signal.Signals, wait_s: float = 0.0) -> None:
-    """Send through a pidfd, checked after it is open, so that a reused number is never hit."""
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        if _config_of(folder, pid) is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(fd, number)
-            if wait_s and not select.select([fd], [], [], wait_s)[0]:
-                signal.pidfd_send_signal(fd, signal.SIGKILL)
-                select.select([fd], [], [], wait_s)
-    finally:
-        os.close(fd)

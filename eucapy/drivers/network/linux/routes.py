@@ -6,9 +6,10 @@ protocol number, and what lies on our links.
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from socket import AF_INET
+from socket import AF_INET, AF_INET6
 from typing import Any, NamedTuple
 
 from pyroute2 import NetlinkError
@@ -34,20 +35,40 @@ NTF_SELF = 0x02
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_TABLE = 1, 4, 5, 15
 _NDA_DST, _NDA_LLADDR = 1, 2
-ANY = "0.0.0.0"  # noqa: S104 - the default route's destination
+ANY: Mapping[int, str] = {AF_INET: "0.0.0.0", AF_INET6: "::"}  # noqa: S104 - the default route's destination
+_WHOLE: Mapping[int, int] = {AF_INET: 32, AF_INET6: 128}
+_RTM_F_CLONED = 0x200
+"""A path's MTU that IPv6 has learned is told as a route, too."""
+_IFA_F_NODAD, _IFA_F_NOPREFIXROUTE = 0x02, 0x200
 
 
 def observe_addresses(place: Place, names: Mapping[int, str]) -> Iterator[Address]:
     """`names` are our links, by index."""
     for index, ip, length in addresses(place.asking):
         link = names.get(index)
-        if link is not None and not (link == "lo" and ip == "127.0.0.1"):
-            yield Address(namespace=place.namespace, link=link, ip=ip if length == 32 else f"{ip}/{length}")
+        if link is not None and not (link == "lo" and ip in ("127.0.0.1", "::1")):
+            whole = length == _length(ip)
+            yield Address(namespace=place.namespace, link=link, ip=ip if whole else f"{ip}/{length}")
+
+
+def family(address: str) -> int:
+    """Of an address or a block."""
+    return AF_INET6 if ":" in address else AF_INET
+
+
+def _length(ip: str) -> int:
+    """Of the prefix that an address of ours has."""
+    return 64 if ip.startswith("fe80:") else _WHOLE[family(ip)]
 
 
 def addresses(asking: Asking) -> Iterator[tuple[int, str, int]]:
     """(index of its link, address, length of its prefix) of every address of the namespace."""
-    for message in asking.dump(netlink.GETADDR, struct.pack("=BBBBI", AF_INET, 0, 0, 0, 0)):
+    messages = [
+        message
+        for kind in (AF_INET, AF_INET6)
+        for message in asking.dump(netlink.GETADDR, struct.pack("=BBBBI", kind, 0, 0, 0, 0))
+    ]
+    for message in messages:
         found = netlink.attributes(message, 8)
         yield (
             struct.unpack_from("=I", message, 4)[0],
@@ -58,7 +79,11 @@ def addresses(asking: Asking) -> Iterator[tuple[int, str, int]]:
 
 def put_address(thing: Address, places: Places) -> None:
     place = places[thing.namespace]
-    place.ip.addr("replace", index=place.index(thing.link), address=thing.ip, prefixlen=32)
+    request: dict[str, Any] = {"index": place.index(thing.link), "address": thing.ip, "prefixlen": _length(thing.ip)}
+    if family(thing.ip) == AF_INET6:
+        alone = 0 if thing.ip.startswith("fe80:") else _IFA_F_NOPREFIXROUTE
+        request |= {"family": AF_INET6, "flags": _IFA_F_NODAD | alone}
+    place.ip.addr("replace", **request)
 
 
 def drop_address(thing: Address, places: Places) -> None:
@@ -66,7 +91,8 @@ def drop_address(thing: Address, places: Places) -> None:
     place = places[thing.namespace]
     link = place.link(thing.link)
     if link is not None:
-        _unless_gone(place.ip.addr, "del", index=link["index"], address=ip, prefixlen=int(length or 32))
+        request = {"index": link["index"], "address": ip, "prefixlen": int(length or _length(ip)), "family": family(ip)}
+        _unless_gone(place.ip.addr, "del", **request)
 
 
 def observe_routes(place: Place, names: Mapping[int, str], seen: Iterable[Seen]) -> Iterator[Route]:
@@ -95,17 +121,24 @@ class Seen(NamedTuple):
 
 
 def look(asking: Asking) -> list[Seen]:
-    """Every IPv4 route of the namespace."""
+    """Every route of the namespace, of both families."""
     found = []
-    for message in asking.dump(netlink.GETROUTE, struct.pack("=BBBBBBBBI", AF_INET, *([0] * 8))):
-        _, length, _, _, table, protocol, _, kind, _ = struct.unpack_from("=BBBBBBBBI", message)
+    messages = [
+        message
+        for each in (AF_INET, AF_INET6)
+        for message in asking.dump(netlink.GETROUTE, struct.pack("=BBBBBBBBI", each, *([0] * 8)))
+    ]
+    for message in messages:
+        of, length, _, _, table, protocol, _, kind, flags = struct.unpack_from("=BBBBBBBBI", message)
+        if flags & _RTM_F_CLONED:
+            continue
         more = netlink.attributes(message, 12)
         found.append(
             Seen(
                 protocol,
                 netlink.number(more.get(_RTA_TABLE)) or table,
                 kind,
-                f"{netlink.address(more.get(_RTA_DST)) or ANY}/{length}",
+                f"{netlink.address(more.get(_RTA_DST)) or ANY[of]}/{length}",
                 netlink.address(more.get(_RTA_GATEWAY)),
                 netlink.number(more.get(_RTA_OIF)),
             )
@@ -116,12 +149,17 @@ def look(asking: Asking) -> list[Seen]:
 def others(ours: Iterable[Route], seen: Iterable[Seen]) -> set[str]:
     """Addresses that another cloud on this node routes to guests of its own, among the node's routes."""
     own = {route.to for route in ours}
-    return {route.to.removesuffix("/32") for route in seen if route.protocol == OURS and route.to not in own}
+    return {route.to.partition("/")[0] for route in seen if route.protocol == OURS and route.to not in own}
 
 
 def put_route(thing: Route, places: Places) -> None:
     place = places[thing.namespace]
-    request: dict[str, Any] = {"dst": thing.to, "proto": OURS, "table": thing.table or RT_TABLE_MAIN}
+    request: dict[str, Any] = {
+        "family": family(thing.to),
+        "dst": thing.to,
+        "proto": OURS,
+        "table": thing.table or RT_TABLE_MAIN,
+    }
     if not thing.link:
         request["type"] = _refusal(thing)
     else:
@@ -138,7 +176,12 @@ def _refusal(thing: Route) -> str:
 
 
 def drop_route(thing: Route, places: Places) -> None:
-    request: dict[str, Any] = {"dst": thing.to, "table": thing.table or RT_TABLE_MAIN, "scope": RT_SCOPE_NOWHERE}
+    request: dict[str, Any] = {
+        "family": family(thing.to),
+        "dst": thing.to,
+        "table": thing.table or RT_TABLE_MAIN,
+        "scope": RT_SCOPE_NOWHERE,
+    }
     if not thing.link:
         request["type"] = _refusal(thing)
     _unless_gone(places[thing.namespace].ip.route, "del", **request)
@@ -146,10 +189,19 @@ def drop_route(thing: Route, places: Places) -> None:
 
 def observe_source_rules(place: Place) -> Iterator[SourceRule]:
     """In a namespace of ours; the node's rules are none of our business."""
-    for message in place.ip.rule("dump", family=AF_INET):
+    for each, message in _rules(place):
         if message.get_attr("FRA_PRIORITY") == SOURCES:
-            source = f"{message.get_attr('FRA_SRC') or ANY}/{message['src_len']}"
+            source = f"{message.get_attr('FRA_SRC') or ANY[each]}/{message['src_len']}"
             yield SourceRule(namespace=place.namespace, source=source, table=message.get_attr("FRA_TABLE"))
+
+
+def _rules(place: Place) -> Iterator[tuple[int, Any]]:
+    for each in (AF_INET, AF_INET6):
+        try:
+            yield from ((each, message) for message in place.ip.rule("dump", family=each))
+        except NetlinkError as error:
+            if error.code != errno.EAFNOSUPPORT:  # a kernel without IPv6
+                raise
 
 
 def put_source_rule(thing: SourceRule, places: Places) -> None:
@@ -169,11 +221,16 @@ def drop_source_rule(thing: SourceRule, places: Places) -> None:
 
 def _source_rule(thing: SourceRule) -> dict[str, Any]:
     block, _, length = thing.source.partition("/")
-    return {"family": AF_INET, "priority": SOURCES, "src": block, "src_len": int(length), "table": thing.table}
+    return {"family": family(block), "priority": SOURCES, "src": block, "src_len": int(length), "table": thing.table}
 
 
 def observe_neighbours(place: Place, names: Mapping[int, str]) -> Iterator[Neighbour]:
-    for message in place.asking.dump(netlink.GETNEIGH, struct.pack("=BBHiHBB", AF_INET, *([0] * 6))):
+    messages = [
+        message
+        for each in (AF_INET, AF_INET6)
+        for message in place.asking.dump(netlink.GETNEIGH, struct.pack("=BBHiHBB", each, *([0] * 6)))
+    ]
+    for message in messages:
         index, state, flags, _ = struct.unpack_from("=iHBB", message, 4)
         link = names.get(index)
         if link is not None and state & NUD_PERMANENT and not flags & NTF_PROXY:
@@ -184,14 +241,15 @@ def observe_neighbours(place: Place, names: Mapping[int, str]) -> Iterator[Neigh
 
 def put_neighbour(thing: Neighbour, places: Places) -> None:
     place = places[thing.namespace]
-    place.ip.neigh("replace", ifindex=place.index(thing.link), dst=thing.ip, lladdr=thing.mac, state=NUD_PERMANENT)
+    request = {"ifindex": place.index(thing.link), "dst": thing.ip, "lladdr": thing.mac, "family": family(thing.ip)}
+    place.ip.neigh("replace", state=NUD_PERMANENT, **request)
 
 
 def drop_neighbour(thing: Neighbour, places: Places) -> None:
     place = places[thing.namespace]
     link = place.link(thing.link)
     if link is not None:
-        _unless_gone(place.ip.neigh, "del", ifindex=link["index"], dst=thing.ip)
+        _unless_gone(place.ip.neigh, "del", ifindex=link["index"], dst=thing.ip, family=family(thing.ip))
 
 
 def observe_forwarding(place: Place, vxlans: Mapping[int, str]) -> Iterator[Forwarding]:

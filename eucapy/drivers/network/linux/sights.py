@@ -46,18 +46,18 @@ _STALE = {
     16: EVERYTHING,  # RTM_NEWLINK: routes go without a word when a link goes down
     17: EVERYTHING,
     20: _ADDRESSES | _ROUTES,  # RTM_NEWADDR, RTM_DELADDR
-    21: _ADDRESSES | _ROUTES,
-    24: _ROUTES,  # RTM_NEWROUTE, RTM_DELROUTE
-    25: _ROUTES,
+    21: _ADDRESSES | _ROUTES | _LINKS,
+    24: _ROUTES,  # RTM_NEWROUTE, RTM_DELROUTE: the latter is also how one hears that a link has no IPv6 any more
+    25: _ROUTES | _LINKS,
     28: _NEIGHBOURS,  # RTM_NEWNEIGH, RTM_DELNEIGH
     29: _NEIGHBOURS,
     32: frozenset({SOURCES}),  # RTM_NEWRULE, RTM_DELRULE
     33: frozenset({SOURCES}),
-    80: _LINKS,  # RTM_NEWNETCONF, RTM_DELNETCONF: proxy ARP, reverse path check
+    80: _LINKS,  # RTM_NEWNETCONF, RTM_DELNETCONF: proxy ARP, reverse path check, forwarding
     81: _LINKS,
 }
-_GROUPS = sum(1 << (group - 1) for group in (1, 3, 5, 7, 8, 24))
-"""Links, neighbours, IPv4 addresses, routes and rules, IPv4's netconf."""
+_GROUPS = sum(1 << (group - 1) for group in (1, 3, 5, 7, 8, 24, 9, 11, 12, 19, 25))
+"""Links, neighbours, IPv4 addresses, routes and rules, IPv4's netconf; IPv6's addresses, routes, links, rules, netconf."""
 
 SOL_NETLINK = 270
 NETLINK_LISTEN_ALL_NSID = 8
