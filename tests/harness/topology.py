@@ -178,9 +178,8 @@ class Guest(Netns):
 
     def enable_ipv6(self) -> None:
         """IPv6 as an ordinary machine has it: a link-local address, and an ear for routers."""
-        for setting in ("all", "default", "eth0"):
-            self.run("sh", "-c", f"echo 0 > /proc/sys/net/ipv6/conf/{setting}/disable_ipv6")
-        self.run("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad")
+        for setting in ("eth0/accept_dad", "all/disable_ipv6", "default/disable_ipv6", "eth0/disable_ipv6"):
+            self.run("sh", "-c", f"echo 0 > /proc/sys/net/ipv6/conf/{setting}")
 
     def configure6(self, *ips: str, router: str = GATEWAY6) -> None:
         """IPv6 by hand: addresses of its own, and everything else by the router."""

@@ -1,7 +1,7 @@
 """Frames by hand: what a guest puts on its wire and what it finds there, byte by byte, without any network stack.
 
-Built: ARP, UDP, TCP, ICMP and bare IPv4 over Ethernet, with right checksums. Read: the same, as `Packet`. Whoever wants a
-wrong frame (a foreign source, a fragment, a VLAN tag) says so by arguments or wraps one.
+Built: ARP, UDP, TCP, ICMP and bare IP of both versions over Ethernet, with right checksums. Read: the same, as `Packet`.
+Whoever wants a wrong frame (a foreign source, a fragment, a VLAN tag, a header more) says so by arguments or wraps one.
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ from dataclasses import dataclass
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 
 ARP, IPV4, IPV6, VLAN = 0x0806, 0x0800, 0x86DD, 0x8100
-ICMP, TCP, UDP, GRE = 1, 6, 17, 47
+ICMP, TCP, UDP, GRE, ICMPV6 = 1, 6, 17, 47, 58
 ECHO, ECHO_REPLY = 8, 0
+ECHO6, ECHO_REPLY6 = 128, 129
+ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT, SOLICITATION, ADVERTISEMENT, REDIRECT = 133, 134, 135, 136, 137
+HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION = 0, 43, 44, 60
+"""Headers between that of IPv6 and what it carries."""
 SYN, ACK, SYN_ACK, PUSH_ACK = 0x02, 0x10, 0x12, 0x18
 REQUEST, REPLY = 1, 2
 """Of ARP."""
@@ -22,7 +26,7 @@ REQUEST, REPLY = 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """An IPv4 packet as it came. For ICMP the ports are type and identifier; `seq` and `ack` are TCP's, or ICMP's sequence."""
+    """An IP packet as it came. For ICMP the ports are type and identifier; `seq` and `ack` are TCP's, or ICMP's sequence."""
 
     source_mac: str
     target_mac: str
@@ -57,7 +61,7 @@ def _mac(raw: bytes) -> str:
 
 
 def _ip(address: str) -> bytes:
-    return ipaddress.IPv4Address(address).packed
+    return ipaddress.ip_address(address).packed
 
 
 def checksum(data: bytes) -> int:
@@ -90,15 +94,30 @@ def ipv4(source: str, target: str, protocol: int, body: bytes, *, fragment: int 
     return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + body
 
 
+def ipv6(source: str, target: str, protocol: int, body: bytes, hops: int = 64) -> bytes:
+    return struct.pack("!IHBB", 6 << 28, len(body), protocol, hops) + _ip(source) + _ip(target) + body
+
+
+def ip(source: str, target: str, protocol: int, body: bytes) -> bytes:
+    return (ipv6 if ":" in source else ipv4)(source, target, protocol, body)
+
+
+def header(following: int, body: bytes, data: bytes = bytes(6)) -> bytes:
+    """A hop-by-hop, routing or destination header before `body`, which is of the kind `following`."""
+    return bytes((following, (len(data) - 6) // 8)) + data + body
+
+
 def _pseudo(source: str, target: str, protocol: int, length: int) -> bytes:
+    if ":" in source:
+        return _ip(source) + _ip(target) + struct.pack("!II", length, protocol)
     return _ip(source) + _ip(target) + struct.pack("!BBH", 0, protocol, length)
 
 
 def udp(source: str, target: str, source_port: int, target_port: int, payload: bytes) -> bytes:
-    """An IPv4 packet."""
+    """An IP packet."""
     body = struct.pack("!HHHH", source_port, target_port, 8 + len(payload), 0) + payload
     found = checksum(_pseudo(source, target, UDP, len(body)) + body) or 0xFFFF
-    return ipv4(source, target, UDP, body[:6] + struct.pack("!H", found) + body[8:])
+    return ip(source, target, UDP, body[:6] + struct.pack("!H", found) + body[8:])
 
 
 def tcp(
@@ -111,10 +130,10 @@ def tcp(
     ack: int = 0,
     payload: bytes = b"",
 ) -> bytes:
-    """An IPv4 packet."""
+    """An IP packet."""
     body = struct.pack("!HHIIBBHHH", source_port, target_port, seq, ack, 0x50, flags, 64000, 0, 0) + payload
     found = checksum(_pseudo(source, target, TCP, len(body)) + body)
-    return ipv4(source, target, TCP, body[:16] + struct.pack("!H", found) + body[18:])
+    return ip(source, target, TCP, body[:16] + struct.pack("!H", found) + body[18:])
 
 
 def icmp(
@@ -125,8 +144,15 @@ def icmp(
     return ipv4(source, target, ICMP, body[:2] + struct.pack("!H", checksum(body)) + body[4:])
 
 
+def icmp6(source: str, target: str, kind: int, body: bytes, code: int = 0, hops: int = 64) -> bytes:
+    """An IPv6 packet; `body` is what follows type, code and checksum."""
+    message = struct.pack("!BBH", kind, code, 0) + body
+    found = checksum(_pseudo(source, target, ICMPV6, len(message)) + message)
+    return ipv6(source, target, ICMPV6, message[:2] + struct.pack("!H", found) + message[4:], hops)
+
+
 def read(frame: bytes) -> Packet | Arp | None:
-    """What the frame is; None for what is neither IPv4 nor ARP."""
+    """What the frame is; None for what is neither IP nor ARP. Of IPv6 no header may lie between."""
     if len(frame) < 34:
         return None
     target_mac, source_mac, kind = _mac(frame[:6]), _mac(frame[6:12]), struct.unpack("!H", frame[12:14])[0]
@@ -135,11 +161,16 @@ def read(frame: bytes) -> Packet | Arp | None:
         (operation,) = struct.unpack("!H", body[6:8])
         sender, target = (str(ipaddress.IPv4Address(body[at : at + 4])) for at in (14, 24))
         return Arp(source_mac, operation, _mac(body[8:14]), sender, target)
-    if kind != IPV4:
+    if kind == IPV6 and len(body) >= 40:
+        length = struct.unpack("!H", body[4:6])[0]
+        protocol, source, target = body[6], *(str(ipaddress.IPv6Address(body[at : at + 16])) for at in (8, 24))
+        rest = body[40 : 40 + length]
+    elif kind == IPV4:
+        length = struct.unpack("!H", body[2:4])[0]
+        protocol, source, target = body[9], *(str(ipaddress.IPv4Address(body[at : at + 4])) for at in (12, 16))
+        rest = body[(body[0] & 15) * 4 : length]
+    else:
         return None
-    length = struct.unpack("!H", body[2:4])[0]
-    protocol, source, target = body[9], str(ipaddress.IPv4Address(body[12:16])), str(ipaddress.IPv4Address(body[16:20]))
-    rest = body[(body[0] & 15) * 4 : length]
     base = (source_mac, target_mac, source, target, protocol)
     if protocol == UDP and len(rest) >= 8:
         source_port, target_port = struct.unpack("!HH", rest[:4])
@@ -147,7 +178,7 @@ def read(frame: bytes) -> Packet | Arp | None:
     if protocol == TCP and len(rest) >= 20:
         source_port, target_port, seq, ack, offset, flags = struct.unpack("!HHIIBB", rest[:14])
         return Packet(*base, source_port, target_port, flags, seq, ack, rest[(offset >> 4) * 4 :])
-    if protocol == ICMP and len(rest) >= 8:
+    if protocol in (ICMP, ICMPV6) and len(rest) >= 8:
         icmp_type, _code, _sum, identifier, seq = struct.unpack("!BBHHH", rest[:8])
         return Packet(*base, icmp_type, identifier, 0, seq, payload=rest[8:])
     return Packet(*base, payload=rest)

@@ -196,6 +196,7 @@ def _base_chains(vpc: VpcSpec, plan: Layout, nat: bool, ipv6: bool) -> str:
     ours = f"{{ {ours} }}"
     return "".join(
         [
+            _chain("link_local6", firewall6.LINK_LOCAL) if ipv6 else "",
             _chain("sources6", firewall6.sources(vpc, plan, ours)) if ipv6 else "",
             _chain(
                 "sources",

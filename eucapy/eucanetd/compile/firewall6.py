@@ -7,7 +7,8 @@
 
 Routing headers and hop-by-hop options pass from nobody: the one sends a packet by ways that no rule has judged, the other
 makes every router look. Fragments are put together before any rule is asked. An advertisement of a router, a redirect and an
-answer of a DHCPv6 server are of no kind that `local` lets in, and nothing of a link is ever forwarded.
+answer of a DHCPv6 server are of no kind that `local` lets in, and nothing of a link is ever forwarded. A guest may have
+link-local addresses of its own making, but only so many: each is a line in a table that all of the machine shares.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ _ND = "nd-neighbor-solicit, nd-router-solicit"
 def sets(ports: Sequence[PortSpec], members: Iterable[tuple[int, GroupSpec]], vpc: VpcSpec, plan: Layout) -> str:
     """`members` are the groups that rules refer to, with their marks. Raises ValueError."""
     own = [
-        f'"{text.link(port.tap)}" . {text.mac(port.mac)} . {text.ip6(ip)}'
+        f'"{text.link(port.tap)}" . {text.mac(port.mac)} . {ip}'
         for port in ports
-        for ip in sorted(port.ipv6s)
+        for ip in sorted(text.ip6(ip) for ip in port.ipv6s)
     ]
     belonging = [
         f"{number} . {text.ip6(member)}"
@@ -46,6 +47,7 @@ def sets(ports: Sequence[PortSpec], members: Iterable[tuple[int, GroupSpec]], vp
             _set("gateways6", "ipv6_addr", sorted(gateways)),
             _set("outward6", "ipv6_addr", outward(ports, plan)),
             _set("open6", "ipv6_addr", outward(ports, plan, INTERNET)),
+            _LINK_LOCALS,
         ]
     )
 
@@ -67,12 +69,24 @@ def sources(vpc: VpcSpec, plan: Layout, ours: str) -> list[str]:
         f"iifname {ours} accept",
         "exthdr hbh exists drop",
         "iifname . ether saddr . ip6 saddr @own6 accept",
-        "ip6 saddr fe80::/10 ip6 daddr { fe80::/10, ff02::/16 } iifname . ether saddr @macs accept",
+        "ip6 saddr fe80::/10 ip6 daddr { fe80::/10, ff02::/16 } iifname . ether saddr @macs goto link_local6",
         f"ip6 saddr :: ip6 daddr ff02::/16 icmpv6 type {{ {_ND} }} iifname . ether saddr @macs accept",
         f"ip6 saddr != {_NEVER} iifname . ether saddr @routers accept",
         "counter name spoofed drop",
     ]
 
+
+_LINK_LOCALS = (
+    "  set link_locals {\n    type ifname . ipv6_addr\n    size 65536\n    flags dynamic,timeout\n    timeout 1h\n  }\n"
+    "  set new_link_locals {\n    type ifname\n    size 65536\n    flags dynamic\n  }\n"
+)
+
+LINK_LOCAL = [
+    "iifname . ip6 saddr @link_locals update @link_locals { iifname . ip6 saddr } accept",
+    "add @new_link_locals { iifname limit rate over 4/minute burst 8 packets } counter name spoofed drop",
+    "add @link_locals { iifname . ip6 saddr } accept",
+]
+"""The chain of a guest's own link-local addresses: those that are known, and now and then a new one."""
 
 LOCAL = [
     f"ip6 hoplimit 255 icmpv6 type {{ {_ND}, nd-neighbor-advert }} accept",
@@ -82,6 +96,7 @@ LOCAL = [
 """What guests may ask of us."""
 
 OUTSIDE = [
+    "icmpv6 type { 130-137, 143 } drop",  # neighbours, routers and multicast listeners are a link's own affair
     f"ip6 saddr {_NEVER} drop",
     f"ip6 daddr {{ ::, ::1, fe80::/10, ff00::/8, {layout.NODE6} }} drop",
     f'oifname "{layout.UP}" ip6 saddr != @outward6 drop',

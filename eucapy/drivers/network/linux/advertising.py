@@ -327,6 +327,7 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
         os.dup2(nothing, number)
+    os.close(nothing)
     if os.getuid() == 0 and server.orders.user != "root":
         user = pwd.getpwnam(server.orders.user)
         os.setgroups([])
