@@ -66,6 +66,13 @@ _KINDS = (
         "InvalidInternetGatewayId.Malformed",
         "internetGateway ID",
     ),
+    Kind(
+        "eigw",
+        "egress-only-internet-gateway",
+        "InvalidGatewayID.NotFound",
+        "InvalidEgressOnlyInternetGatewayId.Malformed",
+        "eigw ID",
+    ),
     Kind("rtb", "route-table", "InvalidRouteTableID.NotFound", "InvalidRouteTableId.Malformed", "routeTable ID"),
     Kind("rtbassoc", "", "InvalidAssociationID.NotFound", "InvalidAssociationID.NotFound", "association ID"),
     Kind("acl", "network-acl", "InvalidNetworkAclID.NotFound", "InvalidNetworkAclId.Malformed", "networkAcl ID"),
@@ -94,6 +101,13 @@ _KINDS = (
         "InvalidVpcCidrBlockAssociationIdError.NotFound",
         "InvalidVpcCidrBlockAssociationIdError.NotFound",
         "vpc CIDR block association ID",
+    ),
+    Kind(
+        "subnet-cidr-assoc",
+        "",
+        "InvalidSubnetCidrBlockAssociationID.NotFound",
+        "InvalidSubnetCidrBlockAssociationId.Malformed",
+        "subnet CIDR block association ID",
     ),
     Kind(
         "pg", "placement-group", "InvalidPlacementGroup.Unknown", "InvalidPlacementGroupId.Malformed", "Placement Group"

@@ -44,6 +44,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     public_ranges: Annotated[list[str], doc("Public addresses to give out: `first-last` or CIDR, each.")] = (
         msgspec.field(default_factory=list)
     )
+    ipv6_pool: Annotated[
+        str, doc("IPv6 addresses of this region, as one CIDR: every VPC that asks for IPv6 gets a /56 of them.")
+    ] = "fd65:7563:6100::/40"
     instance_types: Annotated[
         str, doc("TOML catalogue of instance types; empty: the one that comes with the package.")
     ] = ""

@@ -27,6 +27,7 @@ from eucapy.clc.store import (
     images,
     instance_profiles,
     instances,
+    ipv6_blocks,
     key_pairs,
     launch_templates,
     network_interfaces,
@@ -162,9 +163,14 @@ async def _profile_association(tx: Tx, scope: Scope, touched: Touched) -> list[T
 
 
 async def _vpc_block(tx: Tx, scope: Scope, touched: Touched) -> list[Touched] | None:
-    row = await vpc_cidrs.by_id(tx, touched.id)
+    row = await vpc_cidrs.by_id(tx, touched.id) or await ipv6_blocks.by_id(tx, touched.id)
     vpc = await vpcs.by_id(tx, scope.account, row.vpc_id) if row is not None else None
     return _same(touched, str(vpc.id)) if vpc is not None else None
+
+
+async def _subnet_block(tx: Tx, scope: Scope, touched: Touched) -> list[Touched] | None:
+    row = await subnets.by_association(tx, scope.account, touched.id)
+    return _same(touched, str(row.id)) if row is not None else None
 
 
 async def _accepter(tx: Tx, scope: Scope, touched: Touched) -> list[Touched] | None:
@@ -301,6 +307,7 @@ _RESOLVERS: dict[str, _Resolver] = {
     "interface attachment": _interface_attachment,
     "profile association": _profile_association,
     "vpc block": _vpc_block,
+    "subnet block": _subnet_block,
     "accepter of peering": _accepter,
     "group name": _group_name,
     "default group": _default_group,

@@ -99,6 +99,8 @@ def _meta_data(spec: InstanceSpec, secrets: RoleSecrets | None) -> Tree:
         "local-hostname": metadata.hostname,
     }
     if first is not None:
+        if first.ipv6s:
+            out["ipv6"] = first.ipv6s[0]
         out["local-ipv4"] = first.private_ips[0]
         out["mac"] = first.mac
         out["network"] = {"interfaces": {"macs": {nic.mac: _nic(nic) for nic in nics}}}
@@ -168,6 +170,12 @@ def _nic(nic: NicSpec) -> Tree:
         "vpc-ipv4-cidr-block": nic.vpc_cidrs[0],
         "vpc-ipv4-cidr-blocks": "\n".join(nic.vpc_cidrs),
     }
+    if nic.ipv6s:
+        out["ipv6s"] = "\n".join(nic.ipv6s)
+    if nic.subnet_cidr6:
+        out["subnet-ipv6-cidr-blocks"] = nic.subnet_cidr6
+    if nic.vpc_cidrs6:
+        out["vpc-ipv6-cidr-blocks"] = "\n".join(nic.vpc_cidrs6)
     if nic.public_ip:
         out["ipv4-associations"] = {nic.public_ip: nic.private_ips[0]}
         out["public-hostname"] = nic.public_dns

@@ -7,6 +7,8 @@ ids that do not exist, that cannot be, and that are another account's are refuse
 
 from __future__ import annotations
 
+import ipaddress
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -47,11 +49,13 @@ _PLACE = re.compile("<([a-z0-9-]+)>")
 PARAMETERS: dict[str, Parameters] = {
     "AcceptVpcPeeringConnection": {"VpcPeeringConnectionId": "<pcx>"},
     "AllocateAddress": {},
+    "AssignIpv6Addresses": {"NetworkInterfaceId": "<eni>", "Ipv6AddressCount": 1},
     "AssignPrivateIpAddresses": {"NetworkInterfaceId": "<eni>", "SecondaryPrivateIpAddressCount": 1},
     "AssociateAddress": {"AllocationId": "<eipalloc>", "InstanceId": "<i>"},
     "AssociateDhcpOptions": {"DhcpOptionsId": "<dopt>", "VpcId": "<vpc>"},
     "AssociateIamInstanceProfile": {"InstanceId": "<i2>", "IamInstanceProfile": {"Name": "mine"}},
     "AssociateRouteTable": {"RouteTableId": "<rtb>", "SubnetId": "<subnet>"},
+    "AssociateSubnetCidrBlock": {"SubnetId": "<subnet2>", "Ipv6CidrBlock": "<block6>"},
     "AssociateVpcCidrBlock": {"VpcId": "<vpc>", "CidrBlock": "10.9.0.0/16"},
     "AttachInternetGateway": {"InternetGatewayId": "<igw>", "VpcId": "<vpc2>"},
     "AttachNetworkInterface": {"NetworkInterfaceId": "<eni>", "InstanceId": "<i2>", "DeviceIndex": 1},
@@ -61,6 +65,7 @@ PARAMETERS: dict[str, Parameters] = {
     "CancelExportTask": {"ExportTaskId": "<export-ami>"},
     "CancelImportTask": {"ImportTaskId": "<import-snap>"},
     "CreateDhcpOptions": {"DhcpConfigurations": [{"Key": "domain-name", "Values": ["example.com"]}]},
+    "CreateEgressOnlyInternetGateway": {"VpcId": "<vpc>"},
     "CreateFlowLogs": {**FLOW_LOG, "ResourceIds": ["<vpc>"]},
     "CreateImage": {"InstanceId": "<i>", "Name": "a copy"},
     "CreateInstanceExportTask": {
@@ -93,6 +98,7 @@ PARAMETERS: dict[str, Parameters] = {
     "CreateVpc": {"CidrBlock": "10.6.0.0/16"},
     "CreateVpcPeeringConnection": {"VpcId": "<vpc>", "PeerVpcId": "<vpc2>"},
     "DeleteDhcpOptions": {"DhcpOptionsId": "<dopt>"},
+    "DeleteEgressOnlyInternetGateway": {"EgressOnlyInternetGatewayId": "<eigw>"},
     "DeleteFlowLogs": {"FlowLogIds": ["<fl>"]},
     "DeleteInternetGateway": {"InternetGatewayId": "<igw>"},
     "DeleteKeyPair": {"KeyName": "mine"},
@@ -128,6 +134,7 @@ PARAMETERS: dict[str, Parameters] = {
     "DescribeInstanceCreditSpecifications": {"InstanceIds": ["<i>"]},
     "DescribeInstanceStatus": {"InstanceIds": ["<i>"]},
     "DescribeInstances": {"InstanceIds": ["<i>"]},
+    "DescribeEgressOnlyInternetGateways": {"EgressOnlyInternetGatewayIds": ["<eigw>"]},
     "DescribeInternetGateways": {"InternetGatewayIds": ["<igw>"]},
     "DescribeLaunchTemplateVersions": {"LaunchTemplateId": "<lt>"},
     "DescribeLaunchTemplates": {"LaunchTemplateIds": ["<lt>"]},
@@ -160,6 +167,7 @@ PARAMETERS: dict[str, Parameters] = {
     "DisassociateAddress": {"AssociationId": "<eipassoc>"},
     "DisassociateIamInstanceProfile": {"AssociationId": "<iip-assoc>"},
     "DisassociateRouteTable": {"AssociationId": "<rtbassoc>"},
+    "DisassociateSubnetCidrBlock": {"AssociationId": "<subnet-cidr-assoc>"},
     "DisassociateVpcCidrBlock": {"AssociationId": "<vpc-cidr-assoc>"},
     "DetachInternetGateway": {"InternetGatewayId": "<igw2>", "VpcId": "<vpc3>"},
     "EnableImage": {"ImageId": "<ami>"},
@@ -250,6 +258,7 @@ PARAMETERS: dict[str, Parameters] = {
     "StartInstances": {"InstanceIds": ["<i>"]},
     "StopInstances": {"InstanceIds": ["<i>"]},
     "TerminateInstances": {"InstanceIds": ["<i>"]},
+    "UnassignIpv6Addresses": {"NetworkInterfaceId": "<eni>", "Ipv6Addresses": ["<ipv6>"]},
     "UnassignPrivateIpAddresses": {"NetworkInterfaceId": "<eni>", "PrivateIpAddresses": ["<secondary>"]},
     "UnmonitorInstances": {"InstanceIds": ["<i>"]},
     "UpdateSecurityGroupRuleDescriptionsEgress": {"GroupId": "<sg>", "IpPermissions": ALL_OUT},
@@ -323,6 +332,12 @@ def _populate(cloud: Cloud) -> dict[str, str]:
     for name, block in (("subnet", "10.5.1.0/24"), ("subnet2", "10.5.2.0/24")):
         made = ec2.create_subnet(VpcId=own["vpc"], CidrBlock=block, AvailabilityZone=ZONE)
         own[name] = made["Subnet"]["SubnetId"]
+    ec2.associate_vpc_cidr_block(VpcId=own["vpc"], AmazonProvidedIpv6CidrBlock=True)
+    first, own["block6"] = _parts(ec2, own["vpc"])
+    associated = ec2.associate_subnet_cidr_block(SubnetId=own["subnet"], Ipv6CidrBlock=first)
+    own["subnet-cidr-assoc"] = associated["Ipv6CidrBlockAssociation"]["AssociationId"]
+    outgoing = ec2.create_egress_only_internet_gateway(VpcId=own["vpc"])["EgressOnlyInternetGateway"]
+    own["eigw"] = outgoing["EgressOnlyInternetGatewayId"]
     own["pg"] = ec2.create_placement_group(GroupName="mine", Strategy="spread")["PlacementGroup"]["GroupId"]
     kept = ec2.create_subnet_cidr_reservation(SubnetId=own["subnet"], Cidr="10.5.1.64/28", ReservationType="prefix")
     own["scr"] = kept["SubnetCidrReservation"]["SubnetCidrReservationId"]
@@ -358,11 +373,16 @@ def _populate(cloud: Cloud) -> dict[str, str]:
     rule = [{"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
     rules = ec2.authorize_security_group_ingress(GroupId=own["sg"], IpPermissions=rule)["SecurityGroupRules"]
     own["sgr"] = rules[0]["SecurityGroupRuleId"]
-    subnet = ec2.describe_instances(InstanceIds=[own["i"]])["Reservations"][0]["Instances"][0]["SubnetId"]
+    home = ec2.describe_instances(InstanceIds=[own["i"]])["Reservations"][0]["Instances"][0]
+    subnet = home["SubnetId"]
+    ec2.associate_vpc_cidr_block(VpcId=home["VpcId"], AmazonProvidedIpv6CidrBlock=True)
+    ec2.associate_subnet_cidr_block(SubnetId=subnet, Ipv6CidrBlock=_parts(ec2, home["VpcId"])[0])
     made = ec2.create_network_interface(SubnetId=subnet)
     own["eni"] = made["NetworkInterface"]["NetworkInterfaceId"]
     assigned = ec2.assign_private_ip_addresses(NetworkInterfaceId=own["eni"], SecondaryPrivateIpAddressCount=1)
     own["secondary"] = assigned["AssignedPrivateIpAddresses"][0]["PrivateIpAddress"]
+    assigned = ec2.assign_ipv6_addresses(NetworkInterfaceId=own["eni"], Ipv6AddressCount=1)
+    own["ipv6"] = assigned["AssignedIpv6Addresses"][0]
     ec2.create_route(RouteTableId=own["rtb"], DestinationCidrBlock="0.0.0.0/0", GatewayId=own["igw3"])
     third = ec2.create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"]
     attached = ec2.attach_network_interface(NetworkInterfaceId=third, InstanceId=own["i2"], DeviceIndex=2)
@@ -386,6 +406,13 @@ def _populate(cloud: Cloud) -> dict[str, str]:
     return own
 
 
+def _parts(ec2: Any, vpc_id: str) -> list[str]:
+    """Two blocks that subnets of the VPC may have."""
+    (vpc,) = ec2.describe_vpcs(VpcIds=[vpc_id])["Vpcs"]
+    block = ipaddress.IPv6Network(vpc["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"])
+    return [str(each) for each in itertools.islice(block.subnets(new_prefix=64), 2)]
+
+
 def _filled(value: Any, own: Mapping[str, str]) -> Any:
     if isinstance(value, Mapping):
         return {key: _filled(inner, own) for key, inner in value.items()}
@@ -396,10 +423,13 @@ def _filled(value: Any, own: Mapping[str, str]) -> Any:
     return value
 
 
+NO_IDS = ("secondary", "ipv6", "block6")
+
+
 def named(action: str) -> list[tuple[str, str]]:
     """(name, prefix) of each id that the action is called with."""
     names = dict.fromkeys(_PLACE.findall(json.dumps(PARAMETERS.get(action, {}), default=str)))
-    return [(name, name.rstrip("0123456789")) for name in names if name != "secondary"]
+    return [(name, name.rstrip("0123456789")) for name in names if name not in NO_IDS]
 
 
 def members(world: World, action: str) -> tuple[set[str], set[str]]:

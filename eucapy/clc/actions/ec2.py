@@ -67,7 +67,9 @@ DECLARED: dict[str, Declaration] = {
         maybe("network-interface", AssociationId="address association"),
     ),
     "ReleaseAddress": needs(of("elastic-ip", "AllocationId", PublicIp="public address")),
+    "AssignIpv6Addresses": INTERFACE,
     "AssignPrivateIpAddresses": INTERFACE,
+    "UnassignIpv6Addresses": INTERFACE,
     "UnassignPrivateIpAddresses": INTERFACE,
     # --- instances
     "RunInstances": needs(
@@ -212,6 +214,8 @@ DECLARED: dict[str, Declaration] = {
     "GetSecurityGroupsForVpc": VPC,
     "CreateSubnet": _made("CreateSubnet", new("subnet", said.subnet), of("vpc", "VpcId")),
     "DeleteSubnet": SUBNET,
+    "AssociateSubnetCidrBlock": SUBNET,
+    "DisassociateSubnetCidrBlock": needs(of("subnet", AssociationId="subnet block")),
     "ModifySubnetAttribute": _changed(of("subnet", "SubnetId")),
     "CreateDhcpOptions": _made("CreateDhcpOptions", new("dhcp-options")),
     "DeleteDhcpOptions": needs(of("dhcp-options", "DhcpOptionsId")),
@@ -220,6 +224,10 @@ DECLARED: dict[str, Declaration] = {
     "DeleteInternetGateway": needs(of("internet-gateway", "InternetGatewayId")),
     "AttachInternetGateway": needs(of("internet-gateway", "InternetGatewayId"), of("vpc", "VpcId")),
     "DetachInternetGateway": needs(of("internet-gateway", "InternetGatewayId"), of("vpc", "VpcId")),
+    "CreateEgressOnlyInternetGateway": _made(
+        "CreateEgressOnlyInternetGateway", new("egress-only-internet-gateway"), of("vpc", "VpcId")
+    ),
+    "DeleteEgressOnlyInternetGateway": needs(of("egress-only-internet-gateway", "EgressOnlyInternetGatewayId")),
     "CreateNatGateway": _made(
         "CreateNatGateway", new("natgateway"), of("subnet", "SubnetId"), maybe("elastic-ip", "AllocationId")
     ),

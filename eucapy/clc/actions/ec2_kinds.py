@@ -16,6 +16,7 @@ def _kind(name: str, own: str, *keys: str, of_nobody: bool = False) -> Kind:
 TARGETS = Targets(
     (
         _kind("dhcp-options", "ec2:DhcpOptionsID"),
+        _kind("egress-only-internet-gateway", ""),
         _kind("elastic-ip", "ec2:AllocationId", "ec2:Domain", "ec2:PublicIpAddress"),
         _kind("export-image-task", ""),
         _kind("export-instance-task", ""),

@@ -55,15 +55,6 @@ _KINDS = (
         shorter_pages_than_asked=True,
     ),
     Absent(
-        "DescribeEgressOnlyInternetGateways",
-        "EgressOnlyInternetGatewayIds",
-        "EgressOnlyInternetGateways",
-        "eigw",
-        "InvalidEgressOnlyInternetGatewayId.Malformed",
-        "InvalidGatewayID.NotFound",
-        "The eigw ID '{id}' does not exist",
-    ),
-    Absent(
         "DescribePrefixLists",
         "PrefixListIds",
         "PrefixLists",
@@ -266,7 +257,6 @@ _KINDS = (
 _BY_PARAMETER = {
     "NatGatewayId": ("InvalidNatGatewayID.NotFound", "The natGateway ID '{id}' does not exist"),
     "TransitGatewayId": ("InvalidTransitGatewayID.NotFound", "The transitGateway ID '{id}' does not exist"),
-    "EgressOnlyInternetGatewayId": ("InvalidGatewayID.NotFound", "The eigw ID '{id}' does not exist"),
     "VpcEndpointId": ("InvalidVpcEndpointId.NotFound", "The Vpc Endpoint Id '{id}' does not exist"),
     "LocalGatewayId": ("InvalidLocalGatewayID.NotFound", "The localGateway ID '{id}' does not exist"),
     "CarrierGatewayId": ("InvalidCarrierGatewayID.NotFound", "The carrierGateway ID '{id}' does not exist"),

@@ -242,11 +242,24 @@ class InvalidVpcRange(ApiError):
 
 class InvalidCidrBlockInUse(ApiError):
     code = "InvalidCidrBlock.InUse"
-    message = "The vpc CIDR block with association ID {association} is in use."
+    message = "The vpc {vpc} currently has a subnet within CIDR block {block}"
+
+
+class SubnetCidrLimitExceeded(ApiError):
+    code = "CidrLimitExceeded"
+    message = "This subnet {subnet} has met its maximum number of allowed CIDRs: {most}"
+
+
+class InsufficientCidrBlocks(ApiError):
+    message = "There are not enough free IPv6 addresses in the region's pool to satisfy the request."
 
 
 class CidrLimitExceeded(ApiError):
     message = "This network {vpc} has met its maximum number of allowed CIDRs: {most}"
+
+
+class EgressOnlyInternetGatewayLimitExceeded(ApiError):
+    message = "The maximum number of egress-only internet gateways has been reached."
 
 
 class InvalidSubnetRange(ApiError):

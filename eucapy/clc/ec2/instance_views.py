@@ -12,6 +12,7 @@ from typing import Any
 
 from eucapy.clc import host_names
 from eucapy.clc.context import Call
+from eucapy.clc.ec2 import ipv6_addresses
 from eucapy.clc.ec2.zones import zone_ids
 from eucapy.clc.store import attachments, network_interfaces, public_ips, tags, vpcs
 from eucapy.database import Row
@@ -175,6 +176,8 @@ def _primary(out: dict[str, Any], row: Any, nic: Any, names: HostNames) -> None:
     out["SourceDestCheck"] = nic.source_dest_check
     out["SubnetId"] = nic.subnet_id
     out["VpcId"] = nic.vpc_id
+    if nic.ipv6s:
+        out["Ipv6Address"] = nic.ipv6s[0]
     if nic.public_ip:
         out["PublicIpAddress"] = nic.public_ip
         out["PublicDnsName"] = names.outside(nic.public_ip)
@@ -208,7 +211,7 @@ def _interface(nic: Any, names: HostNames, secondary: Iterable[Any]) -> dict[str
         "Description": nic.description,
         "Groups": network_interfaces.group_set(nic),
         "InterfaceType": "interface",
-        "Ipv6Addresses": [],
+        "Ipv6Addresses": ipv6_addresses.views(nic.ipv6s, bool(nic.primary_ipv6)),
         "MacAddress": nic.mac,
         "NetworkInterfaceId": nic.id,
         "Operator": {"Managed": False},

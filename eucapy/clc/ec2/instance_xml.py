@@ -82,7 +82,7 @@ async def _made(call: Call, wanted: Sequence[str]) -> dict[str, xml.Rendered]:
     several: dict[str, int] = {}
     for one in parts:
         row = one.instance
-        if any(nic.secondary_ips != "[]" for nic in one.interfaces):
+        if any(nic.secondary_ips != "[]" or nic.ipv6s != "[]" for nic in one.interfaces):
             several[row[0]] = row[1]
             continue
         made = _filled(one, names[row.vpc_id in named], short.get(row.zone, ""))
@@ -158,7 +158,7 @@ def _opened(shown: Shown, names: HostNames, holes: Iterator[str], zone_id: str) 
         nic.attachment_id, nic.attached_at = hole(nic.attachment_id), hole(nic.attached_at)
         if nic.public_ip is not None:
             nic.public_ip = named(nic.public_ip, names.outside(nic.public_ip))
-        nic.groups, nic.secondary_ips = json.loads(nic.groups), ()
+        nic.groups, nic.secondary_ips, nic.ipv6s = json.loads(nic.groups), (), ()
         nics.append(nic)
     disks = []
     for given in volumes:

@@ -13,6 +13,7 @@ from typing import Any
 from eucapy import ids
 from eucapy.clc import quotas
 from eucapy.clc.context import Call
+from eucapy.clc.ec2 import ipv6_addresses
 from eucapy.clc.ec2.errors import (
     InvalidInterfaceInUse,
     InvalidParameterCombination,
@@ -34,7 +35,8 @@ _TOGETHER = "Network interfaces and an instance-level {what} may not be specifie
 
 @dataclass(frozen=True)
 class Wish:
-    """One interface as the request wants it. `interface_id` names one that exists; `subnet_id` "" is the zone's default."""
+    """One interface as the request wants it. `interface_id` names one that exists; `subnet_id` "" is the zone's default;
+    `ipv6_count` None leaves it to the subnet."""
 
     device_index: int = 0
     interface_id: str = ""
@@ -44,6 +46,9 @@ class Wish:
     private_ip: str | None = None
     secondary_ips: tuple[str, ...] = ()
     secondary_count: int = 0
+    ipv6s: tuple[str, ...] = ()
+    ipv6_count: int | None = None
+    primary_ipv6: bool = False
     description: str = ""
     delete_on_termination: bool | None = None
     public: bool | None = None
@@ -69,6 +74,8 @@ def wishes(p: Mapping[str, Any], kind: InstanceType) -> list[Wish]:
         ("SecurityGroupIds", "security groups"),
         ("SecurityGroups", "security groups"),
         ("PrivateIpAddress", "private address"),
+        ("Ipv6Addresses", "IPv6 addresses"),
+        ("Ipv6AddressCount", "IPv6 address count"),
     ):
         if p.get(member):
             raise InvalidParameterCombination(_TOGETHER.format(what=what))
@@ -101,7 +108,11 @@ def _instance_level(p: Mapping[str, Any]) -> Wish:
         )
     if p.get("SubnetId") and p.get("SecurityGroups"):
         raise InvalidParameterCombination("The parameter groupName cannot be used with the parameter subnet")
+    ipv6s, ipv6_count, primary_ipv6 = _ipv6(p, "EnablePrimaryIpv6", p["MaxCount"])
     return Wish(
+        ipv6s=ipv6s,
+        ipv6_count=ipv6_count,
+        primary_ipv6=primary_ipv6,
         subnet_id=p.get("SubnetId") or "",
         groups=tuple(p.get("SecurityGroupIds") or ()),
         group_names=tuple(p.get("SecurityGroups") or ()),
@@ -109,14 +120,17 @@ def _instance_level(p: Mapping[str, Any]) -> Wish:
     )
 
 
+def _ipv6(p: Mapping[str, Any], primary: str, most: int) -> tuple[tuple[str, ...], int | None, bool]:
+    named = [each.get("Ipv6Address") or "" for each in p.get("Ipv6Addresses") or ()]
+    if named and most > 1:
+        raise InvalidParameterCombination("IPv6 addresses can only be specified when launching one instance.")
+    return ipv6_addresses.parse(p, named, primary)
+
+
 def _named(entry: Mapping[str, Any], p: Mapping[str, Any]) -> Wish:
-    if entry.get("Ipv6AddressCount") or entry.get("Ipv6Addresses") or entry.get("Ipv6Prefixes"):
-        raise InvalidParameterValue("The subnet has no IPv6 CIDR block associated with it.")
-    if (
-        entry.get("Ipv4Prefixes")
-        or entry.get("Ipv4PrefixCount")
-        or entry.get("InterfaceType") not in (None, "interface")
-    ):
+    if any(
+        entry.get(name) for name in ("Ipv4Prefixes", "Ipv4PrefixCount", "Ipv6Prefixes", "Ipv6PrefixCount")
+    ) or entry.get("InterfaceType") not in (None, "interface"):
         raise InvalidParameterValue(
             "Prefixes and interface types other than 'interface' are not supported in this region."
         )
@@ -132,7 +146,11 @@ def _named(entry: Mapping[str, Any], p: Mapping[str, Any]) -> Wish:
         raise InvalidParameterCombination("secondaryPrivateIPAddressCount cannot be specified with privateIPAddresses")
     if 1 + len(secondary) + (entry.get("SecondaryPrivateIpAddressCount") or 0) > quotas.IPS_PER_INTERFACE:
         raise PrivateIpAddressLimitExceeded
+    ipv6s, ipv6_count, primary_ipv6 = _ipv6(entry, "PrimaryIpv6", p["MaxCount"])
     wish = Wish(
+        ipv6s=ipv6s,
+        ipv6_count=ipv6_count,
+        primary_ipv6=primary_ipv6,
         device_index=entry["DeviceIndex"],
         interface_id=entry.get("NetworkInterfaceId") or "",
         subnet_id=entry.get("SubnetId") or "",
@@ -148,7 +166,8 @@ def _named(entry: Mapping[str, Any], p: Mapping[str, Any]) -> Wish:
         raise InvalidParameterCombination(
             "A network interface or an address can only be specified when launching one instance."
         )
-    if wish.interface_id and (wish.subnet_id or wish.groups or wish.private_ip or wish.secondary_ips or wish.public):
+    addressed = wish.private_ip or wish.secondary_ips or wish.ipv6s or wish.ipv6_count
+    if wish.interface_id and (wish.subnet_id or wish.groups or addressed or wish.public):
         raise InvalidParameterCombination(
             "A network interface may not specify both a network interface ID and a subnet, groups or addresses"
         )
@@ -241,11 +260,12 @@ async def how_many_fit(call: Call, plugs: Sequence[Plug]) -> int:
 async def plug(call: Call, instance_id: str, plugs: Sequence[Plug], tags: Mapping[str, str]) -> Row:
     """Make and attach one instance's interfaces; the primary one's row."""
     primary: Row | None = None
-    named = [ip for one in plugs for ip in (one.wish.private_ip, *one.wish.secondary_ips) if ip]
+    named = [ip for one in plugs for ip in (one.wish.private_ip, *one.wish.secondary_ips, *one.wish.ipv6s) if ip]
     for one in plugs:
         wish, row = one.wish, one.interface
         made = row is None
         if row is None:
+            six = ipv6_addresses.settled(wish.ipv6s, wish.ipv6_count, wish.primary_ipv6, one.subnet)
             public = wish.public if wish.public is not None else one.subnet.map_public_ip and len(plugs) == 1
             row = await network_interfaces.create(
                 call.tx,
@@ -257,6 +277,9 @@ async def plug(call: Call, instance_id: str, plugs: Sequence[Plug], tags: Mappin
                 private_ip=wish.private_ip,
                 secondary_ips=wish.secondary_ips,
                 secondary_count=wish.secondary_count,
+                ipv6s=six.named,
+                ipv6_count=six.further,
+                primary_ipv6=six.primary,
                 auto_public=public,
                 spared=named,
             )

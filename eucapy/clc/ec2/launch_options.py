@@ -158,8 +158,6 @@ def _refuse(p: Mapping[str, Any]) -> None:
         placement.get(name) for name in ("HostId", "HostResourceGroupArn", "Affinity", "SpreadDomain")
     ):
         raise Unsupported
-    if p.get("Ipv6AddressCount") or p.get("Ipv6Addresses") or p.get("EnablePrimaryIpv6"):
-        raise InvalidParameterValue("The subnet has no IPv6 CIDR block associated with it.")
 
 
 def _counts(least: int, most: int) -> tuple[int, int]:

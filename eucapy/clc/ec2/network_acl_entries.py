@@ -1,7 +1,7 @@
 """The entries of network ACLs: create, replace, delete.
 
 An entry is known by its direction and number. The last one of each direction, number 32767, denies the rest and is
-nobody's to change. Entries about IPv6 are kept and match nothing: guests have no IPv6.
+nobody's to change; neither is number 32768, which denies the rest of IPv6 where the VPC has any.
 """
 
 from __future__ import annotations

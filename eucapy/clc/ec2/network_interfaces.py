@@ -2,7 +2,7 @@
 
 An interface joins or leaves an instance at once while that is stopped; while it runs, the node plugs it (`attaching`), or
 asks the guest to let go of it (`detaching`). The address of an interface is one of its subnet; the public one that stands
-for it: `addresses.py`.
+for it: `addresses.py`; its IPv6 addresses: `ipv6_addresses.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from eucapy import ids
 from eucapy.clc import host_names, quotas
 from eucapy.clc.context import Call
-from eucapy.clc.ec2 import paging, subnets
+from eucapy.clc.ec2 import ipv6_addresses, paging, subnets
 from eucapy.clc.ec2 import tags as tagging
 from eucapy.clc.ec2.errors import (
     AddressInUse,
@@ -46,9 +46,6 @@ _REFUSED = (
     "Ipv4PrefixCount",
     "Ipv6Prefixes",
     "Ipv6PrefixCount",
-    "Ipv6Addresses",
-    "Ipv6AddressCount",
-    "EnablePrimaryIpv6",
     "ConnectionTrackingSpecification",
     "EnaSrdSpecification",
     "AssociatedSubnetIds",
@@ -70,6 +67,7 @@ async def create_network_interface(call: Call, p: Mapping[str, Any]) -> dict[str
     count = p.get("SecondaryPrivateIpAddressCount") or 0
     if 1 + len(secondary) + count > quotas.IPS_PER_INTERFACE:
         raise PrivateIpAddressLimitExceeded
+    six = ipv6_addresses.wanted(p, subnet)
     if await network_interfaces.count(call.tx, call.account) >= quotas.NETWORK_INTERFACES:
         raise NetworkInterfaceLimitExceeded
     row = await network_interfaces.create(
@@ -82,6 +80,9 @@ async def create_network_interface(call: Call, p: Mapping[str, Any]) -> dict[str
         private_ip=primary,
         secondary_ips=secondary,
         secondary_count=count,
+        ipv6s=six.named,
+        ipv6_count=six.further,
+        primary_ipv6=six.primary,
         client_token=p.get("ClientToken") or "",
     )
     await tagging.put(call, "network-interface", row.id, tags)
@@ -199,7 +200,8 @@ async def modify_network_interface_attribute(call: Call, p: Mapping[str, Any]) -
     """One attribute a request, as in EC2."""
     row = await required(call, p["NetworkInterfaceId"])
     _refuse(p)
-    given = [name for name in ("Description", "SourceDestCheck", "Groups", "Attachment") if p.get(name) is not None]
+    members = ("Description", "SourceDestCheck", "Groups", "Attachment", "EnablePrimaryIpv6")
+    given = [name for name in members if p.get(name) is not None]
     if p.get("AssociatePublicIpAddress") is not None:
         raise UnsupportedOperation("Automatic public addresses are given at launch only.")
     if not given:
@@ -211,6 +213,8 @@ async def modify_network_interface_attribute(call: Call, p: Mapping[str, Any]) -
         await network_interfaces.update(call.tx, row.id, description=_description(value.get("Value") or ""))
     elif given[0] == "SourceDestCheck":
         await network_interfaces.update(call.tx, row.id, source_dest_check=bool(value.get("Value")))
+    elif given[0] == "EnablePrimaryIpv6":
+        await ipv6_addresses.set_primary(call, row, bool(value))
     elif given[0] == "Groups":
         await network_interfaces.set_groups(call.tx, row, await _groups(call, value, row.vpc_id, row.subnet_id))
     else:
@@ -316,7 +320,7 @@ def _view(
         "Description": row.description,
         "Groups": network_interfaces.group_set(row),
         "InterfaceType": "nat_gateway" if row.nat_gateway_id else "interface",
-        "Ipv6Addresses": [],
+        "Ipv6Addresses": ipv6_addresses.views(row.ipv6s, bool(row.primary_ipv6)),
         "MacAddress": row.mac,
         "NetworkInterfaceId": row.id,
         "Operator": {"Managed": False},
@@ -335,6 +339,8 @@ def _view(
     }
     if has_names:
         view["PrivateDnsName"] = host_names.private_name(row.private_ip, call.region)
+    if row.ipv6s:
+        view["Ipv6Address"] = row.ipv6s[0]
     if row.private_ip in associations:
         view["Association"] = associations[row.private_ip]
     if row.instance_id:

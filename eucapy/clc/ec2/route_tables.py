@@ -1,21 +1,23 @@
 """Route tables, routes and associations.
 
-Two routes carry packets: `local`, which every table is born with, and 0.0.0.0/0 to the VPC's internet gateway, which is
-what gives a subnet's public addresses their way out, or to a NAT gateway, behind whose address a whole subnet goes out. A
-third kind leads to a peering connection, by any destination, and carries them once that is active.
+Two routes carry packets: `local`, which every table is born with, one a block, and 0.0.0.0/0 to the VPC's internet gateway,
+which is what gives a subnet's public addresses their way out, or to a NAT gateway, behind whose address a whole subnet goes
+out; of IPv6 ::/0 to the internet gateway or to an egress-only one. A third kind leads to a peering connection, by any
+destination of IPv4, and carries them once that is active.
 Targets and destinations beyond these are refused; gateways of kinds that this cloud has not are NotFound, each with EC2's own
 code.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eucapy import ids
 from eucapy.clc import quotas
 from eucapy.clc.context import Call
-from eucapy.clc.ec2 import blocks, internet_gateways, managed_prefix_lists, paging, subnets, vpcs
+from eucapy.clc.ec2 import blocks, egress_only_gateways, internet_gateways, managed_prefix_lists, paging, subnets, vpcs
 from eucapy.clc.ec2 import tags as tagging
 from eucapy.clc.ec2.absent import refuse_absent
 from eucapy.clc.ec2.errors import (
@@ -31,15 +33,26 @@ from eucapy.clc.ec2.errors import (
     UnsupportedOperation,
 )
 from eucapy.clc.ec2.service import ec2
-from eucapy.clc.store import instances, nat_gateways, network_interfaces, route_tables, vpc_cidrs, vpc_peerings
+from eucapy.clc.store import (
+    instances,
+    ipv6_blocks,
+    nat_gateways,
+    network_interfaces,
+    route_tables,
+    vpc_cidrs,
+    vpc_peerings,
+)
 from eucapy.clc.store import tags as tag_rows
 from eucapy.clc.store import vpcs as vpc_rows
 from eucapy.database import Row
 from eucapy.lifecycle.nat_gateway import HELD
 from eucapy.lifecycle.vpc_peering_connection import LIVE
 
-EVERYWHERE = "0.0.0.0/0"
-_MEMBERS = {"nat": "NatGatewayId", "pcx": "VpcPeeringConnectionId"}
+_MEMBERS = {
+    "nat": "NatGatewayId",
+    "pcx": "VpcPeeringConnectionId",
+    "eigw": "EgressOnlyInternetGatewayId",
+}
 """Where a route names its target, by the prefix of that; the others are GatewayId."""
 _TARGETS = (
     "GatewayId",
@@ -64,7 +77,8 @@ async def create_route_table(call: Call, p: Mapping[str, Any]) -> dict[str, Any]
     if len(await route_tables.of_vpc(call.tx, vpc.id)) >= quotas.ROUTE_TABLES_PER_VPC:
         raise RouteTableLimitExceeded
     row = await route_tables.insert(call.tx, account=call.account, vpc_id=vpc.id, vpc_cidr=vpc.cidr, now=call.now)
-    for block in (await vpc_cidrs.blocks_of(call.tx, vpc))[1:]:
+    further = (await vpc_cidrs.blocks_of(call.tx, vpc))[1:]
+    for block in (*further, *(one.cidr for one in await ipv6_blocks.of_vpc(call.tx, vpc.id))):
         await route_tables.insert_route(call.tx, row.id, block, "local", "CreateRouteTable")
     await tagging.put(call, "route-table", row.id, tags)
     return {"RouteTable": (await _views(call, [row]))[0]}
@@ -99,13 +113,13 @@ async def create_route(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     table = await required(call, p["RouteTableId"])
     destination = await _destination(call, p)
     gateway_id = await _target(call, table, p)
+    _refuse_family(destination, gateway_id)
     vpc = await vpc_rows.by_id(call.tx, call.account, table.vpc_id)
     assert vpc is not None, "a table's VPC cannot be deleted before it"
     held = (await route_tables.routes_of(call.tx, [table.id])).get(table.id, [])
     if any(row.destination == destination for row in held):
         raise RouteAlreadyExists(cidr=destination)
-    own = [blocks.ipv4(block) for block in await vpc_cidrs.blocks_of(call.tx, vpc)]
-    if any(blocks.ipv4(destination).subnet_of(block) for block in own):
+    if await _is_inside(call, vpc, destination):
         raise InvalidParameterValue(
             f"The destination CIDR block {destination} is equal to or more specific than one of this VPC's CIDR blocks. "
             "This route can target only an interface or an instance."
@@ -133,6 +147,7 @@ async def replace_route(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
             return {}
         raise UnsupportedOperation("The local route can have no other target.")
     gateway_id = await _target(call, table, p)
+    _refuse_family(destination, gateway_id)
     if not gateway_id.startswith("pcx-"):
         _refuse_narrow(destination)
     await route_tables.replace_route(call.tx, table.id, destination, gateway_id)
@@ -223,7 +238,11 @@ async def _destination(call: Call, p: Mapping[str, Any]) -> str:
         await managed_prefix_lists.required(call, p["DestinationPrefixListId"])
         raise UnsupportedOperation("Routes to prefix lists are not supported.")
     if p.get("DestinationIpv6CidrBlock"):
-        raise UnsupportedOperation("IPv6 is not supported.")
+        if p.get("DestinationCidrBlock"):
+            raise InvalidParameterCombination(
+                "The parameter destinationIpv6CidrBlock cannot be used with the parameter destinationCidrBlock"
+            )
+        return str(blocks.ipv6(p["DestinationIpv6CidrBlock"], "destination-ipv6-cidr-block"))
     if not p.get("DestinationCidrBlock"):
         raise MissingParameter(
             "The request must contain exactly one of destinationCidrBlock, destinationIpv6CidrBlock or "
@@ -265,6 +284,13 @@ async def _target(call: Call, table: Row, p: Mapping[str, Any]) -> str:
                 f"route table {table.id} and vpc peering connection {peering.id} belong to different networks"
             )
         return str(peering.id)
+    if name == "EgressOnlyInternetGatewayId":
+        outgoing = await egress_only_gateways.required(call, value)
+        if outgoing.vpc_id != table.vpc_id:
+            raise InvalidParameterValue(
+                f"route table {table.id} and egress-only internet gateway {outgoing.id} belong to different networks"
+            )
+        return str(outgoing.id)
     if name != "GatewayId" or value.startswith("vgw-"):
         refuse_absent("VpnGatewayId" if name == "GatewayId" else name, value)
     gateway = await internet_gateways.required(call, value)
@@ -275,9 +301,33 @@ async def _target(call: Call, table: Row, p: Mapping[str, Any]) -> str:
     return str(gateway.id)
 
 
+async def _is_inside(call: Call, vpc: Row, destination: str) -> bool:
+    """Whether the destination is (a part of) a block of the VPC."""
+    if ":" not in destination:
+        wanted = ipaddress.IPv4Network(destination)
+        own = await vpc_cidrs.blocks_of(call.tx, vpc)
+        return any(wanted.subnet_of(ipaddress.IPv4Network(block)) for block in own)
+    wanted6 = ipaddress.IPv6Network(destination)
+    own6 = await ipv6_blocks.of_vpc(call.tx, vpc.id)
+    return any(wanted6.subnet_of(ipaddress.IPv6Network(block.cidr)) for block in own6)
+
+
 def _refuse_narrow(destination: str) -> None:
-    if destination != EVERYWHERE:
-        raise UnsupportedOperation("A gateway can be the target of a route to 0.0.0.0/0 only.")
+    if destination not in (route_tables.EVERYWHERE, route_tables.EVERYWHERE6):
+        raise UnsupportedOperation("A gateway can be the target of a route to 0.0.0.0/0 or ::/0 only.")
+
+
+def _refuse_family(destination: str, gateway_id: str) -> None:
+    """An egress-only gateway carries IPv6 alone, NAT gateways and peering connections here IPv4 alone."""
+    kind, ipv6 = gateway_id.partition("-")[0], ":" in destination
+    if kind == "eigw" and not ipv6:
+        raise InvalidParameterValue(
+            f"Invalid value '{destination}' for destinationCidrBlock. An egress-only internet gateway carries IPv6 only."
+        )
+    if kind in ("nat", "pcx") and ipv6:
+        raise UnsupportedOperation(
+            "IPv6 routes can have internet gateways and egress-only internet gateways as targets."
+        )
 
 
 async def _views(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -292,7 +342,9 @@ async def _views(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:
             "RouteTableId": row.id,
             "Routes": [
                 {
-                    "DestinationCidrBlock": route.destination,
+                    "DestinationIpv6CidrBlock"
+                    if ":" in route.destination
+                    else "DestinationCidrBlock": route.destination,
                     _MEMBERS.get(route.gateway_id.partition("-")[0], "GatewayId"): route.gateway_id,
                     "Origin": route.origin,
                     "State": "active" if route.active else "blackhole",

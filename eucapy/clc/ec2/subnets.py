@@ -1,4 +1,4 @@
-"""Subnets: create, delete, describe, and whether launches there get public addresses."""
+"""Subnets: create, delete, describe, and which addresses launches there get. Their IPv6 blocks: `subnet_cidr_blocks.py`."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from eucapy.clc.ec2.errors import (
 )
 from eucapy.clc.ec2.service import ec2
 from eucapy.clc.ec2.zones import zone_for_subnet, zone_id_filter, zone_ids
-from eucapy.clc.store import network_interfaces, route_tables, subnet_reservations, subnets, vpc_cidrs
+from eucapy.clc.store import ipv6_blocks, network_interfaces, route_tables, subnet_reservations, subnets, vpc_cidrs
 from eucapy.clc.store import tags as tag_rows
 from eucapy.clc.store import vpcs as vpc_rows
 from eucapy.clc.store.private_ips import RESERVED
 from eucapy.database import Row
 
+SUBNET_IPV6_LENGTH = 64
 _FLAGS_THAT_STAY_OFF = {
-    "AssignIpv6AddressOnCreation": "assignIpv6AddressOnCreation",
     "MapCustomerOwnedIpOnLaunch": "mapCustomerOwnedIpOnLaunch",
     "EnableDns64": "enableDns64",
     "EnableResourceNameDnsARecordOnLaunch": "enableResourceNameDnsARecordOnLaunch",
     "EnableResourceNameDnsAAAARecordOnLaunch": "enableResourceNameDnsAAAARecordOnLaunch",
 }
-"""IPv6, outposts and names by resource do not exist here; switching them off is what already is."""
+"""Outposts, NAT64 and names by resource do not exist here; switching them off is what already is."""
 
 
 @ec2.action("CreateSubnet")
 async def create_subnet(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     """Without a zone the one with the fewest subnets of the VPC is taken."""
     vpc = await vpcs.required(call, p["VpcId"])
-    if p.get("Ipv6CidrBlock") or p.get("Ipv6Native") or p.get("Ipv6IpamPoolId"):
-        raise UnsupportedOperation("IPv6 is not supported.")
+    if p.get("Ipv6Native") or any(p.get(name) for name in ("Ipv6IpamPoolId", "Ipv6NetmaskLength")):
+        raise UnsupportedOperation("Subnets without IPv4, and IPv6 addresses of pools of your own, are not supported.")
     if p.get("OutpostArn"):
         raise InvalidParameterValue(f"Value ({p['OutpostArn']}) for parameter outpostArn is invalid.")
     if not p.get("CidrBlock"):
@@ -59,11 +59,14 @@ async def create_subnet(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     others = await subnets.of_vpc(call.tx, vpc.id)
     if any(block.overlaps(ipaddress.IPv4Network(other.cidr)) for other in others):
         raise InvalidSubnetConflict(cidr=p["CidrBlock"])
+    block6 = await ipv6_block(call, vpc, p["Ipv6CidrBlock"]) if p.get("Ipv6CidrBlock") else ""
     zone = zone_for_subnet(call, p) or _emptiest(call.config.zones, others)
     tags = tagging.from_specifications(p, "subnet")
     if len(others) >= quotas.SUBNETS_PER_VPC:
         raise SubnetLimitExceeded
-    row = await subnets.insert(call.tx, account=call.account, vpc_id=vpc.id, zone=zone, cidr=str(block), now=call.now)
+    row = await subnets.insert(
+        call.tx, account=call.account, vpc_id=vpc.id, zone=zone, cidr=str(block), now=call.now, cidr6=block6
+    )
     tag_set = await tagging.put(call, "subnet", row.id, tags)
     call.wake("cluster_sync")
     return {"Subnet": view(call, row, row.size - RESERVED, tag_set)}
@@ -132,6 +135,8 @@ async def modify_subnet_attribute(call: Call, p: Mapping[str, Any]) -> dict[str,
     name = given[0]
     if name == "MapPublicIpOnLaunch":
         await subnets.update(call.tx, row.id, map_public_ip=bool(p[name].get("Value")))
+    elif name == "AssignIpv6AddressOnCreation":
+        await subnets.update(call.tx, row.id, assign_ipv6=_assigns_ipv6(row, bool(p[name].get("Value"))))
     elif name == "PrivateDnsHostnameTypeOnLaunch":
         if p[name] != "ip-name":
             raise UnsupportedOperation(f"Host names of the type {p[name]} are not supported.")
@@ -141,6 +146,30 @@ async def modify_subnet_attribute(call: Call, p: Mapping[str, Any]) -> dict[str,
     else:
         raise UnsupportedOperation(f"{name} is not supported.")
     return {}
+
+
+def _assigns_ipv6(row: Row, wanted: bool) -> bool:
+    if wanted and not row.cidr6:
+        raise InvalidParameterValue(
+            "Invalid value 'true' for assign-ipv6-address-on-creation. Cannot set assign-ipv6-address-on-creation to true "
+            f"unless the subnet ({row.id}) has an IPv6 CIDR block associated with it."
+        )
+    return wanted
+
+
+async def ipv6_block(call: Call, vpc: Row, text: str) -> str:
+    """The canonical block that a subnet of the VPC may have: a /64 of one of the VPC's, which no other subnet touches. EC2
+    allows shorter ones, up to /44, where a VPC has more than the region gives here."""
+    block = blocks.ipv6(text, "ipv6-cidr-block")
+    if block.prefixlen != SUBNET_IPV6_LENGTH:
+        raise InvalidParameterValue(f"invalid value for parameter ipv6-cidr-block: {text}")
+    around = [ipaddress.IPv6Network(one.cidr) for one in await ipv6_blocks.of_vpc(call.tx, vpc.id)]
+    if not any(block.subnet_of(one) for one in around):
+        raise InvalidSubnetRange(cidr=text)
+    held = [other.cidr6 for other in await subnets.of_vpc(call.tx, vpc.id) if other.cidr6]
+    if any(block.overlaps(ipaddress.IPv6Network(other)) for other in held):
+        raise InvalidSubnetConflict(cidr=text)
+    return str(block)
 
 
 async def required(call: Call, subnet_id: str) -> Row:
@@ -157,8 +186,8 @@ def view(call: Call, row: Row, free: int, tags: Sequence[Mapping[str, str]]) -> 
         "AvailabilityZoneId": zone_ids(call).get(row.zone),
         "MapCustomerOwnedIpOnLaunch": False,
         "OwnerId": row.account,
-        "AssignIpv6AddressOnCreation": False,
-        "Ipv6CidrBlockAssociationSet": [],
+        "AssignIpv6AddressOnCreation": row.assign_ipv6,
+        "Ipv6CidrBlockAssociationSet": [ipv6_association(row)] if row.cidr6 else [],
         "Tags": tags,
         "SubnetArn": f"arn:aws:ec2:{call.region}:{row.account}:subnet/{row.id}",
         "EnableDns64": False,
@@ -177,6 +206,17 @@ def view(call: Call, row: Row, free: int, tags: Sequence[Mapping[str, str]]) -> 
         "AvailabilityZone": row.zone,
         "DefaultForAz": row.is_default,
         "MapPublicIpOnLaunch": row.map_public_ip,
+    }
+
+
+def ipv6_association(row: Row, state: str = "associated") -> dict[str, Any]:
+    """The IPv6 block of a row as EC2's SubnetIpv6CidrBlockAssociation."""
+    return {
+        "AssociationId": row.cidr6_association,
+        "Ipv6CidrBlock": row.cidr6,
+        "Ipv6CidrBlockState": {"State": state},
+        "Ipv6AddressAttribute": "public",
+        "IpSource": "amazon",
     }
 
 

@@ -1,7 +1,7 @@
 """VPCs: create, delete, describe, their attributes, and the default VPC.
 
 A VPC is a row; nodes lay it out when the first of its instances comes to them (`specs/network.py`). Further
-CIDR blocks: `vpc_cidr_blocks.py`. IPv6 and dedicated tenancy do not exist here and are refused.
+CIDR blocks, and those of IPv6: `vpc_cidr_blocks.py`. IPAM and dedicated tenancy do not exist here and are refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from eucapy.clc.ec2 import tags as tagging
 from eucapy.clc.ec2.errors import (
     DefaultVpcAlreadyExists,
     DependencyViolation,
+    InsufficientCidrBlocks,
     InvalidParameterCombination,
+    InvalidParameterValue,
     InvalidVpcRange,
     MissingParameter,
     UnsupportedOperation,
@@ -26,7 +28,10 @@ from eucapy.clc.ec2.errors import (
 )
 from eucapy.clc.ec2.service import ec2
 from eucapy.clc.store import (
+    egress_only_gateways,
     internet_gateways,
+    ipv6_blocks,
+    network_acl_entries,
     network_acls,
     route_tables,
     security_groups,
@@ -42,7 +47,8 @@ from eucapy.lifecycle.vpc_peering_connection import PENDING
 SHORTEST, LONGEST = 16, 28
 """Lengths of a VPC's and a subnet's CIDR block."""
 
-_IPV6 = ("Ipv6Pool", "Ipv6CidrBlock", "Ipv6IpamPoolId", "Ipv6NetmaskLength", "AmazonProvidedIpv6CidrBlock")
+OWN_IPV6 = ("Ipv6Pool", "Ipv6CidrBlock", "Ipv6IpamPoolId", "Ipv6NetmaskLength")
+"""What asks for other IPv6 addresses than the region's."""
 _ATTRIBUTES = {
     "enableDnsSupport": "EnableDnsSupport",
     "enableDnsHostnames": "EnableDnsHostnames",
@@ -53,8 +59,9 @@ _ATTRIBUTES = {
 @ec2.action("CreateVpc")
 async def create_vpc(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     """The answer says `pending`: the VPC is available once this is committed."""
-    if any(p.get(name) for name in _IPV6):
-        raise UnsupportedOperation("IPv6 is not supported.")
+    if any(p.get(name) for name in OWN_IPV6):
+        raise UnsupportedOperation("IPv6 addresses of pools of your own are not supported.")
+    check_border_group(call, p)
     if not p.get("CidrBlock"):
         raise MissingParameter("Either 'cidrBlock' or 'ipv4IpamPoolId' should be provided.")
     if p.get("InstanceTenancy", "default") != "default":
@@ -68,7 +75,8 @@ async def create_vpc(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     options = await vpcs.ensure_options(call.tx, call.account, call.region, call.now)
     row = await vpcs.insert(call.tx, account=call.account, cidr=str(block), now=call.now, dhcp_options_id=options.id)
     tag_set = await tagging.put(call, "vpc", row.id, tags)
-    return {"Vpc": _made(row, tag_set)}
+    blocks6 = [await give_ipv6(call, row)] if p.get("AmazonProvidedIpv6CidrBlock") else []
+    return {"Vpc": _made(call, row, tag_set, blocks6)}
 
 
 @ec2.action("CreateDefaultVpc")
@@ -76,7 +84,7 @@ async def create_default_vpc(call: Call, p: Mapping[str, Any]) -> dict[str, Any]
     if await vpcs.default_of(call.tx, call.account) is not None:
         raise DefaultVpcAlreadyExists
     row = await vpcs.ensure_default(call.tx, call.account, call.region, call.config.zones, call.now)
-    return {"Vpc": _made(row, [])}
+    return {"Vpc": _made(call, row, [])}
 
 
 @ec2.action("DeleteVpc")
@@ -90,6 +98,7 @@ async def delete_vpc(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     if (
         await subnets.of_vpc(call.tx, row.id)
         or await internet_gateways.of_vpc(call.tx, row.id) is not None
+        or await egress_only_gateways.of_vpc(call.tx, row.id)
         or len(tables) > 1
         or len(groups) > 1
         or len(acls) > 1
@@ -121,7 +130,13 @@ async def describe_vpcs(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     )
     tags = await tag_rows.of(call.tx, [row.id for row in rows])
     further = await vpc_cidrs.of_vpcs(call.tx, [row.id for row in rows])
-    return {"Vpcs": [view(row, tags.get(row.id, []), further.get(row.id, ())) for row in rows], **more}
+    blocks6 = await ipv6_blocks.of_vpcs(call.tx, [row.id for row in rows])
+    return {
+        "Vpcs": [
+            view(call, row, tags.get(row.id, []), further.get(row.id, ()), blocks6.get(row.id, ())) for row in rows
+        ],
+        **more,
+    }
 
 
 @ec2.action("DescribeVpcAttribute")
@@ -164,15 +179,65 @@ async def required(call: Call, vpc_id: str) -> Row:
     return row
 
 
-def _made(row: Row, tags: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """A new VPC as its maker sees it: on its way, and nothing yet said of what keeps the public out."""
-    shown = {**view(row, tags), "State": "pending", "Ipv6CidrBlockAssociationSet": []}
+def check_border_group(call: Call, p: Mapping[str, Any]) -> None:
+    """A region has one group of zones from which addresses are announced: itself."""
+    group = p.get("Ipv6CidrBlockNetworkBorderGroup")
+    if group and group != call.region:
+        raise InvalidParameterValue(f"Value ({group}) for parameter networkBorderGroup is invalid.")
+    if group and not p.get("AmazonProvidedIpv6CidrBlock"):
+        raise InvalidParameterCombination(
+            "Ipv6CidrBlockNetworkBorderGroup can only be specified with AmazonProvidedIpv6CidrBlock"
+        )
+
+
+async def give_ipv6(call: Call, vpc: Row) -> Row:
+    """A block of the region's pool for the VPC. With the first one its ACLs and its groups learn to speak of IPv6; what the
+    default ACL and groups that were never changed let through of IPv4 they let through of IPv6 too. Source: "Default network
+    ACL" and "Default security groups" in the VPC User Guide."""
+    first = not await ipv6_blocks.of_vpc(call.tx, vpc.id)
+    block = await ipv6_blocks.insert(call.tx, vpc.id, call.config.ipv6_pool, call.now)
+    if block is None:
+        raise InsufficientCidrBlocks
+    if first:
+        for acl in await network_acls.of_vpc(call.tx, vpc.id):
+            await network_acl_entries.insert_first6(call.tx, acl.id, is_open=acl.is_default)
+        await security_groups.open_to_ipv6(call.tx, vpc.id)
+    for table in await route_tables.of_vpc(call.tx, vpc.id):
+        await route_tables.insert_route(call.tx, table.id, block.cidr, "local", "CreateRouteTable")
+    call.wake("cluster_sync")
+    return block
+
+
+def _made(call: Call, row: Row, tags: Sequence[Mapping[str, str]], blocks6: Sequence[Row] = ()) -> dict[str, Any]:
+    """A new VPC as its maker sees it: on its way, its IPv6 block still to be told, and nothing yet said of what keeps the
+    public out."""
+    coming = [{**block6(call, one, "associating"), "Ipv6CidrBlock": ""} for one in blocks6]
+    shown = {**view(call, row, tags), "State": "pending", "Ipv6CidrBlockAssociationSet": coming}
     del shown["BlockPublicAccessStates"]
     return shown
 
 
-def view(row: Row, tags: Sequence[Mapping[str, str]], further: Sequence[Row] = ()) -> dict[str, Any]:
-    """A row as EC2's Vpc; `further` are the blocks beside its first."""
+def block6(call: Call, row: Row, state: str = "associated") -> dict[str, Any]:
+    """A row of `store.ipv6_blocks` as EC2's VpcIpv6CidrBlockAssociation."""
+    return {
+        "AssociationId": row.id,
+        "Ipv6CidrBlock": row.cidr,
+        "Ipv6CidrBlockState": {"State": state},
+        "NetworkBorderGroup": call.region,
+        "Ipv6Pool": "Amazon",
+        "Ipv6AddressAttribute": "public",
+        "IpSource": "amazon",
+    }
+
+
+def view(
+    call: Call,
+    row: Row,
+    tags: Sequence[Mapping[str, str]],
+    further: Sequence[Row] = (),
+    blocks6: Sequence[Row] = (),
+) -> dict[str, Any]:
+    """A row as EC2's Vpc; `further` are the blocks beside its first, `blocks6` those of IPv6."""
     associated = [(vpcs.cidr_association_id(row.id), row.cidr), *((one.id, one.cidr) for one in further)]
     # boto 2 loses what comes after a list that it does not know: what it reads comes first.
     return {
@@ -188,5 +253,6 @@ def view(row: Row, tags: Sequence[Mapping[str, str]], further: Sequence[Row] = (
             {"AssociationId": association_id, "CidrBlock": cidr, "CidrBlockState": {"State": "associated"}}
             for association_id, cidr in associated
         ],
+        "Ipv6CidrBlockAssociationSet": [block6(call, one) for one in blocks6] or None,
         "BlockPublicAccessStates": {"InternetGatewayBlockMode": "off"},
     }

@@ -24,6 +24,7 @@ from eucapy.clc.store import (
     components,
     image_captures,
     instances,
+    ipv6_blocks,
     nat_gateways,
     network_interfaces,
     placed_ports,
@@ -216,23 +217,36 @@ def _id(port: tuple[placed_ports.Interface, str, str]) -> str:
 class _Cidrs:
     """The address blocks of the VPCs and subnets in question."""
 
-    def __init__(self, by_vpc: Mapping[str, tuple[str, ...]], by_subnet: Mapping[str, str]) -> None:
-        self._vpcs, self._subnets = by_vpc, by_subnet
+    def __init__(
+        self,
+        by_vpc: Mapping[str, tuple[str, ...]],
+        by_vpc6: Mapping[str, tuple[str, ...]],
+        by_subnet: Mapping[str, tuple[str, str]],
+    ) -> None:
+        self._vpcs, self._vpcs6, self._subnets = by_vpc, by_vpc6, by_subnet
 
     @classmethod
     async def load(cls, tx: Tx, interfaces: Mapping[str, Sequence[Row]]) -> _Cidrs:
         wanted = sorted({nic.vpc_id for nics in interfaces.values() for nic in nics})
         further = await vpc_cidrs.of_vpcs(tx, wanted)
+        six = await ipv6_blocks.of_vpcs(tx, wanted)
         return cls(
             {
                 row.id: (row.cidr, *(one.cidr for one in further.get(row.id, ())))
                 for row in await vpcs.by_ids(tx, wanted)
             },
-            {row.id: row.cidr for row in await subnets.of_vpcs(tx, wanted)},
+            {vpc_id: tuple(one.cidr for one in blocks) for vpc_id, blocks in six.items()},
+            {row.id: (row.cidr, row.cidr6) for row in await subnets.of_vpcs(tx, wanted)},
         )
 
     def vpc(self, vpc_id: str) -> tuple[str, ...]:
         return self._vpcs[vpc_id]
 
+    def vpc6(self, vpc_id: str) -> tuple[str, ...]:
+        return self._vpcs6.get(vpc_id, ())
+
     def subnet(self, subnet_id: str) -> str:
-        return self._subnets[subnet_id]
+        return self._subnets[subnet_id][0]
+
+    def subnet6(self, subnet_id: str) -> str:
+        return self._subnets[subnet_id][1]

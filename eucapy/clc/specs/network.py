@@ -2,8 +2,8 @@
 
 Rows: `store/placed_ports.py`. What a zone is told of another one: where the other ports of its VPCs are, and the
 addresses there that belong to the groups it needs. A private address has its public one only while its subnet's route
-table leads to an internet gateway, which is what makes a subnet public. Rules about IPv6 are kept and not sent: guests
-have no IPv6.
+table leads to an internet gateway, which is what makes a subnet public. Of IPv6 nothing is told where a VPC has no block of
+it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from eucapy.wire.network import (
 )
 
 OWN_RESOLVER = "AmazonProvidedDNS"
+_IPV6_ALONE = ("icmpv6", "58")
 
 
 class Interface(Hashable, Protocol):
-    """`store.placed_ports.Interface`: `groups` and `secondary_ips` are JSON text."""
+    """`store.placed_ports.Interface`: `groups`, `secondary_ips` and `ipv6s` are JSON text."""
 
     @property
     def id(self) -> str: ...
@@ -51,6 +52,8 @@ class Interface(Hashable, Protocol):
     @property
     def secondary_ips(self) -> str: ...
     @property
+    def ipv6s(self) -> str: ...
+    @property
     def groups(self) -> str: ...
     @property
     def source_dest_check(self) -> bool: ...
@@ -68,6 +71,8 @@ class Rows(Protocol):
     @property
     def cidrs(self) -> Mapping[str, Sequence[Any]]: ...
     @property
+    def cidrs6(self) -> Mapping[str, Sequence[Any]]: ...
+    @property
     def subnets(self) -> Sequence[Any]: ...
     @property
     def options(self) -> Mapping[str, Any]: ...
@@ -79,6 +84,8 @@ class Rows(Protocol):
     def lists(self) -> Mapping[str, Sequence[str]]: ...
     @property
     def public_subnets(self) -> set[str]: ...
+    @property
+    def ways6(self) -> Mapping[str, str]: ...
     @property
     def guards(self) -> Mapping[str, str]: ...
     @property
@@ -111,7 +118,7 @@ def zone_network(interfaces: Iterable[tuple[Interface, str, str]], rows: Rows, z
     names: dict[str, list[tuple[str, str]]] = {}
     leads_out = rows.public_subnets
     for interface, node, placed_zone in interfaces:
-        placed = placed_port(interface, node, interface.subnet_id in leads_out)
+        placed = placed_port(interface, node, interface.subnet_id in leads_out, rows.ways6.get(interface.subnet_id, ""))
         (ports if placed_zone == zone else far_ports)[interface.id] = placed
         known = names.setdefault(interface.vpc_id, [])
         known.append((placed.port.hostname, interface.private_ip))
@@ -129,8 +136,9 @@ def zone_network(interfaces: Iterable[tuple[Interface, str, str]], rows: Rows, z
 
 
 @lru_cache(maxsize=65536)
-def placed_port(interface: Interface, node: str, leads_out: bool) -> PlacedPort:
+def placed_port(interface: Interface, node: str, leads_out: bool, way6: str = "") -> PlacedPort:
     """Kept, because a zone is compiled after every change and all but a few of its ports are as they were."""
+    ipv6s = tuple(json.loads(interface.ipv6s))
     port = PortSpec(
         interface_id=interface.id,
         instance_id=interface.instance_id,
@@ -139,6 +147,8 @@ def placed_port(interface: Interface, node: str, leads_out: bool) -> PlacedPort:
         vpc_id=interface.vpc_id,
         subnet_id=interface.subnet_id,
         private_ips=(interface.private_ip, *json.loads(interface.secondary_ips)),
+        ipv6s=ipv6s,
+        way6=way6 if ipv6s else "",
         public=interface.public if leads_out else (),
         groups=tuple(sorted(group_id for group_id, _ in json.loads(interface.groups))),
         hostname=host_names.private_host(interface.private_ip),
@@ -151,18 +161,22 @@ def _vpc(row: Any, own: Sequence[Any], names: Sequence[tuple[str, str]], rows: R
     options = rows.options.get(row.dhcp_options_id)
     values: Mapping[str, Sequence[str]] = options.configurations if options is not None else {}
     servers = values.get("domain-name-servers", [OWN_RESOLVER])
-    acls = guarding_acls({rows.guards[subnet.id] for subnet in own if subnet.id in rows.guards}, rows.acl_entries)
+    blocks6 = tuple(block.cidr for block in rows.cidrs6.get(row.id, ()))
+    guards = {rows.guards[subnet.id] for subnet in own if subnet.id in rows.guards}
+    acls = guarding_acls(guards, rows.acl_entries, ipv6=bool(blocks6))
     domain = values.get("domain-name")
     return VpcSpec(
         vpc_id=row.id,
         vni=row.vni,
         cidrs=(row.cidr, *(further.cidr for further in rows.cidrs.get(row.id, ()))),
+        cidrs6=blocks6,
         subnets=tuple(
             SubnetSpec(
                 subnet_id=subnet.id,
                 cidr=subnet.cidr,
                 gateway=gateway(subnet.cidr),
                 acl=acl if (acl := rows.guards.get(subnet.id, "")) in acls else "",
+                cidr6=subnet.cidr6,
             )
             for subnet in own
         ),
@@ -241,7 +255,7 @@ def _groups(rows: Rows, ports: Mapping[str, PlacedPort], far_ports: Mapping[str,
     members: dict[str, list[str]] = {}
     for placed in far_ports.values():
         for group_id in placed.port.groups:
-            members.setdefault(group_id, []).extend(placed.port.private_ips)
+            members.setdefault(group_id, []).extend((*placed.port.private_ips, *placed.port.ipv6s))
     specs = {}
     for row in rows.groups:
         if row.id not in used and row.id not in referenced:
@@ -251,23 +265,25 @@ def _groups(rows: Rows, ports: Mapping[str, PlacedPort], far_ports: Mapping[str,
         specs[row.id] = GroupSpec(
             group_id=row.id,
             vpc_id=row.vpc_id,
-            ingress=_rules((rule for rule in rules if not rule.is_egress), rows.lists),
-            egress=_rules((rule for rule in rules if rule.is_egress), rows.lists),
+            ingress=_rules((rule for rule in rules if not rule.is_egress), rows.lists, row.vpc_id in rows.cidrs6),
+            egress=_rules((rule for rule in rules if rule.is_egress), rows.lists, row.vpc_id in rows.cidrs6),
             members=tuple(sorted(members.get(row.id, ()))),
         )
     return specs
 
 
-def _rules(rules: Iterable[Any], lists: Mapping[str, Sequence[str]]) -> tuple[RuleSpec, ...]:
-    """Those about IPv4, each once; one that names a prefix list is a rule for each of its blocks."""
+def _rules(rules: Iterable[Any], lists: Mapping[str, Sequence[str]], ipv6: bool) -> tuple[RuleSpec, ...]:
+    """Each once, those about IPv6 only where there is any; one that names a prefix list is a rule for each of its blocks."""
     found: dict[RuleSpec, None] = {}
     for rule in rules:
-        if rule.cidr6 or rule.protocol == "icmpv6":
+        if not ipv6 and (rule.cidr6 or rule.protocol in _IPV6_ALONE):
             continue
         blocks = lists.get(rule.referenced_group)
-        others = [(rule.cidr, rule.referenced_group)] if blocks is None else [(each, "") for each in blocks]
+        others = (
+            [(rule.cidr or rule.cidr6, rule.referenced_group)] if blocks is None else [(each, "") for each in blocks]
+        )
         for cidr, group in others:
-            if ":" not in cidr:
+            if ipv6 or ":" not in cidr:
                 found[_rule(rule, cidr, group)] = None
     return tuple(found)
 

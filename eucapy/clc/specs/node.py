@@ -32,7 +32,11 @@ class Cidrs(Protocol):
 
     def vpc(self, vpc_id: str) -> tuple[str, ...]: ...
 
+    def vpc6(self, vpc_id: str) -> tuple[str, ...]: ...
+
     def subnet(self, subnet_id: str) -> str: ...
+
+    def subnet6(self, subnet_id: str) -> str: ...
 
 
 def instance_spec(
@@ -124,6 +128,9 @@ def _nic(row: Any, region: str, cidrs: Cidrs) -> NicSpec:
         subnet_id=row.subnet_id,
         subnet_cidr=cidrs.subnet(row.subnet_id),
         private_ips=(row.private_ip, *row.secondary_ips),
+        ipv6s=tuple(row.ipv6s),
+        vpc_cidrs6=cidrs.vpc6(row.vpc_id),
+        subnet_cidr6=cidrs.subnet6(row.subnet_id),
         attachment_id=row.attachment_id,
         gone=row.state == interface_life.DETACHING,
         public_ip=public,

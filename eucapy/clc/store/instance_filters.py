@@ -1,6 +1,6 @@
 """The filters of DescribeInstances, all that EC2 documents, compiled to SQL.
 
-What this cloud's instances never have (Spot requests, product codes, dedicated hosts, IPv6) matches nothing; what is the
+What this cloud's instances never have (Spot requests, product codes, dedicated hosts) matches nothing; what is the
 same for all is a constant. Source: EC2 API reference, DescribeInstances.
 """
 
@@ -15,6 +15,7 @@ from eucapy.clc.store import filters
 from eucapy.clc.store.attachments import table as attachments
 from eucapy.clc.store.filters import Condition, Filter, boolean, constant, never, number, text, timestamp
 from eucapy.clc.store.instances import table
+from eucapy.clc.store.ipv6_addresses import ipv6_addresses
 from eucapy.clc.store.network_interfaces import ATTACHED, interface_groups, network_interfaces
 from eucapy.clc.store.private_ips import private_ips
 from eucapy.clc.store.public_ips import public_ips
@@ -58,6 +59,17 @@ def _private(build: Filter) -> Filter:
         lambda values: (
             sa.select(private_ips.c.ip)
             .join(network_interfaces, _nic.id == private_ips.c.interface_id)
+            .where(_nic.instance_id == table.c.id, build(values))
+        )
+    )
+
+
+def _ipv6(build: Filter) -> Filter:
+    """Any IPv6 address of its interfaces is such a one."""
+    return filters.exists(
+        lambda values: (
+            sa.select(ipv6_addresses.c.ip)
+            .join(network_interfaces, _nic.id == ipv6_addresses.c.interface_id)
             .where(_nic.instance_id == table.c.id, build(values))
         )
     )
@@ -108,6 +120,7 @@ def _owner(values: Sequence[str]) -> Condition:
     return _public(text(shown))(values)
 
 
+_has_ipv6 = sa.select(ipv6_addresses.c.ip).where(ipv6_addresses.c.interface_id == _nic.id).exists()
 _CODES = {str(state.code): name for name, state in life.INSTANCE.states.items()}
 
 FILTERS: dict[str, Filter] = {
@@ -145,7 +158,7 @@ FILTERS: dict[str, Filter] = {
     "instance.group-id": _group(text(security_groups.c.id), primary=True),
     "instance.group-name": _group(text(security_groups.c.name), primary=True),
     "ip-address": _public(text(public_ips.c.ip), primary=True),
-    "ipv6-address": never,
+    "ipv6-address": _ipv6(text(ipv6_addresses.c.ip)),
     "kernel-id": never,
     "key-name": text(table.c.key_name),
     "launch-index": number(table.c.launch_index),
@@ -196,9 +209,11 @@ FILTERS: dict[str, Filter] = {
     "network-interface.group-id": _group(text(security_groups.c.id), primary=False),
     "network-interface.group-name": _group(text(security_groups.c.name), primary=False),
     "network-interface.ipv4-prefixes.ipv4-prefix": never,
-    "network-interface.ipv6-address": never,
-    "network-interface.ipv6-addresses.ipv6-address": never,
-    "network-interface.ipv6-addresses.is-primary-ipv6": never,
+    "network-interface.ipv6-address": _ipv6(text(ipv6_addresses.c.ip)),
+    "network-interface.ipv6-addresses.ipv6-address": _ipv6(text(ipv6_addresses.c.ip)),
+    "network-interface.ipv6-addresses.is-primary-ipv6": _interface(
+        boolean(sa.case((_nic.primary_ipv6, True), (_has_ipv6, False), else_=None))
+    ),
     "network-interface.ipv6-native": never,
     "network-interface.ipv6-prefixes.ipv6-prefix": never,
     "network-interface.mac-address": _interface(text(_nic.mac)),

@@ -12,7 +12,7 @@ from eucapy.migrating import NewerSchema
 
 __all__ = ["HEAD", "NewerSchema", "upgrade"]
 
-HEAD = "0026"
+HEAD = "0027"
 """The newest revision in `migrations/versions`; a test holds the two together."""
 
 

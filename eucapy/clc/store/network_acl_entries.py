@@ -16,8 +16,11 @@ from eucapy.clc.store import filters
 from eucapy.clc.store.base import metadata
 from eucapy.database import Row, Tx
 
-LAST = 32767
-EVERYWHERE = "0.0.0.0/0"
+LAST, LAST6 = 32767, 32768
+"""The numbers of the entries that deny the rest, of IPv4 and of IPv6."""
+FIRST, FIRST6 = 100, 101
+"""Those of the entries by which a default ACL lets everything through."""
+EVERYWHERE, EVERYWHERE6 = "0.0.0.0/0", "::/0"
 
 entries = sa.Table(
     "network_acl_entries",
@@ -83,8 +86,18 @@ async def insert_first(tx: Tx, acl_id: str, *, is_open: bool) -> None:
     """The entries that an ACL is born with."""
     for is_egress in (True, False):
         if is_open:
-            await insert(tx, acl_id, is_egress, 100, Entry(action="allow", cidr=EVERYWHERE))
+            await insert(tx, acl_id, is_egress, FIRST, Entry(action="allow", cidr=EVERYWHERE))
         await insert(tx, acl_id, is_egress, LAST, Entry(action="deny", cidr=EVERYWHERE))
+
+
+async def insert_first6(tx: Tx, acl_id: str, *, is_open: bool) -> None:
+    """The entries about IPv6 that an ACL has from when its VPC has IPv6; what stands there already stays."""
+    held = {(row.is_egress, row.number) for row in (await of_acls(tx, [acl_id])).get(acl_id, [])}
+    for is_egress in (True, False):
+        if is_open and (is_egress, FIRST6) not in held:
+            await insert(tx, acl_id, is_egress, FIRST6, Entry(action="allow", cidr6=EVERYWHERE6))
+        if (is_egress, LAST6) not in held:
+            await insert(tx, acl_id, is_egress, LAST6, Entry(action="deny", cidr6=EVERYWHERE6))
 
 
 async def insert(tx: Tx, acl_id: str, is_egress: bool, number: int, entry: Entry) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from eucapy import ids
-from eucapy.clc.store import filters
+from eucapy.clc.store import filters, ipv6_blocks
 from eucapy.clc.store import network_acl_entries as entries
 from eucapy.clc.store.base import account_column, created_column, metadata
 from eucapy.clc.store.tags import tag_filters
@@ -63,6 +63,8 @@ async def insert(tx: Tx, *, account: str, vpc_id: str, now: float, is_default: b
     row = {"id": acl_id, "account": account, "vpc_id": vpc_id, "is_default": is_default, "created_at": now}
     await tx.run(sa.insert(network_acls).values(row))
     await entries.insert_first(tx, acl_id, is_open=is_default)
+    if await ipv6_blocks.of_vpc(tx, vpc_id):
+        await entries.insert_first6(tx, acl_id, is_open=is_default)
     found = await by_id(tx, account, acl_id)
     assert found is not None
     return found

@@ -2,9 +2,10 @@
 
 States: `eucapy/lifecycle/network_interface.py`; what a running guest has is moved on by `reconcilers/observe.py`.
 
-`groups` repeats what `interface_groups` says, with the groups' names (which never change), and `secondary_ips` what
-`private_ips` says: the row alone is enough to show an interface. Only the functions of this file write any of them.
-`instance_id` is "" while the interface is free. Tap names are what the node's kernel calls the interface.
+`groups` repeats what `interface_groups` says, with the groups' names (which never change), `secondary_ips` what
+`private_ips` says and `ipv6s` what `ipv6_addresses` says: the row alone is enough to show an interface. Only the functions of
+this file write any of them. `instance_id` is "" while the interface is free. Tap names are what the node's kernel calls the
+interface.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from eucapy import ids
-from eucapy.clc.store import filters, private_ips, public_ips, security_groups
+from eucapy.clc.store import filters, ipv6_addresses, private_ips, public_ips, security_groups
 from eucapy.clc.store.advance import advance, lifecycle_table
 from eucapy.clc.store.base import Json, account_column, client_token_column, created_column, metadata
 from eucapy.clc.store.private_ips import private_ips as addresses_inside
@@ -41,6 +42,8 @@ network_interfaces = sa.Table(
     sa.Column("state", sa.String(16), nullable=False, server_default=life.AVAILABLE),
     sa.Column("private_ip", sa.String(15), nullable=False),
     sa.Column("secondary_ips", Json, nullable=False),
+    sa.Column("ipv6s", Json, nullable=False, server_default="[]"),
+    sa.Column("primary_ipv6", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("groups", Json, nullable=False),
     sa.Column("source_dest_check", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Column("auto_public", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -59,8 +62,8 @@ _MOVING = sa.text("state IN ('attaching', 'detaching')")
 sa.Index("ix_network_interfaces_moving", network_interfaces.c.zone, sqlite_where=_MOVING, postgresql_where=_MOVING)
 lifecycle_table(life.NETWORK_INTERFACE, network_interfaces)
 
-"""`groups`: [[group id, name], …]. `auto_public`: it was launched with an automatic public address, and gets one anew at
-each start of its instance."""
+"""`groups`: [[group id, name], …]. `primary_ipv6`: the first of `ipv6s` stays its own for good. `auto_public`: it was launched
+with an automatic public address, and gets one anew at each start of its instance."""
 
 interface_groups = sa.Table(
     "interface_groups",
@@ -120,6 +123,15 @@ def _outside(build: filters.Filter) -> filters.Filter:
     )
 
 
+def _ipv6(build: filters.Filter) -> filters.Filter:
+    given_out = ipv6_addresses.ipv6_addresses
+    return filters.exists(
+        lambda values: sa.select(given_out.c.ip).where(
+            given_out.c.interface_id == network_interfaces.c.id, build(values)
+        )
+    )
+
+
 def _in_group(build: filters.Filter) -> filters.Filter:
     groups = security_groups.security_groups
     return filters.exists(
@@ -158,7 +170,7 @@ FILTERS: dict[str, filters.Filter] = {
     "group-id": _in_group(filters.text(interface_groups.c.group_id)),
     "group-name": _in_group(filters.text(security_groups.security_groups.c.name)),
     "interface-type": filters.text(sa.case((_OF_GATEWAY, "nat_gateway"), else_="interface")),
-    "ipv6-addresses.ipv6-address": filters.never,
+    "ipv6-addresses.ipv6-address": _ipv6(filters.text(ipv6_addresses.ipv6_addresses.c.ip)),
     "mac-address": filters.text(network_interfaces.c.mac),
     "operator.managed": filters.constant("false"),
     "operator.principal": filters.never,
@@ -195,6 +207,9 @@ async def create(
     private_ip: str | None = None,
     secondary_ips: Sequence[str] = (),
     secondary_count: int = 0,
+    ipv6s: Sequence[str] = (),
+    ipv6_count: int = 0,
+    primary_ipv6: bool = False,
     source_dest_check: bool = True,
     auto_public: bool = False,
     client_token: str = "",
@@ -205,7 +220,7 @@ async def create(
     that the same request names for other interfaces: none of them is chosen for this one. That of a NAT gateway has no groups.
 
     Raises InsufficientFreeAddressesInSubnet, InvalidIPAddress.InUse, and InvalidParameterValue for an address that the
-    subnet cannot give.
+    subnet cannot give, as every IPv6 address where it has no block.
     """
     interface_id = ids.new("eni")
     named = await security_groups.by_ids(tx, account, groups)
@@ -213,6 +228,8 @@ async def create(
     more = [await _take(tx, subnet, interface_id, ip) for ip in secondary_ips]
     primary = await _take(tx, subnet, interface_id, private_ip, is_primary=True, spared=spared)
     more += [await _take(tx, subnet, interface_id, None, spared=spared) for _ in range(secondary_count)]
+    six = [await ipv6_addresses.take(tx, subnet, interface_id, ip) for ip in ipv6s]
+    six += [await ipv6_addresses.take(tx, subnet, interface_id, None, spared) for _ in range(ipv6_count)]
     row = await tx.first(
         _INSERT,
         {
@@ -227,6 +244,8 @@ async def create(
             "state": life.NETWORK_INTERFACE.start,
             "private_ip": primary,
             "secondary_ips": more,
+            "ipv6s": six,
+            "primary_ipv6": primary_ipv6,
             "groups": [[group, named[group].name] for group in groups],
             "source_dest_check": source_dest_check,
             "auto_public": auto_public,
@@ -295,6 +314,20 @@ async def remove_ips(tx: Tx, interface: Row, gone: Sequence[str]) -> None:
     await _update(tx, interface.id, secondary_ips=[ip for ip in interface.secondary_ips if ip not in gone])
 
 
+async def add_ipv6s(tx: Tx, interface: Row, subnet: Row, wanted: Sequence[str], count: int) -> list[str]:
+    """Give the interface these IPv6 addresses, and `count` more; all that it got."""
+    got = [await ipv6_addresses.take(tx, subnet, interface.id, ip) for ip in wanted]
+    got += [await ipv6_addresses.take(tx, subnet, interface.id) for _ in range(count)]
+    await _update(tx, interface.id, ipv6s=[*interface.ipv6s, *got])
+    return got
+
+
+async def remove_ipv6s(tx: Tx, interface: Row, gone: Sequence[str]) -> None:
+    """Take these IPv6 addresses from the interface."""
+    await ipv6_addresses.remove(tx, interface.id, gone)
+    await _update(tx, interface.id, ipv6s=[ip for ip in interface.ipv6s if ip not in gone])
+
+
 async def set_groups(tx: Tx, interface: Row, groups: Sequence[Row]) -> None:
     """Replace the interface's groups."""
     await tx.run(sa.delete(interface_groups).where(interface_groups.c.interface_id == interface.id))
@@ -305,7 +338,7 @@ async def set_groups(tx: Tx, interface: Row, groups: Sequence[Row]) -> None:
 
 
 async def update(tx: Tx, interface_id: str, **columns: Any) -> None:
-    """Set description, source_dest_check, delete_on_termination or auto_public."""
+    """Set description, source_dest_check, delete_on_termination, auto_public or primary_ipv6."""
     await _update(tx, interface_id, **columns)
 
 
@@ -384,6 +417,7 @@ async def remove(tx: Tx, interface_id: str) -> None:
     """The interface, its addresses and its tags; elastic addresses stay with their account."""
     await public_ips.unbind(tx, interface_id)
     await private_ips.remove(tx, interface_id)
+    await ipv6_addresses.remove(tx, interface_id)
     await tx.run(sa.delete(interface_groups).where(interface_groups.c.interface_id == interface_id))
     await tx.run(sa.delete(tags).where(tags.c.resource_id == interface_id))
     await tx.run(sa.delete(network_interfaces).where(network_interfaces.c.id == interface_id))

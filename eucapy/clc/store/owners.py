@@ -31,6 +31,7 @@ TABLES = {
     "subnet": "subnets",
     "eni": "network_interfaces",
     "igw": "internet_gateways",
+    "eigw": "egress_only_gateways",
     "rtb": "route_tables",
     "acl": "network_acls",
     "fl": "flow_logs",

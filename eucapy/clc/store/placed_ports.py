@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from eucapy.clc.store import (
     flow_logs,
+    ipv6_blocks,
     nat_gateways,
     network_acl_entries,
     network_acls,
@@ -52,6 +53,7 @@ class Interface(NamedTuple):
     secondary_ips: str
     groups: str
     source_dest_check: bool
+    ipv6s: str = "[]"
     resource_name: bool = False
     public: tuple[tuple[str, str], ...] = ()
 
@@ -67,6 +69,7 @@ _PORT = (
     sa.type_coerce(network_interfaces.c.secondary_ips, sa.Text).label("secondary_ips"),
     sa.type_coerce(network_interfaces.c.groups, sa.Text).label("groups"),
     network_interfaces.c.source_dest_check,
+    sa.type_coerce(network_interfaces.c.ipv6s, sa.Text).label("ipv6s"),
     sa.and_(instances.c.name_a_record, network_interfaces.c.device_index == 0).label("resource_name"),
 )
 
@@ -107,19 +110,22 @@ _PUBLIC = {
 
 @dataclass(frozen=True)
 class Around:
-    """What interfaces lie in: `cidrs` are further blocks by VPC, `options` DHCP options by id, `rules` the groups' rules by
+    """What interfaces lie in: `cidrs` are further blocks by VPC, `cidrs6` those of IPv6, `ways6` what becomes of each subnet's
+    IPv6 outside, `options` DHCP options by id, `rules` the groups' rules by
     group, `lists` the blocks of the prefix lists that these name, `public_subnets` those that lead to the internet,
     `guards` the ACL of each subnet, `acl_entries` what ACLs say, `behind_nat` the NAT gateway of each subnet that has
     one, `peerings` the active ones, `to_peers` the routes to any."""
 
     vpcs: Sequence[Row]
     cidrs: Mapping[str, Sequence[Row]]
+    cidrs6: Mapping[str, Sequence[Row]]
     subnets: Sequence[Row]
     options: Mapping[str, Row]
     groups: Sequence[Row]
     rules: Mapping[str, Sequence[Row]]
     lists: Mapping[str, Sequence[str]]
     public_subnets: set[str]
+    ways6: Mapping[str, str]
     guards: Mapping[str, str]
     acl_entries: Mapping[str, Sequence[Row]]
     nat_gateways: Sequence[Row]
@@ -163,12 +169,14 @@ async def around(tx: Tx, vpc_ids: Iterable[str]) -> Around:
     return Around(
         vpcs=found,
         cidrs=await vpc_cidrs.of_vpcs(tx, wanted),
+        cidrs6=await ipv6_blocks.of_vpcs(tx, wanted),
         subnets=await subnets.of_vpcs(tx, wanted),
         options={row.id: row for row in options},
         groups=groups,
         rules=rules,
         lists=await prefix_lists.blocks(tx, named),
         public_subnets=await route_tables.public_subnets(tx, wanted),
+        ways6=await route_tables.ways6(tx, wanted),
         guards=guards,
         nat_gateways=await nat_gateways.translating(tx, wanted),
         behind_nat=await route_tables.behind_nat(tx, wanted),

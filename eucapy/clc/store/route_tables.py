@@ -1,8 +1,8 @@
 """Route tables, their routes, and which subnets they serve.
 
 A subnet without an association of its own is served by the VPC's main table. A route's state is not stored: it is a
-`blackhole` while its internet gateway is not attached to the table's VPC, its NAT gateway is none any more, or its peering
-connection is not active.
+`blackhole` while its internet gateway is not attached to the table's VPC, its NAT gateway or its egress-only internet gateway
+is none any more, or its peering connection is not active.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from eucapy import ids
 from eucapy.clc.store import filters
 from eucapy.clc.store.base import account_column, created_column, metadata
+from eucapy.clc.store.egress_only_gateways import egress_only_gateways
 from eucapy.clc.store.internet_gateways import internet_gateways
 from eucapy.clc.store.nat_gateways import nat_gateways
 from eucapy.clc.store.subnets import subnets
@@ -36,12 +37,12 @@ routes = sa.Table(
     "routes",
     metadata,
     sa.Column("route_table_id", sa.String(32), sa.ForeignKey("route_tables.id"), primary_key=True),
-    sa.Column("destination", sa.String(18), primary_key=True),
+    sa.Column("destination", sa.String(43), primary_key=True),
     sa.Column("gateway_id", sa.String(32), nullable=False),
     sa.Column("origin", sa.String(32), nullable=False),
 )
-"""`gateway_id` is `local`, an internet gateway, a NAT gateway or a peering connection; `origin` CreateRouteTable or
-CreateRoute."""
+"""`destination` is a block of IPv4 or IPv6; `gateway_id` is `local`, an internet gateway, an egress-only one, a NAT gateway or
+a peering connection; `origin` CreateRouteTable or CreateRoute."""
 
 associations = sa.Table(
     "route_table_associations",
@@ -63,6 +64,10 @@ _ACTIVE = sa.or_(
     .where(nat_gateways.c.id == routes.c.gateway_id, nat_gateways.c.state.in_(HELD))
     .correlate(routes)
     .exists(),
+    sa.select(egress_only_gateways.c.id)
+    .where(egress_only_gateways.c.id == routes.c.gateway_id)
+    .correlate(routes)
+    .exists(),
     sa.select(vpc_peerings.c.id)
     .where(vpc_peerings.c.id == routes.c.gateway_id, vpc_peerings.c.state == ACTIVE)
     .correlate(routes)
@@ -70,6 +75,9 @@ _ACTIVE = sa.or_(
 )
 _TO_NAT = routes.c.gateway_id.startswith("nat-")
 _TO_PEER = routes.c.gateway_id.startswith("pcx-")
+_TO_EGRESS_ONLY = routes.c.gateway_id.startswith("eigw-")
+_OF_IPV6 = routes.c.destination.contains(":")
+EVERYWHERE, EVERYWHERE6 = "0.0.0.0/0", "::/0"
 
 
 def _route(column: sa.ColumnElement[str]) -> filters.Filter:
@@ -97,11 +105,11 @@ FILTERS: dict[str, filters.Filter] = {
     "association.subnet-id": _association(associations.c.subnet_id),
     "association.gateway-id": filters.never,
     "association.main": _association(sa.case((associations.c.subnet_id.is_(None), "true"), else_="false")),
-    "route.destination-cidr-block": _route(routes.c.destination),
-    "route.destination-ipv6-cidr-block": filters.never,
+    "route.destination-cidr-block": _route(sa.case((_OF_IPV6, None), else_=routes.c.destination)),
+    "route.destination-ipv6-cidr-block": _route(sa.case((_OF_IPV6, routes.c.destination), else_=None)),
     "route.destination-prefix-list-id": filters.never,
-    "route.egress-only-internet-gateway-id": filters.never,
-    "route.gateway-id": _route(sa.case((sa.or_(_TO_NAT, _TO_PEER), None), else_=routes.c.gateway_id)),
+    "route.egress-only-internet-gateway-id": _route(sa.case((_TO_EGRESS_ONLY, routes.c.gateway_id), else_=None)),
+    "route.gateway-id": _route(sa.case((sa.or_(_TO_NAT, _TO_PEER, _TO_EGRESS_ONLY), None), else_=routes.c.gateway_id)),
     "route.instance-id": filters.never,
     "route.nat-gateway-id": _route(sa.case((_TO_NAT, routes.c.gateway_id), else_=None)),
     "route.transit-gateway-id": filters.never,
@@ -233,7 +241,7 @@ async def remove(tx: Tx, table_id: str) -> None:
 async def public_subnets(tx: Tx, vpc_ids: Sequence[str]) -> set[str]:
     """The subnets of these VPCs whose route table sends 0.0.0.0/0 to an internet gateway attached to the VPC."""
     rows = await tx.all(
-        _defaults(vpc_ids)
+        _defaults(vpc_ids, EVERYWHERE)
         .join(internet_gateways, internet_gateways.c.id == routes.c.gateway_id)
         .where(internet_gateways.c.vpc_id == subnets.c.vpc_id)
     )
@@ -242,7 +250,19 @@ async def public_subnets(tx: Tx, vpc_ids: Sequence[str]) -> set[str]:
 
 async def behind_nat(tx: Tx, vpc_ids: Sequence[str]) -> dict[str, str]:
     """The NAT gateway of each subnet of these VPCs whose route table sends 0.0.0.0/0 to one, in whatever state it is."""
-    return {row.id: row.gateway_id for row in await tx.all(_defaults(vpc_ids).where(_TO_NAT))}
+    return {row.id: row.gateway_id for row in await tx.all(_defaults(vpc_ids, EVERYWHERE).where(_TO_NAT))}
+
+
+async def ways6(tx: Tx, vpc_ids: Sequence[str]) -> dict[str, str]:
+    """What becomes of IPv6 to outside in each subnet of these VPCs whose route table sends ::/0 somewhere that is there:
+    `internet` or `egress-only`."""
+    defaults = _defaults(vpc_ids, EVERYWHERE6)
+    open_ = defaults.join(internet_gateways, internet_gateways.c.id == routes.c.gateway_id)
+    outgoing = defaults.join(egress_only_gateways, egress_only_gateways.c.id == routes.c.gateway_id)
+    found = {row.id: "egress-only" for row in await tx.all(outgoing)}
+    for row in await tx.all(open_.where(internet_gateways.c.vpc_id == subnets.c.vpc_id)):
+        found[row.id] = "internet"
+    return found
 
 
 async def to_peers(tx: Tx, vpc_ids: Sequence[str]) -> list[Row]:
@@ -251,9 +271,9 @@ async def to_peers(tx: Tx, vpc_ids: Sequence[str]) -> list[Row]:
     return list(await tx.all(_ways(vpc_ids).where(_TO_PEER).order_by(subnets.c.id, routes.c.destination)))
 
 
-def _defaults(vpc_ids: Sequence[str]) -> sa.Select[tuple[str, str, str]]:
-    """The subnets of these VPCs, and where the route to 0.0.0.0/0 of each one's table leads."""
-    return _ways(vpc_ids).where(routes.c.destination == "0.0.0.0/0")
+def _defaults(vpc_ids: Sequence[str], everywhere: str) -> sa.Select[tuple[str, str, str]]:
+    """The subnets of these VPCs, and where the route to `everywhere` of each one's table leads."""
+    return _ways(vpc_ids).where(routes.c.destination == everywhere)
 
 
 def _ways(vpc_ids: Sequence[str]) -> sa.Select[tuple[str, str, str]]:

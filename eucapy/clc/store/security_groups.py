@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from eucapy import ids
-from eucapy.clc.store import filters, security_group_rules
+from eucapy.clc.store import filters, ipv6_blocks, security_group_rules
 from eucapy.clc.store.base import account_column, created_column, metadata
 from eucapy.clc.store.security_group_rules import Rule
 from eucapy.clc.store.tags import tag_filters
@@ -65,8 +65,12 @@ _BY_IDS = sa.select(security_groups).where(
 """On the path of every launch: built once."""
 
 
+_OUT, _OUT6 = Rule("-1", cidr="0.0.0.0/0"), Rule("-1", cidr6="::/0")
+
+
 async def insert(tx: Tx, *, account: str, vpc_id: str, name: str, description: str, now: float) -> Row:
-    """A group with EC2's first rule: everything may go out. The name must be free in the VPC."""
+    """A group with EC2's first rule: everything may go out, of IPv6 too where the VPC has any. The name must be free in the
+    VPC."""
     group_id = ids.new("sg")
     await tx.run(
         sa.insert(security_groups).values(
@@ -79,10 +83,23 @@ async def insert(tx: Tx, *, account: str, vpc_id: str, name: str, description: s
             created_at=now,
         )
     )
-    await security_group_rules.insert(tx, account, group_id, True, [Rule("-1", cidr="0.0.0.0/0")])
+    await security_group_rules.insert(tx, account, group_id, True, [_OUT])
+    if await ipv6_blocks.of_vpc(tx, vpc_id):
+        await security_group_rules.insert(tx, account, group_id, True, [_OUT6])
     row = await by_id(tx, account, group_id)
     assert row is not None
     return row
+
+
+async def open_to_ipv6(tx: Tx, vpc_id: str) -> None:
+    """The VPC has IPv6 from now on: its groups that let out what they let out from the beginning let IPv6 out too."""
+    groups = await of_vpcs(tx, [vpc_id])
+    rules = await security_group_rules.of_groups(tx, [group.id for group in groups])
+    for group in groups:
+        out = [security_group_rules.of_row(rule) for rule in rules.get(group.id, ()) if rule.is_egress]
+        if [rule.key for rule in out] == [_OUT.key]:
+            await security_group_rules.insert(tx, group.account, group.id, True, [_OUT6])
+            await touch(tx, group.id)
 
 
 async def insert_default(tx: Tx, *, account: str, vpc_id: str, now: float) -> Row:

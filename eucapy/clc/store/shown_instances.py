@@ -50,8 +50,8 @@ def _interfaces(wanted: sa.Select[Any]) -> sa.Select[Any]:
     own = _plain(network_interfaces, "instance_id", "id", "mac", "private_ip", "attachment_id", "attached_at")
     others = _plain(
         network_interfaces,
-        "account", "delete_on_termination", "description", "device_index", "groups", "secondary_ips",
-        "source_dest_check", "state", "subnet_id", "vpc_id",
+        "account", "delete_on_termination", "description", "device_index", "groups", "ipv6s",
+        "primary_ipv6", "secondary_ips", "source_dest_check", "state", "subnet_id", "vpc_id",
     )  # fmt: skip
     stands_for = sa.and_(
         public_ips.c.interface_id == network_interfaces.c.id, public_ips.c.private_ip == network_interfaces.c.private_ip

@@ -26,10 +26,15 @@ subnets = sa.Table(
     sa.Column("is_default", sa.Boolean, nullable=False),
     sa.Column("map_public_ip", sa.Boolean, nullable=False),
     sa.Column("hostname_type", sa.String(16), nullable=False, server_default="ip-name"),
+    sa.Column("cidr6", sa.String(43), nullable=False, server_default=""),
+    sa.Column("cidr6_association", sa.String(48), nullable=False, server_default="", index=True),
+    sa.Column("assign_ipv6", sa.Boolean, nullable=False, server_default=sa.false()),
     created_column(),
 )
 """`size` is the number of addresses of `cidr`. `is_default`: the zone's default subnet of the default VPC.
-`map_public_ip`: an interface that an instance is launched with here gets a public address."""
+`map_public_ip`: an interface that an instance is launched with here gets a public address. `cidr6` is the IPv6 block and
+`cidr6_association` the id by which it has it, both "" where it has none; `assign_ipv6`: a new interface gets an address of
+it."""
 
 _USED = (
     sa.select(sa.func.count()).select_from(private_ips).where(private_ips.c.subnet_id == subnets.c.id).scalar_subquery()
@@ -53,9 +58,9 @@ FILTERS: dict[str, filters.Filter] = {
     "enable-dns64": filters.constant("false"),
     "enable-lni-at-device-index": filters.never,
     "ipv6-native": filters.constant("false"),
-    "ipv6-cidr-block-association.ipv6-cidr-block": filters.never,
-    "ipv6-cidr-block-association.association-id": filters.never,
-    "ipv6-cidr-block-association.state": filters.never,
+    "ipv6-cidr-block-association.ipv6-cidr-block": filters.text(sa.func.nullif(subnets.c.cidr6, "")),
+    "ipv6-cidr-block-association.association-id": filters.text(sa.func.nullif(subnets.c.cidr6_association, "")),
+    "ipv6-cidr-block-association.state": filters.text(sa.case((subnets.c.cidr6 != "", "associated"), else_=None)),
     "customer-owned-ipv4-pool": filters.never,
     "outpost-arn": filters.never,
     "private-dns-name-options-on-launch.hostname-type": filters.text(subnets.c.hostname_type),
@@ -77,8 +82,9 @@ async def insert(
     now: float,
     is_default: bool = False,
     map_public_ip: bool = False,
+    cidr6: str = "",
 ) -> Row:
-    """`cidr` is canonical and checked: inside the VPC, of no other subnet."""
+    """`cidr` and `cidr6` are canonical and checked: inside the VPC, of no other subnet."""
     subnet_id = ids.new("subnet")
     await tx.run(
         sa.insert(subnets).values(
@@ -90,6 +96,8 @@ async def insert(
             size=1 << (32 - int(cidr.rpartition("/")[2])),
             is_default=is_default,
             map_public_ip=map_public_ip,
+            cidr6=cidr6,
+            cidr6_association=ids.new("subnet-cidr-assoc") if cidr6 else "",
             created_at=now,
         )
     )
@@ -101,6 +109,13 @@ async def insert(
 
 async def by_id(tx: Tx, account: str, subnet_id: str) -> Row | None:
     return await tx.first(sa.select(subnets).where(subnets.c.account == account, subnets.c.id == subnet_id))
+
+
+async def by_association(tx: Tx, account: str, association_id: str) -> Row | None:
+    """The subnet whose IPv6 block has the association."""
+    return await tx.first(
+        sa.select(subnets).where(subnets.c.account == account, subnets.c.cidr6_association == association_id)
+    )
 
 
 async def default_for(tx: Tx, account: str, zone: str) -> Row | None:

@@ -18,6 +18,7 @@ from eucapy.clc.store import (
     dhcp_options,
     filters,
     internet_gateways,
+    ipv6_blocks,
     network_acls,
     route_tables,
     security_groups,
@@ -69,6 +70,11 @@ def _block(first: sa.ColumnElement[str], further: sa.ColumnElement[str]) -> filt
     )
 
 
+def _block6(build: filters.Filter) -> filters.Filter:
+    """A filter that any IPv6 block of the VPC may meet."""
+    return lambda values: vpcs.c.id.in_(sa.select(ipv6_blocks.ipv6_blocks.c.vpc_id).where(build(values)))
+
+
 FILTERS: dict[str, filters.Filter] = {
     "vpc-id": filters.text(vpcs.c.id),
     "cidr": filters.text(vpcs.c.cidr),
@@ -81,10 +87,10 @@ FILTERS: dict[str, filters.Filter] = {
     "cidr-block-association.state": filters.constant("associated"),
     "dhcp-options-id": filters.text(vpcs.c.dhcp_options_id),
     "dhcpOptionsId": filters.text(vpcs.c.dhcp_options_id),
-    "ipv6-cidr-block-association.ipv6-cidr-block": filters.never,
-    "ipv6-cidr-block-association.ipv6-pool": filters.never,
-    "ipv6-cidr-block-association.association-id": filters.never,
-    "ipv6-cidr-block-association.state": filters.never,
+    "ipv6-cidr-block-association.ipv6-cidr-block": _block6(filters.text(ipv6_blocks.ipv6_blocks.c.cidr)),
+    "ipv6-cidr-block-association.ipv6-pool": _block6(filters.constant("Amazon")),
+    "ipv6-cidr-block-association.association-id": _block6(filters.text(ipv6_blocks.ipv6_blocks.c.id)),
+    "ipv6-cidr-block-association.state": _block6(filters.constant("associated")),
     "is-default": filters.boolean(vpcs.c.is_default),
     "isDefault": filters.boolean(vpcs.c.is_default),
     "owner-id": filters.text(vpcs.c.account),
@@ -230,4 +236,5 @@ async def remove(tx: Tx, vpc_id: str) -> None:
     for group in await security_groups.of_vpcs(tx, [vpc_id]):
         await security_groups.remove(tx, group.id)
     await vpc_cidrs.remove_of(tx, vpc_id)
+    await ipv6_blocks.remove_of(tx, vpc_id)
     await tx.run(sa.delete(vpcs).where(vpcs.c.id == vpc_id))

@@ -42,9 +42,10 @@ class World:
         ]
     )
     cidrs: dict[str, Sequence[Any]] = field(default_factory=dict)
+    cidrs6: dict[str, Sequence[Any]] = field(default_factory=dict)
     subnets: Sequence[Any] = (
-        SimpleNamespace(id="subnet-a", vpc_id="vpc-1", cidr="10.0.1.0/24"),
-        SimpleNamespace(id="subnet-b", vpc_id="vpc-1", cidr="10.0.2.0/24"),
+        SimpleNamespace(id="subnet-a", vpc_id="vpc-1", cidr="10.0.1.0/24", cidr6=""),
+        SimpleNamespace(id="subnet-b", vpc_id="vpc-1", cidr="10.0.2.0/24", cidr6=""),
     )
     options: dict[str, Any] = field(default_factory=dict)
     public: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class World:
     rules: dict[str, Sequence[Any]] = field(default_factory=dict)
     lists: dict[str, Sequence[str]] = field(default_factory=dict)
     public_subnets: set[str] = field(default_factory=lambda: {"subnet-a", "subnet-b"})
+    ways6: dict[str, str] = field(default_factory=dict)
     guards: dict[str, str] = field(default_factory=dict)
     acl_entries: dict[str, Sequence[Any]] = field(default_factory=dict)
     nat_gateways: Sequence[Any] = ()
@@ -353,3 +355,66 @@ def test_both_sides_of_a_peering_hear_of_it_once_a_route_of_either_leads_there()
     assert laid["vpc-2"].peerings == (PeeringSpec(vpc_id="vpc-1", vni=1, cidrs=("10.1.0.0/16",)),)
     assert laid["vpc-3"].peerings == (), "nobody has a route to it"
     assert laid["vpc-1"].black_holes == (PeerRouteSpec(subnet_id="subnet-b", to="10.9.0.0/16"),)
+
+
+def dual_stack() -> World:
+    world = World(
+        cidrs6={"vpc-1": [SimpleNamespace(cidr="fd00:1::/56")]},
+        subnets=(
+            SimpleNamespace(id="subnet-a", vpc_id="vpc-1", cidr="10.0.1.0/24", cidr6="fd00:1::/64"),
+            SimpleNamespace(id="subnet-b", vpc_id="vpc-1", cidr="10.0.2.0/24", cidr6=""),
+        ),
+        ways6={"subnet-a": "egress-only"},
+    )
+    world.port(7)
+    world.interfaces[0] = world.interfaces[0]._replace(ipv6s='["fd00:1::7", "fd00:1::8"]')
+    return world
+
+
+def test_a_dual_stack_vpc_is_told_with_blocks_addresses_and_what_leaves() -> None:
+    world = dual_stack()
+    world.port(9)
+    told = world.compiled()
+    assert told.vpcs["vpc-1"].cidrs6 == ("fd00:1::/56",)
+    assert [subnet.cidr6 for subnet in told.vpcs["vpc-1"].subnets] == ["fd00:1::/64", ""]
+    assert (told.ports["eni-a7"].port.ipv6s, told.ports["eni-a7"].port.way6) == (
+        ("fd00:1::7", "fd00:1::8"),
+        "egress-only",
+    )
+    assert (told.ports["eni-a9"].port.ipv6s, told.ports["eni-a9"].port.way6) == ((), "")
+
+
+def test_rules_about_ipv6_are_told_where_there_is_any() -> None:
+    rules = {"sg-web": [rule(cidr6="::/0"), rule(protocol="icmpv6", from_port=-1, to_port=-1, cidr6="fd00::/8")]}
+    plain, six = World(rules=rules), dual_stack()
+    six.rules = rules
+    plain.port(7)
+    assert plain.compiled().groups["sg-web"].ingress == ()
+    assert six.compiled().groups["sg-web"].ingress == (
+        RuleSpec(protocol="tcp", from_port=22, to_port=22, cidr="::/0"),
+        RuleSpec(protocol="icmpv6", cidr="fd00::/8"),
+    )
+
+
+def test_an_acl_that_is_open_to_one_family_alone_is_told_where_there_are_both() -> None:
+    def entry(number: int, **given: Any) -> Any:
+        base = {"is_egress": False, "number": number, "action": "allow", "protocol": "-1", "cidr": "", "cidr6": ""}
+        nothing = dict.fromkeys(("from_port", "to_port", "icmp_type", "icmp_code"))
+        return SimpleNamespace(**{**base, **nothing, **given})
+
+    four = [entry(100, cidr="0.0.0.0/0"), entry(100, cidr="0.0.0.0/0", is_egress=True)]
+    both = [
+        *four,
+        entry(101, cidr6="::/0"),
+        entry(101, cidr6="::/0", is_egress=True),
+        entry(32768, cidr6="::/0", action="deny"),
+    ]
+    world = dual_stack()
+    world.guards = {"subnet-a": "acl-1"}
+    world.acl_entries = {"acl-1": four}
+    (acl,) = world.compiled().vpcs["vpc-1"].acls
+    assert acl.ingress == (AclEntrySpec(allow=True, protocol="-1", cidr="0.0.0.0/0"),)
+    world.acl_entries = {"acl-1": both}
+    assert world.compiled().vpcs["vpc-1"].acls == ()
+    world.acl_entries, world.cidrs6 = {"acl-1": four}, {}
+    assert world.compiled().vpcs["vpc-1"].acls == ()

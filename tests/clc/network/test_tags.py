@@ -70,6 +70,9 @@ def test_every_resource_of_an_account_takes_tags(ec2: Any, run: Run) -> None:
         "security-group-rule": rules[0]["SecurityGroupRuleId"],
         "route-table": ec2.describe_route_tables()["RouteTables"][0]["RouteTableId"],
         "internet-gateway": ec2.describe_internet_gateways()["InternetGateways"][0]["InternetGatewayId"],
+        "egress-only-internet-gateway": ec2.create_egress_only_internet_gateway(VpcId=vpc_id)[
+            "EgressOnlyInternetGateway"
+        ]["EgressOnlyInternetGatewayId"],
         "network-acl": ec2.describe_network_acls()["NetworkAcls"][0]["NetworkAclId"],
         "dhcp-options": ec2.describe_dhcp_options()["DhcpOptions"][0]["DhcpOptionsId"],
         "elastic-ip": allocation,

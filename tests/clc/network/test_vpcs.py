@@ -146,9 +146,9 @@ def test_a_new_vpc_is_born_with_table_acl_and_group(ec2: Any) -> None:
             "The tenancy value dedicated is not supported.",
         ),
         (
-            {"CidrBlock": "10.0.0.0/16", "AmazonProvidedIpv6CidrBlock": True},
+            {"CidrBlock": "10.0.0.0/16", "Ipv6Pool": "ipv6pool-ec2-0123456789abcdef0"},
             "UnsupportedOperation",
-            "IPv6 is not supported.",
+            "IPv6 addresses of pools of your own are not supported.",
         ),
     ],
 )
