@@ -33,7 +33,7 @@ from eucapy.clc.reconcilers.storage_sync import StorageSync
 from eucapy.clc.reconcilers.watch import Watch
 from eucapy.clc.seal import Seal
 from eucapy.clc.sessions import Sessions
-from eucapy.clc.store import public_ranges
+from eucapy.clc.store import ipv6_blocks, public_ranges
 from eucapy.clc.user_objects import UserObjects
 from eucapy.clock import Clock
 from eucapy.database import Database
@@ -54,7 +54,7 @@ def build(
     tls = pki.client_context(Path(config.pki), "clc") if config.pki else None
     observe = Observe(database, agents, zones, clock, loops.wake)
     loops.add(Loop("placement", Placement(database, config, clock, loops.wake), NET_S))
-    blocks = public_ranges.blocks(config.public_ranges)
+    blocks = [*public_ranges.blocks(config.public_ranges), ipv6_blocks.pool(config.ipv6_pool)]
     sync = ClusterSync(database, agents, zones, config.region, observe.generation, observe.ahead, blocks)
     loops.add(Loop("cluster_sync", sync, NET_S))
     loops.add(Loop("storage_sync", StorageSync(database, agents, zones, clock, loops.wake), NET_S))

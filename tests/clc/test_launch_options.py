@@ -95,7 +95,6 @@ def test_user_data_is_at_most_16_kib_of_base64() -> None:
         ({"HibernationOptions": {"Configured": True}}, "Unsupported"),
         ({"EnclaveOptions": {"Enabled": True}}, "Unsupported"),
         ({"InstanceMarketOptions": {"MarketType": "spot"}}, "Unsupported"),
-        ({"Ipv6AddressCount": 1}, "InvalidParameterValue"),
     ],
 )
 def test_refused(given: dict[str, Any], code: str) -> None:

@@ -29,6 +29,12 @@ class Blocks:
     def subnet(self, subnet_id: str) -> str:
         return "172.31.16.0/20"
 
+    def vpc6(self, vpc_id: str) -> tuple[str, ...]:
+        return ("fd00:1::/56",)
+
+    def subnet6(self, subnet_id: str) -> str:
+        return "fd00:1::/64"
+
 
 def row(**given: Any) -> Any:
     values: dict[str, Any] = {
@@ -45,8 +51,8 @@ def row(**given: Any) -> Any:
 
 NIC = SimpleNamespace(
     id="eni-1", device_index=0, mac="02:00:00:00:00:01", tap="vn1", vpc_id="vpc-1", subnet_id="subnet-1",
-    private_ip="172.31.16.4", secondary_ips=["172.31.16.5"], public_ip="203.0.113.9", account="111122223333",
-    groups=[["sg-1", "default"]], attachment_id="eni-attach-1", state="in-use",
+    private_ip="172.31.16.4", secondary_ips=["172.31.16.5"], ipv6s=["fd00:1::7"], public_ip="203.0.113.9",
+    account="111122223333", groups=[["sg-1", "default"]], attachment_id="eni-attach-1", state="in-use",
 )  # fmt: skip
 
 
@@ -84,6 +90,9 @@ def test_all_that_a_node_needs() -> None:
             subnet_id="subnet-1",
             subnet_cidr="172.31.16.0/20",
             private_ips=("172.31.16.4", "172.31.16.5"),
+            ipv6s=("fd00:1::7",),
+            vpc_cidrs6=("fd00:1::/56",),
+            subnet_cidr6="fd00:1::/64",
             attachment_id="eni-attach-1",
             public_ip="203.0.113.9",
             private_dns="ip-172-31-16-4.ec2.internal",

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 
 from eucapy.box import Box, seal
@@ -56,8 +57,6 @@ class Service:
 
 def here(**options: object) -> InstanceSpec:
     """The instance that asks from loopback."""
-    import msgspec
-
     spec = instance()
     nic = msgspec.structs.replace(spec.nics[0], private_ips=("127.0.0.1",))
     metadata = msgspec.structs.replace(spec.metadata, options=MetadataOptions(**options))  # type: ignore[arg-type]
@@ -82,6 +81,20 @@ async def test_a_guest_reads_its_own_tree(imds: Service) -> None:
     assert await imds.ask("/latest/user-data") == (200, "#!/bin/sh\n")
     assert (await imds.ask("/latest/meta-data/no-such-thing"))[0] == 404
     assert (await imds.ask("/1999-01-01/meta-data/"))[0] == 404
+
+
+async def test_a_guest_reads_its_ipv6_addresses_and_only_if_it_has_any(imds: Service) -> None:
+    """Source: EC2 user guide, "Instance metadata categories"."""
+    await imds.serve(here())
+    macs = "/latest/meta-data/network/interfaces/macs/02:00:00:00:00:01"
+    assert (await imds.ask("/latest/meta-data/ipv6"))[0] == (await imds.ask(f"{macs}/ipv6s"))[0] == 404
+    spec = here()
+    six = {"ipv6s": ("fd00:1::7", "fd00:1::8"), "subnet_cidr6": "fd00:1::/64", "vpc_cidrs6": ("fd00:1::/56",)}
+    await imds.serve(msgspec.structs.replace(spec, nics=(msgspec.structs.replace(spec.nics[0], **six),)))
+    assert await imds.ask("/latest/meta-data/ipv6") == (200, "fd00:1::7")
+    assert await imds.ask(f"{macs}/ipv6s") == (200, "fd00:1::7\nfd00:1::8")
+    assert await imds.ask(f"{macs}/subnet-ipv6-cidr-blocks") == (200, "fd00:1::/64")
+    assert await imds.ask(f"{macs}/vpc-ipv6-cidr-blocks") == (200, "fd00:1::/56")
 
 
 async def test_every_name_in_a_listing_leads_somewhere(imds: Service) -> None:

@@ -28,6 +28,14 @@ ipv6_blocks = sa.Table(
 """`number` is what the block's addresses begin with: their first 56 bits, as a number."""
 
 
+def pool(text: str) -> str:
+    """The pool as the operator writes it, canonical. Raises ValueError where it is no block, or has no room for one VPC."""
+    network = ipaddress.IPv6Network(text)
+    if network.prefixlen > LENGTH or network.is_link_local or network.is_multicast or network.is_loopback:
+        raise ValueError(f"ipv6_pool is {text!r}: it must be a block of unicast addresses of /{LENGTH} or more")
+    return str(network)
+
+
 async def insert(tx: Tx, vpc_id: str, pool: str, now: float) -> Row | None:
     """A block of the pool that no VPC has; None when all are taken."""
     network = ipaddress.IPv6Network(pool)

@@ -6,6 +6,7 @@ import ipaddress
 
 import pytest
 
+from eucapy.clc.store.ipv6_blocks import pool
 from eucapy.clc.store.public_ranges import blocks
 from tests.harness.cloud import Cloud
 
@@ -27,4 +28,10 @@ def test_a_node_without_guests_is_told(cloud: Cloud) -> None:
         for node in zone.nodes.values()
         if node.eucanetd._keeper.spec is not None
     }
-    assert told == {tuple(blocks(cloud.dev.config.public_ranges))}
+    assert told == {(*blocks(cloud.dev.config.public_ranges), cloud.dev.config.ipv6_pool)}
+
+
+@pytest.mark.parametrize("text", ["fd00::/60", "fe80::/40", "ff00::/40", "10.0.0.0/8", "fd00::1/40", "nonsense"])
+def test_a_pool_that_no_vpc_can_get_a_block_of_is_refused_at_the_start(text: str) -> None:
+    with pytest.raises(ValueError):
+        pool(text)
