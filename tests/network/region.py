@@ -122,7 +122,8 @@ class Region:
                 name, host.name, self._taps[name], row["MacAddress"], [], *subnets[row["SubnetId"]]
             )
         for name, (_, row) in places.items():
-            self.wires[name].addresses = tuple(one["PrivateIpAddress"] for one in row["PrivateIpAddresses"])
+            inside = [one["PrivateIpAddress"] for one in row["PrivateIpAddresses"]]
+            self.wires[name].addresses = (*inside, *(one["Ipv6Address"] for one in row["Ipv6Addresses"]))
         return bool(gone or came)
 
     def _subnets(self) -> dict[str, tuple[str, str]]:

@@ -3,7 +3,7 @@
 Two routes carry packets: `local`, which every table is born with, one a block, and 0.0.0.0/0 to the VPC's internet gateway,
 which is what gives a subnet's public addresses their way out, or to a NAT gateway, behind whose address a whole subnet goes
 out; of IPv6 ::/0 to the internet gateway or to an egress-only one. A third kind leads to a peering connection, by any
-destination of IPv4, and carries them once that is active.
+destination, and carries them once that is active.
 Targets and destinations beyond these are refused; gateways of kinds that this cloud has not are NotFound, each with EC2's own
 code.
 """
@@ -318,16 +318,14 @@ def _refuse_narrow(destination: str) -> None:
 
 
 def _refuse_family(destination: str, gateway_id: str) -> None:
-    """An egress-only gateway carries IPv6 alone, NAT gateways and peering connections here IPv4 alone."""
+    """An egress-only gateway carries IPv6 alone, NAT gateways here IPv4 alone."""
     kind, ipv6 = gateway_id.partition("-")[0], ":" in destination
     if kind == "eigw" and not ipv6:
         raise InvalidParameterValue(
             f"Invalid value '{destination}' for destinationCidrBlock. An egress-only internet gateway carries IPv6 only."
         )
-    if kind in ("nat", "pcx") and ipv6:
-        raise UnsupportedOperation(
-            "IPv6 routes can have internet gateways and egress-only internet gateways as targets."
-        )
+    if kind == "nat" and ipv6:
+        raise UnsupportedOperation("NAT gateways do not translate IPv6 (NAT64) in this region.")
 
 
 async def _views(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ from eucapy.clc.ec2.errors import (
     VpcPeeringConnectionsPerVpcLimitExceeded,
 )
 from eucapy.clc.ec2.service import ec2
-from eucapy.clc.store import security_groups, vpc_cidrs, vpc_peerings
+from eucapy.clc.store import ipv6_blocks, security_groups, vpc_cidrs, vpc_peerings
 from eucapy.clc.store import tags as tag_rows
 from eucapy.clc.store import vpcs as vpc_rows
 from eucapy.clc.store.advance import advance
@@ -209,6 +209,7 @@ async def _views(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:
     sides = {row.requester_vpc for row in rows} | {row.accepter_vpc for row in rows}
     known = {vpc.id: vpc for vpc in await vpc_rows.by_ids(call.tx, sorted(sides))}
     further = await vpc_cidrs.of_vpcs(call.tx, sorted(known))
+    six = await ipv6_blocks.of_vpcs(call.tx, sorted(known))
     views = []
     for row in rows:
         view: dict[str, Any] = {
@@ -218,9 +219,15 @@ async def _views(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:
                 row.accepter_region,
                 known if row.state == life.ACTIVE else {},
                 further.get(row.accepter_vpc, ()),
+                six.get(row.accepter_vpc, ()),
             ),
             "RequesterVpcInfo": _side(
-                row.requester_vpc, row.account, call.region, known, further.get(row.requester_vpc, ())
+                row.requester_vpc,
+                row.account,
+                call.region,
+                known,
+                further.get(row.requester_vpc, ()),
+                six.get(row.requester_vpc, ()),
             ),
             "Status": {"Code": row.state, "Message": row.status_message},
             "Tags": tags.get(row.id, []),
@@ -232,13 +239,16 @@ async def _views(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:
     return views
 
 
-def _side(vpc_id: str, account: str, region: str, known: Mapping[str, Row], further: Iterable[Row]) -> dict[str, Any]:
+def _side(
+    vpc_id: str, account: str, region: str, known: Mapping[str, Row], further: Iterable[Row], six: Sequence[Row]
+) -> dict[str, Any]:
     view: dict[str, Any] = {"OwnerId": account, "VpcId": vpc_id, "Region": region}
     if vpc_id in known:
         every = [known[vpc_id].cidr, *(one.cidr for one in further)]
         view.update(
             CidrBlock=every[0],
             CidrBlockSet=[{"CidrBlock": block} for block in every],
+            Ipv6CidrBlockSet=[{"Ipv6CidrBlock": row.cidr} for row in six] or None,
             PeeringOptions=dict.fromkeys(_OPTIONS, False),
         )
     return view

@@ -209,7 +209,10 @@ def _peerings(row: Any, own: Sequence[Any], rows: Rows) -> Iterable[PeeringSpec]
         yield PeeringSpec(
             vpc_id=other,
             vni=known[other].vni,
-            cidrs=(known[other].cidr, *(further.cidr for further in rows.cidrs.get(other, ()))),
+            cidrs=(
+                known[other].cidr,
+                *(further.cidr for further in (*rows.cidrs.get(other, ()), *rows.cidrs6.get(other, ()))),
+            ),
             routes=tuple(
                 PeerRouteSpec(subnet_id=route.id, to=route.destination)
                 for route in rows.to_peers

@@ -441,6 +441,24 @@ def test_routes_of_ipv6_that_cannot_be(ec2: Any, vpc_id: str) -> None:
     )
 
 
+def test_a_peering_carries_ipv6_and_shows_its_blocks(ec2: Any, vpc_id: str) -> None:
+    other = ipv6_vpc(ec2, "10.9.0.0/16")
+    made = ec2.create_vpc_peering_connection(VpcId=vpc_id, PeerVpcId=other)["VpcPeeringConnection"]
+    peering = made["VpcPeeringConnectionId"]
+    shown = ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=peering)["VpcPeeringConnection"]
+    for side, owner in (("RequesterVpcInfo", vpc_id), ("AccepterVpcInfo", other)):
+        assert shown[side]["Ipv6CidrBlockSet"] == [{"Ipv6CidrBlock": block_of(ec2, owner)}]
+    table = ec2.create_route_table(VpcId=vpc_id)["RouteTable"]["RouteTableId"]
+    there = block_of(ec2, other)
+    ec2.create_route(RouteTableId=table, DestinationIpv6CidrBlock=there, VpcPeeringConnectionId=peering)
+    assert routes(ec2, table)[there] == {
+        "DestinationIpv6CidrBlock": there,
+        "VpcPeeringConnectionId": peering,
+        "Origin": "CreateRoute",
+        "State": "active",
+    }
+
+
 def test_an_egress_only_gateway_as_ec2_shows_it(ec2: Any, vpc_id: str) -> None:
     tags = [{"Key": "Name", "Value": "out"}]
     made = ec2.create_egress_only_internet_gateway(
