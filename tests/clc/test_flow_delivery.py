@@ -22,8 +22,10 @@ from eucapy.wire.contract import Unreachable
 from tests.clc.launching import described, image, launch
 from tests.clc.network.asking import own_vpc, subnet
 from tests.harness.cloud import Cloud
+from tests.harness.deaths import Deaths
 
 EVERY = list(flow_fields.VERSION_OF)
+MOST_STEPS = 20
 SENT, RECEIVED, REFUSED = 0, flow_counts.RECEIVED, flow_counts.REFUSED
 
 
@@ -342,6 +344,32 @@ def test_a_cloud_that_was_away_delivers_what_its_nodes_kept(bench: Bench) -> Non
     bench.s3 = bench.cloud.client("s3")
     bench.delivered()
     assert [line["srcaddr"] for line in bench.told(flow_log_id)] == ["192.0.2.7"]
+
+
+def test_a_cloud_that_dies_at_any_step_of_a_delivery_tells_everything_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver = Destinations.deliver
+    bench.log()
+    bench.log("/second", ResourceIds=[bench.subnet], ResourceType="Subnet")
+    for number in range(1, MOST_STEPS):
+        bench.to_window()
+        bench.count(bench.flow(RECEIVED, f"192.0.2.{number}", bench.address))
+        deaths = Deaths(bench.cloud)
+        monkeypatch.setattr(Destinations, "deliver", deaths._mortal(deliver, "file"))
+        with deaths.after(number):
+            bench.delivered()
+        monkeypatch.setattr(Destinations, "deliver", deliver)
+        if deaths.happened:
+            bench.cloud.reboot()
+            bench.s3 = bench.cloud.client("s3")
+        bench.delivered()
+        told = [line["srcaddr"] for line in bench.told()]
+        assert sorted(told) == sorted(f"192.0.2.{n}" for n in range(1, number + 1) for _ in range(2)), deaths.steps
+        if not deaths.happened:
+            assert "file" in deaths.steps, deaths.steps
+            return
+    raise AssertionError("a delivery has too many steps")
 
 
 def nodes(region: Cloud) -> list[Any]:

@@ -143,8 +143,10 @@ class FlowLogs:
     async def _deliver(self, node: str, batch: Sequence[FlowWindow], rows: Sequence[Row]) -> int:
         """A file a flow log; the node's new position. Raises Unreachable."""
         around = await self._database.read(lambda tx: self._around(tx, batch))
+        seen = [*(one for window in batch for one in window.interfaces), *around.elsewhere.values()]
+        about = {name for one in seen for name in (one.vpc_id, one.subnet_id, one.interface_id)}
         results: dict[str, str] = {}
-        for row in rows:
+        for row in (row for row in rows if row.resource_id in about):
             content = await asyncio.to_thread(flow_records.content, row, batch, around)
             if not content:
                 continue
