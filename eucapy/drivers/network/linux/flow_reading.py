@@ -57,7 +57,7 @@ class FlowReader:
             if not _counts(name):
                 return
             held = _elements(name, half)
-            skipped = _since(seen, counters.drops(name).get(flow_counts.SKIPPED, 0))
+            skipped = _since(seen, counters.packets(name).get(flow_counts.SKIPPED, 0))
         except (OSError, RunError) as error:
             log.warning("flows are lost", extra={"data": {"namespace": name, "reason": str(error)}})
             return
@@ -72,7 +72,7 @@ class FlowReader:
         counted = _elements(name, half)
         if counted:
             _load(name, flow_counts.emptied(f"inet {_TABLE}", half))
-        total = counters.drops(name).get(flow_counts.SKIPPED, 0)
+        total = counters.packets(name).get(flow_counts.SKIPPED, 0)
         skipped = _since(self._skipped.get(name, 0), total)
         self._skipped[name] = total
         return Flows(counted, skipped)
