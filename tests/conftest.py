@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--matrix-examples",
         type=int,
         default=0,
-        help="stories that tests/network/test_matrix.py tells, each time others; 0: a few, every time the same",
+        help="stories that tests/network/test_matrix*.py tell, each time others; 0: a few, every time the same",
     )
 
 

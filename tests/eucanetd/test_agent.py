@@ -28,9 +28,9 @@ from eucapy.eucanetd.compile.layout import Layout
 from eucapy.eucanetd.plan import NODE_ITEM, Laid, desire, intend
 from eucapy.wire.contract import Cursor, Refused
 from eucapy.wire.network import NetworkSpec, NetworkStatus, RemoteSpec
-from tests.eucanetd.specs import group, network, port, vpc
+from tests.eucanetd.specs import group, network, port, vpc, vpc6
 
-LAYOUT = Layout(prefix="t-", underlay="10.8.0.1", uplink="eth1")
+LAYOUT = Layout(prefix="t-", underlay="10.8.0.1", uplink="eth1", public6=True)
 NODES = {"n1": "10.8.0.1", "n2": "10.8.0.2"}
 ONE = port(1, "10.0.0.11", public=(("10.0.0.11", "198.51.100.101"),))
 TWO = port(2, "10.0.0.12")
@@ -71,38 +71,43 @@ def steps_for(spec: NetworkSpec, laid: Laid, observed: Observed) -> dict[str, li
     return diff.plan(desired, observed, {item: LAYOUT.namespace(item) for item in desired.items if item != NODE_ITEM})
 
 
+REMOTES = (RemoteSpec(ip="10.0.0.10", node="n2"), RemoteSpec(ip="2001:db8:a::10", node="n2"))
 ADDRESSES = [f"10.0.0.{last}" for last in range(10, 16)]
 PORTS = st.lists(st.sampled_from(range(1, 6)), unique=True, max_size=5).flatmap(
     lambda numbers: st.tuples(
         *(
             st.builds(
-                lambda number, where, ip, public: port(
+                lambda number, where, ip, public, way6: port(
                     number,
                     ip,
                     where,
                     groups=("sg-all",),
                     public=((ip, f"198.51.100.{100 + number}"),) if public else (),
+                    ipv6s=(f"2001:db8:a::{10 + number}",) if way6 is not None else (),
+                    way6=way6 or "",
                 ),
                 st.just(number),
                 st.sampled_from(["vpc-a", "vpc-b"]),
                 st.just(ADDRESSES[number]),
                 st.booleans(),
+                st.sampled_from([None, "", "internet", "egress-only"]),
             )
             for number in numbers
         )
     )
 )
 SPECS = st.builds(
-    lambda ports, remote, internet: network(
+    lambda ports, remote, internet, dual: network(
         1,
         [
-            vpc("vpc-a", 100, remotes=(RemoteSpec(ip="10.0.0.10", node="n2"),) if remote else (), internet=internet),
+            (vpc6 if dual else vpc)("vpc-a", 100, remotes=REMOTES if remote else (), internet=internet),
             vpc("vpc-b", 200),
         ],
         list(ports),
         nodes=NODES,
     ),
     PORTS,
+    st.booleans(),
     st.booleans(),
     st.booleans(),
 )
@@ -198,12 +203,19 @@ async def test_a_port_in_a_vpc_that_the_spec_does_not_describe_is_a_fault(bench:
     assert fault is not None and fault.code == "UnknownVpc"
 
 
-@pytest.mark.parametrize("phase", ["lay out", "change", "remove"])
+@pytest.mark.parametrize("phase", ["lay out", "change", "remove", "ipv6 on", "ipv6 off"])
 async def test_killed_after_any_step_the_next_life_finishes_the_work(tmp_path: Path, phase: str) -> None:
     """The agent is killed after each step in turn; the next one is told nothing and ends with the same network."""
     first = network(1, [vpc(), vpc("vpc-b", 200)], [ONE, OTHERS])
     second = network(2, [vpc(remotes=(RemoteSpec(ip="10.0.0.99", node="n2"),))], [TWO], nodes=NODES)
-    history = {"lay out": [first], "change": [first, second], "remove": [first, network(2, [], [])]}[phase]
+    dual = [vpc6(remotes=REMOTES)], [msgspec.structs.replace(ONE, ipv6s=("2001:db8:a::11",), way6="internet")]
+    history = {
+        "lay out": [first],
+        "change": [first, second],
+        "remove": [first, network(2, [], [])],
+        "ipv6 on": [network(1, [vpc()], [ONE]), network(2, *dual, nodes=NODES)],
+        "ipv6 off": [network(1, *dual, nodes=NODES), network(2, [vpc()], [ONE])],
+    }[phase]
 
     async def run(kill_after: int | None, folder: Path) -> tuple[frozenset[object], int]:
         bench = Bench(folder)

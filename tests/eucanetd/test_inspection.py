@@ -17,7 +17,7 @@ from eucapy.eucanetd.inspection import inspect, line
 from eucapy.ledger import Ledger
 from eucapy.wire.network import NetworkSpec
 from tests.eucanetd.cloud import network_cloud
-from tests.eucanetd.specs import network, port, vpc
+from tests.eucanetd.specs import network, port, vpc, vpc6
 
 ONE, TWO = port(1, "10.0.0.11"), port(2, "10.0.0.12")
 
@@ -34,6 +34,25 @@ async def test_what_a_node_was_told_and_has_not_is_the_difference(tmp_path: Path
     assert "address lo 169.254.169.254" in seen.plan("vpc-a")
     assert seen.changes("vpc-a")[0].startswith("+ namespace")
     assert driver.steps_taken == 0
+
+
+async def test_what_a_node_has_of_ipv6_is_shown(tmp_path: Path) -> None:
+    dual = port(1, "10.0.0.11", ipv6s=("2001:db8:a::11",), way6="internet")
+    Ledger(tmp_path / "spec.json", NetworkSpec).write(network(7, [vpc6()], [dual]))
+    driver = FakeNetwork()
+    driver.plug(dual.tap)
+    shown = (await inspect(tmp_path, driver, Layout(public6=True, uplink="eth1"))).plan("vpc-a")
+    for words in (
+        "namespace ready=True ipv6=True",
+        "address tap1 fe80::65:75ff:fe63:6100",
+        "address lo 2001:db8:a::1",
+        "neighbour tap1 2001:db8:a::11 mac=02:00:00:00:00:01",
+        "route 2001:db8:a::11/128 link=tap1",
+        "route 2001:db8:a::/56",
+        "public eth1 2001:db8:a::11",
+    ):
+        assert words in shown
+    assert any(each.startswith("advertiser digest=") for each in shown)
 
 
 def settings(folder: Path) -> str:

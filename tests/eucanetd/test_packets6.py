@@ -141,3 +141,29 @@ async def test_an_acl_judges_both_families_in_the_order_of_its_entries() -> None
             assert (first.ping if ping6 else first.gets_no_echo)("2001:db8:a:1::12")
             assert (first.reaches if ssh else first.is_kept_from)("2001:db8:a:1::12", 22)
             assert (first.ping if ping4 else first.gets_no_echo)("10.0.1.12")
+
+
+def echoes(guest: Guest) -> int:
+    """How many questions for an echo the guest has got over IPv6."""
+    rows = [line.split() for line in guest.run("cat", "/proc/net/snmp6").stdout.splitlines()]
+    return next(int(row[1]) for row in rows if row[0] == "Icmp6InEchos")
+
+
+@pytest.mark.parametrize("check", [True, False])
+async def test_a_guest_that_routes_for_others_is_let_through_when_its_check_is_off(check: bool) -> None:
+    router = msgspec.structs.replace(ONE, source_dest_check=check)
+    async with network_cloud() as cloud:
+        await cloud.node.give([vpc6()], [router, TWO], (OPEN6,))
+        first, second = started(cloud, router), started(cloud, TWO)
+        await cloud.node.settle()
+        assert first.ping(IP2)
+        first.run("ip", "addr", "add", "2001:db8:a::77/128", "dev", "eth0", "nodad")
+        # The answer has nowhere to go (no port has that address); whether the question arrives is what is asked.
+        foreign = ("busybox", "ping", "-c1", "-W1", "-I", "2001:db8:a::77", IP2)
+        before = echoes(second)
+        first.run(*foreign, check=False)
+        assert echoes(second) - before == (0 if check else 1)
+        first.run("ip", "link", "set", "eth0", "address", "02:00:00:00:00:99")
+        before = echoes(second)
+        first.run(*foreign, check=False)
+        assert echoes(second) == before, "with its own MAC address only"

@@ -104,6 +104,20 @@ async def test_without_a_way_nothing_leaves_and_nothing_comes_and_what_stands_is
         assert first.gets_no_echo(FAR)
 
 
+async def test_a_public_address_of_ipv4_that_moves_cuts_nothing_of_ipv6() -> None:
+    both = msgspec.structs.replace(ONE, public=(("10.0.0.11", "198.51.100.101"),))
+    async with cloud6() as cloud:
+        await cloud.node.give([vpc6()], [both], (OPEN6,))
+        (guest,) = await plugged(cloud, both)
+        cloud.net.internet.serve(80, "::")
+        assert guest.ping("198.51.100.254")
+        with guest.connect(FAR, 80) as connection:
+            assert ask(connection, "before") == f"{IP1} before"
+            await cloud.node.give([vpc6()], [ONE], (OPEN6,))
+            assert guest.gets_no_echo("198.51.100.254")
+            assert ask(connection, "after") == f"{IP1} after"
+
+
 async def test_on_a_node_that_lets_no_ipv6_out_it_stays_in_the_vpc() -> None:
     async with cloud6(public6=False) as cloud:
         await cloud.node.give([vpc6()], [ONE, TWO], (OPEN6,))

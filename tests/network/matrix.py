@@ -14,18 +14,26 @@ from __future__ import annotations
 import itertools
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from tests.network import frames
 from tests.network.frames import Packet
-from tests.network.reference import PROTOCOLS, Asked, Passed, Refused, World
+from tests.network.reference import PROTOCOLS, Asked, Passed, Refused
 from tests.network.wires import Wire, wait_for_any
 
-ICMP, TCP, UDP = PROTOCOLS["icmp"], PROTOCOLS["tcp"], PROTOCOLS["udp"]
+ICMP, TCP, UDP, ICMPV6 = PROTOCOLS["icmp"], PROTOCOLS["tcp"], PROTOCOLS["udp"], PROTOCOLS["icmpv6"]
 TIMESTAMP = 13
 """ICMP's question for the time."""
+INFORMATION = 139
+"""ICMPv6's question for a name: another than echo that connections are made of."""
+_REPLIES = {
+    (ICMP, frames.ECHO): frames.ECHO_REPLY,
+    (ICMP, TIMESTAMP): TIMESTAMP + 1,
+    (ICMPV6, frames.ECHO6): frames.ECHO_REPLY6,
+    (ICMPV6, INFORMATION): INFORMATION + 1,
+}
 
 KINDS = (
     Asked(TCP, 22),
@@ -33,6 +41,14 @@ KINDS = (
     Asked(UDP, 53),
     Asked(ICMP, frames.ECHO),
     Asked(ICMP, TIMESTAMP),
+)
+
+KINDS6 = (
+    Asked(TCP, 22),
+    Asked(TCP, 80),
+    Asked(UDP, 53),
+    Asked(ICMPV6, frames.ECHO6),
+    Asked(ICMPV6, INFORMATION),
 )
 
 PATIENCE_S = 10.0
@@ -45,6 +61,21 @@ MOST_SAID = 200
 MOST_FLOWS = 100
 
 T = TypeVar("T")
+
+
+class Judge(Protocol):
+    """What says what shall become of packets: `reference.World`, or another."""
+
+    @property
+    def outside(self) -> frozenset[str]: ...
+
+    def addresses(self) -> set[str]: ...
+
+    def path(
+        self, origin: str, target: str, asked: Asked, source: str, *, established: bool = False
+    ) -> Passed | Refused: ...
+
+    def comes_back(self, origin: str, target: str, answer: Asked, source: str, passed: Passed) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -81,7 +112,7 @@ class Probe:
             )
         if asked.protocol == UDP:
             return frames.udp(self.source, self.target, asked.source_port, asked.target_port, payload)
-        return frames.icmp(self.source, self.target, asked.target_port, asked.source_port, 1, payload.ljust(20, b"\0"))
+        return _icmp(self.source, self.target, asked.target_port, asked.source_port, payload)
 
     def answer(self) -> tuple[str, bytes]:
         """What the machine at the other end says to what arrived: at which wire, and what."""
@@ -94,9 +125,16 @@ class Probe:
         elif got.protocol == UDP:
             packet = frames.udp(got.target, got.source, got.target_port, got.source_port, payload)
         else:
-            reply = frames.ECHO_REPLY if got.source_port == frames.ECHO else got.source_port + 1
-            packet = frames.icmp(got.target, got.source, reply, got.target_port, 1, payload.ljust(20, b"\0"))
+            reply = _REPLIES[got.protocol, got.source_port]
+            packet = _icmp(got.target, got.source, reply, got.target_port, payload)
         return verdict.at, packet
+
+
+def _icmp(source: str, target: str, kind: int, identifier: int, payload: bytes) -> bytes:
+    payload = payload.ljust(20, b"\0")
+    if ":" in source:
+        return frames.icmp6(source, target, kind, struct.pack("!HH", identifier, 1) + payload)
+    return frames.icmp(source, target, kind, identifier, 1, payload)
 
 
 @dataclass(slots=True)
@@ -130,7 +168,8 @@ class Flow:
 class Matrix:
     """The wires of a region, and all that was ever sent on them."""
 
-    wires: dict[str, Wire]
+    wires: Mapping[str, Wire]
+    kinds: tuple[Asked, ...] = KINDS
     faults: list[str] = field(default_factory=list)
     judged: int = 0
     passed: int = 0
@@ -142,7 +181,7 @@ class Matrix:
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _ports: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def round(self, world: World, unassigned: Iterable[str] = ()) -> None:
+    def round(self, world: Judge, unassigned: Iterable[str] = ()) -> None:
         """Every pair, every kind; and the flows of former rounds. What is wrong is added to `faults`."""
         self._continue(world)
         targets = sorted({*unassigned, *world.outside, *world.addresses()})
@@ -152,7 +191,7 @@ class Matrix:
             for source in wire.addresses
             for target in targets
             if target not in wire.addresses
-            for asked in KINDS
+            for asked in self.kinds
         ]
         for probe in probes:
             self.wires[probe.origin].send(probe.packet())
@@ -170,7 +209,7 @@ class Matrix:
         self.passed += len(expected)
         self.unheard += len(arrived) - len(heard)
 
-    def _probe(self, world: World, origin: str, source: str, target: str, asked: Asked) -> Probe:
+    def _probe(self, world: Judge, origin: str, source: str, target: str, asked: Asked) -> Probe:
         # A port of its own for each probe of a pair: none is mistaken for an answer, or for more of an older connection.
         port = self._ports[source, target] = self._ports.get((source, target), FIRST_PORT) + 1
         assert port < LAST_PORT
@@ -241,7 +280,7 @@ class Matrix:
             ends = (self.wires[probe.origin], self.wires[verdict.at])
             self._flows[probe.number] = Flow(probe, verdict, (got.source_port, got.target_port), ends)
 
-    def _continue(self, world: World) -> None:
+    def _continue(self, world: Judge) -> None:
         """Each flow that there is still a way for says a word in each direction; the others are over."""
         standing = [flow for flow in self._flows.values() if flow.said < MOST_SAID and self._stands(world, flow)]
         self._flows = {flow.probe.number: flow for flow in standing[-MOST_FLOWS:]}
@@ -258,7 +297,7 @@ class Matrix:
             flow.said += 4
         self.continued += len(flows)
 
-    def _stands(self, world: World, flow: Flow) -> bool:
+    def _stands(self, world: Judge, flow: Flow) -> bool:
         probe = flow.probe
         if flow.ends != (self.wires.get(probe.origin), self.wires.get(flow.passed.at)):
             return False
@@ -269,8 +308,8 @@ class Matrix:
 
 def answer_of(asked: Asked) -> Asked:
     """What the machine at the other end says to it."""
-    if asked.protocol == ICMP:
-        return Asked(ICMP, frames.ECHO_REPLY if asked.target_port == frames.ECHO else asked.target_port + 1)
+    if asked.protocol in (ICMP, ICMPV6):
+        return Asked(asked.protocol, _REPLIES[asked.protocol, asked.target_port])
     return Asked(asked.protocol, asked.source_port, asked.target_port)
 
 
@@ -285,6 +324,6 @@ def _number(packet: Packet) -> int:
 
 def _is_answer(packet: Packet) -> bool:
     """By its ports alone: to a public address of one's own, both ways go from and to the same addresses."""
-    if packet.protocol == ICMP:
-        return packet.source_port in (frames.ECHO_REPLY, TIMESTAMP + 1)
+    if packet.protocol in (ICMP, ICMPV6):
+        return packet.source_port in _REPLIES.values()
     return packet.source_port < packet.target_port

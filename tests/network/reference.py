@@ -22,7 +22,7 @@ from typing import Any
 OUTSIDE = "outside"
 """The name of whoever is beyond the internet gateways."""
 
-PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17}
+PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58}
 
 
 @dataclass(frozen=True, slots=True)
