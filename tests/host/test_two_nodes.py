@@ -5,8 +5,10 @@ One lab for the whole file: each story leaves the guests `web` (on one node) and
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,31 @@ def test_a_guest_on_the_other_node_answers_over_vxlan(stage: Stage) -> None:
         stage.lab.log_in(stage.public(instance_id), stage.key)
     assert ping(stage.lab, stage.key, stage.public(stage.web), stage.private(stage.app))
     assert ping(stage.lab, stage.key, stage.public(stage.app), stage.private(stage.web))
+
+
+def test_guests_on_two_nodes_meet_over_ipv6(stage: Stage) -> None:
+    """Addresses that are assigned while the guests run; the router is the one that is advertised to them."""
+    home = stage.view(stage.web)
+    made = stage.ec2.associate_vpc_cidr_block(VpcId=home["VpcId"], AmazonProvidedIpv6CidrBlock=True)
+    block = ipaddress.IPv6Network(made["Ipv6CidrBlockAssociation"]["Ipv6CidrBlock"])
+    first = str(next(block.subnets(new_prefix=64)))
+    stage.ec2.associate_subnet_cidr_block(SubnetId=home["SubnetId"], Ipv6CidrBlock=first)
+    addresses = {}
+    for instance_id in (stage.web, stage.app):
+        interface = stage.view(instance_id)["NetworkInterfaces"][0]["NetworkInterfaceId"]
+        got = stage.ec2.assign_ipv6_addresses(NetworkInterfaceId=interface, Ipv6AddressCount=1)
+        [addresses[instance_id]] = got["AssignedIpv6Addresses"]
+
+    def says(instance_id: str, command: str, word: str) -> bool:
+        return word in stage.lab.ssh(stage.public(instance_id), stage.key, command).stdout
+
+    for instance_id in (stage.web, stage.app):
+        stage.lab.log_in(stage.public(instance_id), stage.key)
+    for one in (stage.web, stage.app):
+        take = "/etc/starter/ipv6; ip -6 -o addr show dev eth0"
+        wait_until(partial(says, one, take, addresses[one]), 120)
+    for one, other in ((stage.web, stage.app), (stage.app, stage.web)):
+        wait_until(partial(says, one, f"ping6 -c 1 -W 2 {addresses[other]} && echo heard", "heard"), 120)
 
 
 def test_a_security_group_that_does_not_allow_it_refuses(stage: Stage) -> None:
