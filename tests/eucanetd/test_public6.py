@@ -255,3 +255,19 @@ async def test_peers_reach_each_other_by_the_routes_of_both(nodes: int) -> None:
 async def settled(nodes: Sequence[Node]) -> None:
     for node in nodes:
         await node.settle()
+
+
+async def test_a_firewall_of_the_hosts_own_lets_guests_pass_and_what_others_switch_off_is_switched_on_again() -> None:
+    closed = "table ip6 filter {\n chain FORWARD {\n type filter hook forward priority 0; policy drop;\n }\n}\n"
+    async with cloud6() as cloud:
+        cloud.node.host.run("nft", "-f", "-", stdin=closed)
+        await cloud.node.give([vpc6()], [ONE], (OPEN6,))
+        (guest,) = await plugged(cloud, ONE)
+        assert guest.ping(FAR)
+        for setting, wrong in (("conf/eth1/proxy_ndp", "0"), ("conf/all/forwarding", "0")):
+            path = f"/proc/sys/net/ipv6/{setting}"
+            cloud.node.host.run("sh", "-c", f"echo {wrong} > {path}")
+            await cloud.node.settle()
+            assert cloud.node.host.run("cat", path).stdout == "1\n"
+        cloud.net.internet.run("ip", "-6", "neigh", "flush", "dev", "eth1")
+        assert cloud.net.internet.ping(IP1)

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from eucapy.run import in_netns, spawn
 from eucapy.wire.network import PortSpec
 from tests.eucanetd.cloud import NetworkCloud, Node, network_cloud
 from tests.eucanetd.specs import OPEN6, port, vpc, vpc6
@@ -119,6 +120,8 @@ async def test_addresses_come_and_go_under_a_running_guest(tmp_path: Path) -> No
         assert lease(guest, tmp_path) == [f"{IP1}/128"]
         argv = ("busybox", "ping", "-c1", "-W1", "-I", "2001:db8:a::21", "2001:db8:a::1")
         assert guest.run(*argv, check=False).status != 0
+        await cloud.node.give([vpc6()], [msgspec.structs.replace(ONE, ipv6s=())], (OPEN6,))
+        await until(lambda: router(guest) == "")
 
 
 async def test_a_guest_without_an_ipv6_address_gets_none(tmp_path: Path) -> None:
@@ -209,3 +212,37 @@ async def test_what_somebody_removed_is_put_back(command: str) -> None:
         await cloud.node.settle()
         assert (await cloud.node.driver.observe()).things == before
         assert second.ping(IP1)
+
+
+NETWORKD = Path("/lib/systemd/systemd-networkd")
+AS_IN_AN_IMAGE = f"""
+mount --make-rprivate / && mount -t sysfs none /sys && mount -o remount,ro /sys && mount -t tmpfs none /run
+mkdir -p /run/systemd/network /run/systemd/netif/links /run/systemd/netif/leases /run/systemd/netif/lldp
+printf '[Match]\\nName=eth0\\n[Network]\\nDHCP=yes\\n' > /run/systemd/network/10.network
+chown -R systemd-network /run/systemd/netif
+exec {NETWORKD}
+"""
+"""systemd's own client with the settings that cloud images have; /sys read-only: there is no udev to wait for."""
+
+
+async def test_the_client_of_cloud_images_gets_addresses_of_both_families() -> None:
+    if not NETWORKD.exists():
+        pytest.skip("not installed: systemd-networkd")
+    more = msgspec.structs.replace(ONE, ipv6s=(IP1, "2001:db8:a::21"))
+    async with network_cloud() as cloud:
+        await cloud.node.give([vpc6()], [more, TWO], (OPEN6,))
+        first, second = unconfigured(cloud, more), cloud.node.guest(TWO)
+        second.configure6(IP2)
+        await cloud.node.settle()
+        client = spawn(in_netns(first.name, ["unshare", "--mount", "sh", "-c", AS_IN_AN_IMAGE]))
+        try:
+            for address in ("10.0.0.11/24", f"{IP1}/128", "2001:db8:a::21/128"):
+                await until(
+                    lambda address=address: address in first.run("ip", "-o", "addr", "show", "dev", "eth0").stdout
+                )
+            await until(lambda: router(first) == GATEWAY6)
+            assert first.ping(IP2)
+            assert first.ping("10.0.0.12")
+        finally:
+            client.terminate()
+            client.wait()

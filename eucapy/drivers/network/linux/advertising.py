@@ -37,7 +37,7 @@ INTERVAL_S = 450
 FIRST_S = (0.0, 1.0, 4.0, 10.0)
 """When a link that has come is told; then every INTERVAL_S."""
 PREFERRED_S, VALID_S = 43200, 86400
-RENEW_S, REBIND_S = 1800, 43200
+RENEW_S, REBIND_S = 300, 43200
 """Of addresses: renewed often, so that a change is soon known, and kept long, should nobody answer."""
 
 SOLICIT, ADVERTISE, REQUEST, CONFIRM, RENEW, REBIND, REPLY, RELEASE, DECLINE, INFORMATION = (
@@ -87,12 +87,12 @@ def read_orders(text: str) -> Orders:
     )
 
 
-def router_advertisement(orders: Orders) -> bytes:
+def router_advertisement(orders: Orders, lifetime_s: int = LIFETIME_S) -> bytes:
     """The ICMPv6 message; the kernel puts in the checksum. Nothing is on the link and no address is made of a prefix: there
-    is none."""
+    is none. Without a lifetime it takes back what was said."""
     mac = bytes.fromhex(orders.mac.replace(":", ""))
     managed = 0x80 | 0x40
-    head = struct.pack("!BBHBBHII", _ADVERTISEMENT, 0, 0, 64, managed, LIFETIME_S, 0, 0)
+    head = struct.pack("!BBHBBHII", _ADVERTISEMENT, 0, 0, 64, managed, lifetime_s, 0, 0)
     return head + b"\1\1" + mac + struct.pack("!BBHI", 5, 1, 0, orders.mtu)
 
 
@@ -256,7 +256,8 @@ class Server:
             return
 
     def _look(self) -> None:
-        """Links that have come are joined, and told; those that have gone are forgotten."""
+        """Links that have come are joined, and told; those that have gone, or whose guests have no address any more, are
+        forgotten, and these are told so."""
         there = {index for index, name in socket.if_nameindex() if name in self.orders.taps and _is_up(name)}
         for index in there - self._next.keys():
             with contextlib.suppress(OSError):
@@ -265,6 +266,7 @@ class Server:
         for index in self._next.keys() - there:
             with contextlib.suppress(OSError):
                 self._membership(socket.IPV6_LEAVE_GROUP, index)
+            self._advertise(index, 0)
             del self._next[index]
 
     def _membership(self, option: int, index: int) -> None:
@@ -284,9 +286,9 @@ class Server:
                 )
                 self._next[index] = (now + wait_s, times + 1)
 
-    def _advertise(self, index: int) -> None:
+    def _advertise(self, index: int, lifetime_s: int = LIFETIME_S) -> None:
         with contextlib.suppress(OSError):  # the link is going, or not ready: it is told again
-            self._icmp.sendto(router_advertisement(self.orders), (_ALL_NODES, 0, 0, index))
+            self._icmp.sendto(router_advertisement(self.orders, lifetime_s), (_ALL_NODES, 0, 0, index))
 
     def _solicited(self) -> None:
         with contextlib.suppress(BlockingIOError):
