@@ -27,9 +27,11 @@ def started(cloud: NetworkCloud, spec: PortSpec) -> Guest:
     return guest
 
 
-async def test_two_guests_of_a_subnet_reach_each_other_and_their_gateway() -> None:
+@pytest.mark.parametrize("logged", [(), ("vpc-a",)])
+async def test_two_guests_of_a_subnet_reach_each_other_and_their_gateway(logged: tuple[str, ...]) -> None:
+    """Also where flows are counted, which those of IPv6 are not."""
     async with network_cloud() as cloud:
-        await cloud.node.give([vpc6()], [ONE, TWO], (OPEN6,))
+        await cloud.node.give([vpc6(flow_logs=logged)], [ONE, TWO], (OPEN6,))
         first, second = started(cloud, ONE), started(cloud, TWO)
         status = await cloud.node.settle()
         assert {each.plugged for each in status.ports.values()} == {True}
