@@ -15,7 +15,7 @@ from eucapy.wire.network import PortSpec
 from tests.eucanetd.cloud import NetworkCloud, Node, network_cloud
 from tests.eucanetd.specs import OPEN6, port, vpc, vpc6
 from tests.harness.topology import GATEWAY6, Guest, ask
-from tests.harness.waiting import until
+from tests.harness.waiting import until, wait_until
 
 pytestmark = pytest.mark.host
 
@@ -68,7 +68,8 @@ def lease(guest: Guest, folder: Path, *, duid: str = "LL", forget: bool = True, 
         str(script),
     ]
     done = guest.run(*argv, "eth0", check=False, timeout_s=30)
-    if pid.exists():
+    if done.status == 0:  # it has gone into the background
+        wait_until(lambda: pid.exists() and pid.read_text().endswith("\n"))
         os.kill(int(pid.read_text()), signal.SIGTERM)
         pid.unlink()
     found = [line.split() for line in done.stdout.splitlines() if line.startswith("lease ")]
