@@ -32,8 +32,9 @@ TAP_MAC = "02:65:75:63:61:00"
 UP_MAC = "02:65:75:63:61:01"
 PEER_MAC = "02:65:75:63:61:02"
 
-NODE6 = "fd65:7563:6100::1"
-"""What the node calls itself when it has something to say about a guest's IPv6 packet: an address that is nobody's."""
+NODE6 = "100::1"
+"""What the node calls itself when it has something to say about a guest's IPv6 packet: an address that is nobody's (of RFC
+6666's block, to which nothing is delivered anywhere), whatever blocks VPCs have."""
 LEAST_MTU6 = 1280
 """IPv6 does not work below."""
 
