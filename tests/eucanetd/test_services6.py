@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from eucapy.cli.faststart.clean import processes_below
 from eucapy.run import in_netns, spawn
 from eucapy.wire.network import PortSpec
 from tests.eucanetd.cloud import NetworkCloud, Node, network_cloud
@@ -150,6 +151,7 @@ async def test_routers_and_addresses_are_told_while_the_agent_is_away_and_by_a_n
         number = pid(cloud.node)
         await cloud.node.settle()
         assert pid(cloud.node) == number, "what is as it should be is not touched"
+        assert number in set(processes_below(cloud.node.folder)), "who cleans up finds it"
         os.kill(number, signal.SIGKILL)
         await until(lambda: not Path(f"/proc/{number}").exists())
         await cloud.node.settle()

@@ -280,9 +280,7 @@ def test_the_gateway_answers_echo_alone(stage: Stage, target: str) -> None:
     assert not knocked(stage, target, CLOUD_PORTS, echo=False)
 
 
-@pytest.mark.parametrize(
-    "target", [*HOSTS, "100::1", "fe80::65:75ff:fe63:6101", "fe80::65:75ff:fe63:6102", "::1"]
-)
+@pytest.mark.parametrize("target", [*HOSTS, "100::1", "fe80::65:75ff:fe63:6101", "fe80::65:75ff:fe63:6102", "::1"])
 def test_the_hosts_are_out_of_reach(stage: Stage, target: str) -> None:
     assert not knocked(stage, target, CLOUD_PORTS)
 
