@@ -3,8 +3,8 @@
     windows of a node ─► those of what the log is about ─► records (NODATA where there are none, SKIPDATA where some are
                                                             missing) ─► lines of the log's fields
 
-The address of an interface is always told as its primary one; the packet's own stands beside it. Source: "Flow log records",
-VPC user guide.
+The IPv4 address of an interface is always told as its primary one; the packet's own stands beside it. Source: "Flow log
+records", VPC user guide.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ACTIONS = {"ACCEPT": (False,), "REJECT": (True,), "ALL": (False, True)}
 IN_VPC, PEERED, INTERNET = 1, 4, 8
 """Of traffic-path."""
 
-Blocks = tuple[ipaddress.IPv4Network, ...]
+Blocks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,10 @@ def _of_window(
 
 
 def _of_record(record: FlowRecord, interface: FlowInterface, around: Surroundings) -> dict[str, object]:
+    of6 = ":" in record.source
     known: dict[str, object] = {
-        "srcaddr": record.source if record.received else interface.address,
-        "dstaddr": interface.address if record.received else record.target,
+        "srcaddr": record.source if record.received or of6 else interface.address,
+        "dstaddr": interface.address if record.received and not of6 else record.target,
         "srcport": record.source_port,
         "dstport": record.target_port,
         "protocol": record.protocol,
@@ -103,7 +104,7 @@ def _of_record(record: FlowRecord, interface: FlowInterface, around: Surrounding
         "bytes": record.bytes,
         "action": "REJECT" if record.refused else "ACCEPT",
         "tcp-flags": record.tcp_flags,
-        "type": "IPv4",
+        "type": "IPv6" if of6 else "IPv4",
         "pkt-srcaddr": record.source,
         "pkt-dstaddr": record.target,
         "flow-direction": "ingress" if record.received else "egress",
@@ -115,7 +116,7 @@ def _of_record(record: FlowRecord, interface: FlowInterface, around: Surrounding
 
 def _path(target: str, vpc_id: str, around: Surroundings) -> int:
     """The way that what is sent takes."""
-    address = ipaddress.IPv4Address(target)
+    address = ipaddress.ip_address(target)
     if any(address in block for block in around.blocks.get(vpc_id, ())):
         return IN_VPC
     if any(address in block for block in around.peers.get(vpc_id, ())):

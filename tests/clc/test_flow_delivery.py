@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import ipaddress
 import json
 import re
 from collections.abc import Iterator
@@ -182,6 +183,22 @@ def test_what_a_node_saw_arrives_as_aws_would_write_it(bench: Bench) -> None:
     assert (sent["action"], sent["flow-direction"], sent["tcp-flags"]) == ("ACCEPT", "egress", "18")
     assert (sent["srcaddr"], sent["dstaddr"], sent["traffic-path"]) == (bench.address, "192.0.2.7", "8")
     assert bench.status(flow_log_id) == ("SUCCESS", "")
+
+
+def test_ipv6_is_told_by_its_own_addresses(bench: Bench) -> None:
+    associated = bench.ec2.associate_vpc_cidr_block(VpcId=bench.vpc, AmazonProvidedIpv6CidrBlock=True)
+    bench.cloud.settle()
+    (held,) = bench.ec2.describe_vpcs(VpcIds=[bench.vpc])["Vpcs"]
+    block = held["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"]
+    assert associated["VpcId"] == bench.vpc
+    own, other = (str(ipaddress.IPv6Network(block)[number]) for number in (17, 18))
+    bench.log(LogFormat="${srcaddr} ${dstaddr} ${pkt-srcaddr} ${type} ${traffic-path} ${log-status}")
+    bench.to_window()
+    bench.count(bench.flow(SENT, own, other), bench.flow(SENT, own, "2001:db8:ffff::1", source_port=4))
+    bench.delivered()
+    told = [(line["srcaddr"], line["dstaddr"], line["pkt-srcaddr"], line["type"]) for line in bench.told()]
+    assert told == [(own, "2001:db8:ffff::1", own, "IPv6"), (own, other, own, "IPv6")]
+    assert [line["traffic-path"] for line in bench.told()] == ["8", "1"]
 
 
 def test_the_default_format_is_version_two_and_a_silent_interface_has_no_data(bench: Bench) -> None:

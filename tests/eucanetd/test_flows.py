@@ -12,9 +12,9 @@ from eucapy.drivers.network import flow_counts
 from eucapy.eucanetd.flows import WINDOW_S
 from eucapy.run import in_netns, run_now
 from eucapy.wire.flows import FlowRecord, FlowWindow
-from eucapy.wire.network import AclEntrySpec, AclSpec, RemoteSpec, SubnetSpec, VpcSpec
+from eucapy.wire.network import AclEntrySpec, AclSpec, RemoteSpec, RuleSpec, SubnetSpec, VpcSpec
 from tests.eucanetd.cloud import Node, network_cloud
-from tests.eucanetd.specs import OPEN, PING, group, port, tcp, vpc
+from tests.eucanetd.specs import ALL_OUT, ANY6, OPEN, OPEN6, PING, group, port, tcp, vpc, vpc6
 from tests.harness.topology import INTERNET
 
 pytestmark = pytest.mark.host
@@ -278,6 +278,43 @@ async def test_an_acl_refuses_at_the_interface_whose_subnet_it_guards() -> None:
         records = told(await window(cloud.node, clock))
         assert {key[:3] for key in records if key[3] == "10.0.0.11"} == {("eni-1", "out", "yes"), ("eni-2", "in", "no")}
         assert {key[:3] for key in records if key[3] == "10.0.1.11"} == {("eni-2", "out", "no")}
+
+
+async def test_both_families_are_counted_alike() -> None:
+    clock = ManualClock(START)
+    one, two = "2001:db8:a::11", "2001:db8:a::12"
+    first = port(1, "10.0.0.11", ipv6s=(one,))
+    second = port(2, "10.0.0.12", ipv6s=(two,), groups=("sg-six",))
+    ping6 = RuleSpec(protocol="icmpv6", cidr="::/0")
+    six = group("sg-six", tcp(22, cidr="::/0"), ping6, egress=(*ALL_OUT, ANY6))
+    async with network_cloud(clock=clock) as cloud:
+        await cloud.node.give([vpc6(flow_logs=("vpc-a",))], [first, second], (OPEN6, six))
+        here, there = cloud.node.guest(first), cloud.node.guest(second)
+        here.configure6(one)
+        there.configure6(two)
+        await cloud.node.settle()
+        for number in (22, 80):
+            there.serve(number, "::")
+        assert here.reaches(two, 22) == one
+        assert here.is_kept_from(two, 80)
+        assert here.ping(two)
+        assert here.ping("2001:db8:a::1"), "the gateway's echo is no flow"
+        seen = await window(cloud.node, clock)
+        records = told(seen)
+        forth, back = (one, two), (two, one)
+        assert set(records) == {
+            *(
+                (who, way, "yes", *forth, known)
+                for known in (0, 22)
+                for who, way in (("eni-1", "out"), ("eni-2", "in"))
+            ),
+            *((who, way, "yes", *back, known) for known in (0, 22) for who, way in (("eni-2", "out"), ("eni-1", "in"))),
+            ("eni-1", "out", "yes", *forth, 80),
+            ("eni-2", "in", "no", *forth, 80),
+        }
+        assert records["eni-2", "out", "yes", *back, 22].tcp_flags & 18 == 18
+        assert {each.protocol for each in seen.records} == {6, 58}
+        assert seen.skipped == ()
 
 
 async def test_across_nodes_each_tells_of_its_own_and_of_an_acl_that_keeps_a_packet_from_the_other() -> None:

@@ -28,6 +28,7 @@ from eucapy.clc.flow_records import Blocks, Surroundings
 from eucapy.clc.store import (
     components,
     flow_logs,
+    ipv6_blocks,
     network_interfaces,
     subnets,
     vpc_cidrs,
@@ -200,10 +201,12 @@ def _file_end(at: int) -> int:
 
 
 async def _blocks(tx: Tx, vpc_ids: Sequence[str]) -> dict[str, Blocks]:
-    further = await vpc_cidrs.of_vpcs(tx, vpc_ids)
+    """Of both families."""
+    further, of6 = await vpc_cidrs.of_vpcs(tx, vpc_ids), await ipv6_blocks.of_vpcs(tx, vpc_ids)
     return {
         row.id: tuple(
-            ipaddress.IPv4Network(block) for block in (row.cidr, *(one.cidr for one in further.get(row.id, ())))
+            ipaddress.ip_network(block)
+            for block in (row.cidr, *(one.cidr for one in (*further.get(row.id, ()), *of6.get(row.id, ()))))
         )
         for row in await vpcs.by_ids(tx, vpc_ids)
     }
@@ -220,5 +223,5 @@ async def _interfaces(tx: Tx, vpc_ids: Sequence[str]) -> dict[tuple[str, str], F
             subnet_id=row.subnet_id,
             address=row.private_ip,
         )
-        found.update(((row.vpc_id, ip), one) for ip in (row.private_ip, *row.secondary_ips))
+        found.update(((row.vpc_id, ip), one) for ip in (row.private_ip, *row.secondary_ips, *row.ipv6s))
     return found

@@ -16,7 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PORTS, OTHERS = "flow_ports", "flow_others"
-NAMES = (PORTS, OTHERS)
+PORTS6, OTHERS6 = "flow_ports6", "flow_others6"
+NAMES = (PORTS, OTHERS, PORTS6, OTHERS6)
+"""Of IPv4 and IPv6, with and without ports."""
 SKIPPED = "flows_skipped"
 SIZE = 16384
 HALVES = (0, 1)
@@ -27,10 +29,14 @@ NUMBER_SHIFT = 8
 _TYPES = {
     PORTS: "mark . ipv4_addr . ipv4_addr . inet_service . inet_service",
     OTHERS: "mark . ipv4_addr . ipv4_addr . inet_proto",
+    PORTS6: "mark . ipv6_addr . ipv6_addr . inet_service . inet_service",
+    OTHERS6: "mark . ipv6_addr . ipv6_addr . inet_proto",
 }
 _KEYS = {
     PORTS: "meta mark . ip saddr . ip daddr . th sport . th dport",
     OTHERS: "meta mark . ip saddr . ip daddr . meta l4proto",
+    PORTS6: "meta mark . ip6 saddr . ip6 daddr . th sport . th dport",
+    OTHERS6: "meta mark . ip6 saddr . ip6 daddr . meta l4proto",
 }
 
 

@@ -58,15 +58,10 @@ def flows(vpc: VpcSpec, ports: Sequence[PortSpec]) -> str:
             flow_counts.sets(),
             f"  map flow_taps {{\n    type ifname : mark\n{text.elements(taps)}  }}\n",
             *(_chain(name, flow_counts.counting(name, 0)) for name in flow_counts.NAMES),
+            _chain("flow_count6", _counting(flow_counts.PORTS6, flow_counts.OTHERS6)),
             _chain(
                 "flow_count",
-                [
-                    "meta nfproto != ipv4 return",
-                    f"meta l4proto udp meta mark set meta mark | {flow_counts.UDP:#x} goto {flow_counts.PORTS}",
-                    f"meta l4proto != tcp goto {flow_counts.OTHERS}",
-                    *(f"tcp flags & {match} meta mark set meta mark | {flag:#x}" for match, flag in _FLAGS),
-                    f"goto {flow_counts.PORTS}",
-                ],
+                ["meta nfproto ipv6 goto flow_count6", *_counting(flow_counts.PORTS, flow_counts.OTHERS)],
             ),
             _chain("flow_sent", _counted("iifname", 0)),
             _chain("flow_received", _counted("oifname", flow_counts.RECEIVED)),
@@ -97,6 +92,16 @@ def invalid(vpc: VpcSpec, ours: str) -> list[str]:
     return [
         f"ct state invalid iifname {ours} jump flow_received_refused",
         f"ct state invalid iifname != {ours} jump flow_sent_refused",
+    ]
+
+
+def _counting(ports: str, others: str) -> list[str]:
+    """By the protocol, into the chains of a family."""
+    return [
+        f"meta l4proto udp meta mark set meta mark | {flow_counts.UDP:#x} goto {ports}",
+        f"meta l4proto != tcp goto {others}",
+        *(f"tcp flags & {match} meta mark set meta mark | {flag:#x}" for match, flag in _FLAGS),
+        f"goto {ports}",
     ]
 
 

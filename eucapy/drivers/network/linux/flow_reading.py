@@ -28,6 +28,13 @@ _ELEMENT_KEY, _ELEMENT_EXPRESSION = 1, 7
 _DATA_VALUE, _EXPRESSION_DATA = 1, 2
 _COUNTER_BYTES, _COUNTER_PACKETS = 1, 2
 _TCP, _UDP = 6, 17
+_FAMILIES = {
+    flow_counts.PORTS: (socket.AF_INET, 4),
+    flow_counts.OTHERS: (socket.AF_INET, 4),
+    flow_counts.PORTS6: (socket.AF_INET6, 16),
+    flow_counts.OTHERS6: (socket.AF_INET6, 16),
+}
+"""The family of a set's addresses, and how many bytes they have."""
 
 
 class FlowReader:
@@ -124,16 +131,18 @@ def _flow(of: str, key: bytes, counter: netlink.Attributes) -> Flow:
     """Every part of a key is filled up to four bytes."""
     (mark,) = struct.unpack_from("=I", key)
     kind = mark & (1 << flow_counts.NUMBER_SHIFT) - 1
-    if of == flow_counts.PORTS:
+    family, length = _FAMILIES[of]
+    source, target, rest = 4, 4 + length, 4 + 2 * length
+    if of in (flow_counts.PORTS, flow_counts.PORTS6):
         protocol = _UDP if kind & flow_counts.UDP else _TCP
-        source_port, target_port = struct.unpack_from("!H2xH", key, 12)
+        source_port, target_port = struct.unpack_from("!H2xH", key, rest)
     else:
-        protocol, source_port, target_port = key[12], 0, 0
+        protocol, source_port, target_port = key[rest], 0, 0
     return Flow(
         number=mark >> flow_counts.NUMBER_SHIFT,
         kind=kind,
-        source=socket.inet_ntoa(key[4:8]),
-        target=socket.inet_ntoa(key[8:12]),
+        source=socket.inet_ntop(family, key[source:target]),
+        target=socket.inet_ntop(family, key[target:rest]),
         protocol=protocol,
         source_port=source_port,
         target_port=target_port,
