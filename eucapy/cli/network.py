@@ -10,7 +10,8 @@ On a node, as root:
 
     eucapy network plan [VPC]     everything that shall be here, by VPC
     eucapy network diff [VPC]     what the agent would do now to make it so; nothing where all is well
-    eucapy network drops [VPC]    packets that the rules of each VPC have dropped, by the reason
+    eucapy network drops [VPC]    packets that the rules of each VPC have dropped, by the reason; with --by-interface
+                                  whose they were, or the link that they came by or would have left by
 
 The status of `diff` is 1 where something is to be done, that of `explain` 3 where the packet does not get there. Nothing
 is ever changed.
@@ -21,6 +22,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,7 @@ def main(arguments: list[str], data: Path) -> int:
     parser.add_argument("vpc", nargs="?", default="", help="of this VPC alone, or of `node`")
     parser.add_argument("--config", type=Path, default=CONFIG, help=f"eucanetd's configuration; default {CONFIG}")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--by-interface", action="store_true", help="of drops: for each interface on its own")
     options = parser.parse_args(arguments[1:])
     try:
         seen = asyncio.run(_look(options.config))
@@ -54,7 +57,8 @@ def main(arguments: list[str], data: Path) -> int:
         raise CliError(f"{options.vpc} is not on this node")
     items = [options.vpc] if options.vpc else sorted(seen.desired.items, key=lambda name: (name != "node", name))
     if options.action == "drops":
-        return _drops({item: seen.namespaces[item] for item in items if item in seen.namespaces}, options.json)
+        namespaces = {item: seen.namespaces[item] for item in items if item in seen.namespaces}
+        return _drops(namespaces, seen.interfaces if options.by_interface else None, options.json)
     found = {item: seen.plan(item) if options.action == "plan" else seen.changes(item) for item in items}
     return _show(options.action, found, seen, options.json)
 
@@ -92,7 +96,10 @@ def _show(action: str, found: dict[str, list[str]], seen: Any, as_json: bool) ->
     return int(todo)
 
 
-def _drops(namespaces: dict[str, str], as_json: bool) -> int:
+def _drops(namespaces: dict[str, str], interfaces: Mapping[str, str] | None, as_json: bool) -> int:
+    """`interfaces` by tap, where they are asked for one by one."""
+    if interfaces is not None:
+        return _drops_of_interfaces(namespaces, interfaces, as_json)
     counters = importlib.import_module("eucapy.drivers.network.linux.counters")
     found: dict[str, dict[str, int]] = {}
     for vpc_id, namespace in namespaces.items():
@@ -104,4 +111,24 @@ def _drops(namespaces: dict[str, str], as_json: bool) -> int:
         output.as_json(found)
     else:
         print(output.table([{"vpc": vpc_id, **counts} for vpc_id, counts in found.items()]))
+    return 0
+
+
+def _drops_of_interfaces(namespaces: dict[str, str], interfaces: Mapping[str, str], as_json: bool) -> int:
+    """Those of which anything was dropped; the link's name where it is no interface's tap."""
+    counters = importlib.import_module("eucapy.drivers.network.linux.counters")
+    rows: list[dict[str, Any]] = []
+    for vpc_id, namespace in namespaces.items():
+        try:
+            found: dict[str, dict[str, int]] = counters.drops_by_link(namespace)
+        except OSError as error:
+            raise CliError(f"{vpc_id}: {error}") from error
+        rows += [
+            {"vpc": vpc_id, "interface": interfaces.get(link, link), **dict.fromkeys(counters.REASONS, 0), **counts}
+            for link, counts in sorted(found.items())
+        ]
+    if as_json:
+        output.as_json(rows)
+    else:
+        print(output.table(rows))
     return 0

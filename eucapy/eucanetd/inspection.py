@@ -31,6 +31,8 @@ class Inspection:
     steps: Mapping[str, list[Step]]
     namespaces: Mapping[str, str]
     strangers: tuple[str, ...]
+    interfaces: Mapping[str, str]
+    """By tap."""
 
     def plan(self, item: str) -> list[str]:
         """The things of an item, a line each, sorted."""
@@ -58,6 +60,7 @@ async def inspect(data: Path, driver: NetworkDriver, layout: Layout) -> Inspecti
         steps=diff.plan(desired, observed, places),
         namespaces=places,
         strangers=strangers(intent, observed, layout),
+        interfaces={port.tap: port.interface_id for port in intent.laid.ports.values()},
     )
 
 

@@ -106,3 +106,6 @@ async def test_a_node_at_rest_shows_no_difference_and_what_others_undid_is_one()
         after = counters.drops(namespace)
         assert after["spoofed"] > before["spoofed"]
         assert after["refused_in"] == before["refused_in"]
+        by_link = counters.drops_by_link(namespace)
+        assert by_link == {ONE.tap: {"spoofed": after["spoofed"] - before["spoofed"]}}
+        assert seen.interfaces == {ONE.tap: ONE.interface_id, TWO.tap: TWO.interface_id}

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from eucapy.eucanetd.compile import layout, permissions, text
+from eucapy.eucanetd.compile import drops, layout, permissions, text
 from eucapy.eucanetd.compile.flows import refused
 from eucapy.wire.network import AclEntrySpec, PortSpec, SubnetSpec, VpcSpec
 
-_REFUSED = "goto acl_refused"
+_REFUSED = "goto drop_refused_acl"
 _PAIR6 = "ipv6_addr . ipv6_addr"
 
 
@@ -34,7 +34,7 @@ def acls(vpc: VpcSpec, ports: Sequence[PortSpec], ipv6: bool = False) -> str:
     unknown = {subnet.acl for subnet in guarded} - known.keys()
     if unknown:
         raise ValueError(f"{vpc.vpc_id} does not say what {', '.join(sorted(unknown))} lets through")
-    chains = [_chain("acl_refused", ["counter name refused_acl drop"])]
+    chains: list[str] = []
     no_entry = no_exit = _REFUSED
     if vpc.flow_logs:
         no_entry, no_exit = "goto acl_refused_in", "goto acl_refused_out"
@@ -48,7 +48,7 @@ def acls(vpc: VpcSpec, ports: Sequence[PortSpec], ipv6: bool = False) -> str:
     blocks6 = [(text.cidr6(each.cidr6), each) for each in guarded if each.cidr6] if ipv6 else []
     return "".join(
         [
-            "  counter refused_acl {\n  }\n",
+            drops.declared("refused_acl"),
             _set("acl_within", "ipv4_addr . ipv4_addr", (f"{_block(each)} . {_block(each)}" for each in guarded)),
             *((_set("acl_within6", _PAIR6, (f"{block} . {block}" for block, _ in blocks6)),) if ipv6 else ()),
             *chains,

@@ -23,7 +23,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 
 from eucapy.drivers.network.model import Ruleset, digest
-from eucapy.eucanetd.compile import firewall6, flows, layout, peerings, permissions, text
+from eucapy.eucanetd.compile import drops, firewall6, flows, layout, peerings, permissions, text
 from eucapy.eucanetd.compile.acls import acls
 from eucapy.eucanetd.compile.layout import Layout
 from eucapy.wire.network import GroupSpec, PortSpec, VpcSpec
@@ -47,7 +47,7 @@ def ruleset(
         [
             _arp(ports),
             "table inet eucapy {\n",
-            "  counter spoofed {\n  }\n  counter refused_in {\n  }\n  counter refused_out {\n  }\n",
+            drops.declared("spoofed", "refused_in", "refused_out"),
             _sets(vpc, ports, members, published, resolvers),
             firewall6.sets(ports, members, vpc, plan) if ipv6 else "",
             _group_chains(used, numbers, ipv6),
@@ -211,7 +211,7 @@ def _base_chains(vpc: VpcSpec, plan: Layout, nat: bool, ipv6: bool) -> str:
                     "iifname . ether saddr @routers accept",
                     "ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 "
                     "iifname . ether saddr @macs accept",
-                    "counter name spoofed",
+                    "goto drop_spoofed",
                 ],
             ),
             _chain(
@@ -252,8 +252,8 @@ def _base_chains(vpc: VpcSpec, plan: Layout, nat: bool, ipv6: bool) -> str:
                     *((firewall6.BEGUN_OUTSIDE,) if ipv6 else ()),
                     f"iifname {ours} accept",
                     "iifname vmap @guests_out",
-                    "counter name refused_out",
                     *flows.refused(vpc, "flow_sent_refused"),
+                    "goto drop_refused_out",
                 ],
             ),
             _chain(
@@ -263,8 +263,8 @@ def _base_chains(vpc: VpcSpec, plan: Layout, nat: bool, ipv6: bool) -> str:
                     "ct state established,related accept",
                     f"oifname {ours} accept",
                     "oifname vmap @guests_in",
-                    "counter name refused_in",
                     *flows.refused(vpc, "flow_received_refused"),
+                    "goto drop_refused_in",
                 ],
             ),
             _chain(

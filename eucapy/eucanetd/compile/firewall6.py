@@ -61,7 +61,7 @@ def outward(ports: Iterable[PortSpec], plan: Layout, *ways: str) -> list[str]:
 def sources(vpc: VpcSpec, plan: Layout, ours: str) -> list[str]:
     """The chain that judges where IPv6 comes from; it ends every packet. `ours` are our own links."""
     return [
-        "exthdr rt exists counter name spoofed drop",
+        "exthdr rt exists goto drop_spoofed",
         *peerings.arriving6(vpc, plan),
         f"iifname {ours} ip6 saddr {_NEVER} drop",
         f"iifname {ours} ip6 daddr {_NEVER} drop",
@@ -72,7 +72,7 @@ def sources(vpc: VpcSpec, plan: Layout, ours: str) -> list[str]:
         "ip6 saddr fe80::/10 ip6 daddr { fe80::/10, ff02::/16 } iifname . ether saddr @macs goto link_local6",
         f"ip6 saddr :: ip6 daddr ff02::/16 icmpv6 type {{ {_ND} }} iifname . ether saddr @macs accept",
         f"ip6 saddr != {_NEVER} iifname . ether saddr @routers accept",
-        "counter name spoofed drop",
+        "goto drop_spoofed",
     ]
 
 
@@ -83,7 +83,7 @@ _LINK_LOCALS = (
 
 LINK_LOCAL = [
     "iifname . ip6 saddr @link_locals update @link_locals { iifname . ip6 saddr } accept",
-    "add @new_link_locals { iifname limit rate over 4/minute burst 8 packets } counter name spoofed drop",
+    "add @new_link_locals { iifname limit rate over 4/minute burst 8 packets } goto drop_spoofed",
     "add @link_locals { iifname . ip6 saddr } accept",
 ]
 """The chain of a guest's own link-local addresses: those that are known, and now and then a new one."""

@@ -7,26 +7,20 @@ the next reading.
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import socket
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from eucapy.drivers.network import flow_counts, netns
 from eucapy.drivers.network.flow_counts import Flow, Flows
-from eucapy.drivers.network.linux import counters, netlink
+from eucapy.drivers.network.linux import counted_sets, counters, netlink
+from eucapy.drivers.network.linux.counted_sets import TABLE, Counted
 from eucapy.drivers.network.linux.netlink import Asking
 from eucapy.run import RunError, in_netns, run_now
 
 log = logging.getLogger(__name__)
 
-_TABLE = "eucapy"
-_GET_ELEMENTS = (10 << 8) | 13
-_LIST_TABLE, _LIST_SET, _LIST_ELEMENTS = 1, 2, 3
-_ELEMENT_KEY, _ELEMENT_EXPRESSION = 1, 7
-_DATA_VALUE, _EXPRESSION_DATA = 1, 2
-_COUNTER_BYTES, _COUNTER_PACKETS = 1, 2
 _TCP, _UDP = 6, 17
 _FAMILIES = {
     flow_counts.PORTS: (socket.AF_INET, 4),
@@ -74,11 +68,11 @@ class FlowReader:
         """Everything since the last reading: the half that was counted into, which is emptied then. After a start it may be
         the other one, and is read at the next turn."""
         half = self._half.get(name, 0)
-        _load(name, flow_counts.turn(f"inet {_TABLE}", 1 - half))
+        _load(name, flow_counts.turn(f"inet {TABLE}", 1 - half))
         self._half[name] = 1 - half
         counted = _elements(name, half)
         if counted:
-            _load(name, flow_counts.emptied(f"inet {_TABLE}", half))
+            _load(name, flow_counts.emptied(f"inet {TABLE}", half))
         total = counters.packets(name).get(flow_counts.SKIPPED, 0)
         skipped = _since(self._skipped.get(name, 0), total)
         self._skipped[name] = total
@@ -95,7 +89,7 @@ def _joined(one: Flows, other: Flows) -> Flows:
 
 
 def _counts(name: str) -> bool:
-    return netns.exists(name) and netlink.has_chain(name, netlink.NFPROTO_INET, _TABLE, flow_counts.PORTS)
+    return netns.exists(name) and netlink.has_chain(name, netlink.NFPROTO_INET, TABLE, flow_counts.PORTS)
 
 
 def _load(name: str, text: str) -> None:
@@ -105,30 +99,16 @@ def _load(name: str, text: str) -> None:
 def _elements(name: str, which: int) -> tuple[Flow, ...]:
     """Raises OSError."""
     with contextlib.closing(Asking(name, netlink.NETFILTER)) as asking:
-        return tuple(flow for of in flow_counts.NAMES for flow in _flows(asking, flow_counts.half(of, which), of))
+        return tuple(
+            _flow(of, counted)
+            for of in flow_counts.NAMES
+            for counted in counted_sets.elements(asking, flow_counts.half(of, which))
+        )
 
 
-def _flows(asking: Asking, name: str, of: str) -> Iterator[Flow]:
-    body = bytes((netlink.NFPROTO_INET, 0, 0, 0))
-    body += netlink.attribute(_LIST_TABLE, _TABLE) + netlink.attribute(_LIST_SET, name)
-    try:
-        messages = asking.dump(_GET_ELEMENTS, body)
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            raise
-        return
-    for message in messages:
-        for element in netlink.listed(netlink.attributes(message, 4).get(_LIST_ELEMENTS, b"")):
-            parts = netlink.attributes(element)
-            if _ELEMENT_EXPRESSION not in parts:
-                continue
-            key = netlink.attributes(parts[_ELEMENT_KEY])[_DATA_VALUE]
-            counter = netlink.attributes(netlink.attributes(parts[_ELEMENT_EXPRESSION])[_EXPRESSION_DATA])
-            yield _flow(of, key, counter)
-
-
-def _flow(of: str, key: bytes, counter: netlink.Attributes) -> Flow:
+def _flow(of: str, counted: Counted) -> Flow:
     """Every part of a key is filled up to four bytes."""
+    key = counted.key
     (mark,) = struct.unpack_from("=I", key)
     kind = mark & (1 << flow_counts.NUMBER_SHIFT) - 1
     family, length = _FAMILIES[of]
@@ -146,6 +126,6 @@ def _flow(of: str, key: bytes, counter: netlink.Attributes) -> Flow:
         protocol=protocol,
         source_port=source_port,
         target_port=target_port,
-        packets=int.from_bytes(counter[_COUNTER_PACKETS], "big"),
-        bytes=int.from_bytes(counter[_COUNTER_BYTES], "big"),
+        packets=counted.packets,
+        bytes=counted.bytes,
     )
