@@ -28,7 +28,7 @@ from eucapy.clc.limits import Limits, told
 from eucapy.clc.operations import Operations, Refused
 from eucapy.clc.reconcilers.key_use import KeyUse, Use
 from eucapy.clc.standing import Standings, parent_of
-from eucapy.clc.store import accounts, hosts
+from eucapy.clc.store import accounts, hosts, snapshots
 from eucapy.database import Database, Tx
 from eucapy.http import BODY_S
 from eucapy.reconcile.loop import Loops
@@ -202,7 +202,12 @@ class OperatorPort:
         async def work(tx: Tx) -> dict[str, Any]:
             registered = await self._operations.list_components(tx)
             seen = await hosts.by_names(tx, [c["name"] for c in registered if c["kind"] == "nc"])
-            return {"components": registered, "hosts": {name: dict(row._mapping) for name, row in seen.items()}}
+            kept = await snapshots.archives(tx)
+            return {
+                "components": registered,
+                "archives": kept,
+                "hosts": {name: dict(row._mapping) for name, row in seen.items()},
+            }
 
         found = await self._database.read(work)
         loops = [
@@ -240,7 +245,9 @@ class OperatorPort:
             }
             for c in found["components"]
         ]
-        return web.json_response({"components": components, "nodes": nodes, "loops": loops})
+        return web.json_response(
+            {"components": components, "nodes": nodes, "archives": found["archives"], "loops": loops}
+        )
 
 
 def _node_state(row: dict[str, Any]) -> str:

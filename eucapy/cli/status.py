@@ -1,4 +1,5 @@
-"""`eucapy status` and `./faststart status`: the programs of this machine, the cloud's components, its loops.
+"""`eucapy status` and `./faststart status`: the programs of this machine, the cloud's components, how much
+of the snapshots is in the archive, its loops.
 
 Status 0 when all is well, 3 when something is not.
 """
@@ -44,7 +45,7 @@ def show(installation: Installation) -> int:
         print(f"\n{error}")
         return UNWELL
     print(f"\nendpoint {installation.endpoint_url}\n")
-    for part in ("components", "nodes", "loops"):
+    for part in ("components", "nodes", "archives", "loops"):
         items = status.get(part)
         if items:
             print(f"{part}\n{output.table(items)}\n")

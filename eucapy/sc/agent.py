@@ -38,6 +38,7 @@ from eucapy.sc.planner import (
     ImportSnapshot,
     KeepSnapshot,
     Plan,
+    RestoreSnapshot,
     SealSnapshot,
     Step,
     TakeSnapshot,
@@ -159,7 +160,8 @@ class StorageController:
         todo = Plan()
         if spec is not None:
             capabilities, kept = self._driver.capabilities, archives.seen if archives is not None else None
-            todo = plan(spec, seen, capabilities, elsewhere, uploaded.keys(), kept, archives is not None)
+            given_up = {item: failure.fault for item, failure in self._failures.items() if failure.fault.final}
+            todo = plan(spec, seen, capabilities, elsewhere, uploaded.keys(), kept, archives is not None, given_up)
         self._forget_past(todo)
         begun = [self._begin(item, steps) for item, steps in todo.steps.items() if self._may_begin(item, steps)]
         if begun:
@@ -223,7 +225,7 @@ class StorageController:
     def _begin(self, item: str, steps: tuple[Step, ...]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._work(item, steps), name=f"storage {item}")
         self._tasks[item] = task
-        if any(isinstance(step, ImportSnapshot | Upload | KeepSnapshot) for step in steps):
+        if any(isinstance(step, ImportSnapshot | Upload | KeepSnapshot | RestoreSnapshot) for step in steps):
             self._importing.add(item)
         task.add_done_callback(lambda _: self._ended(item))
         return task

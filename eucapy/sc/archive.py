@@ -8,13 +8,14 @@ A zone's part has one writer, its storage controller, and each verb may be made 
 * `keep` puts pieces, and the manifest last. One that is made again sends only what is not there yet.
 * `forget` removes the manifest, then the pieces that no manifest names any more (`_sweep`), also those that a `keep` left
   behind that never came to its manifest. What a `keep` that is under way put, or is about to name, is spared.
-* `restore` writes a draft, from its beginning, and seals it.
+* `restore` writes a draft, from its beginning, and seals it. It may be of another zone's part, which it only reads.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
 from eucapy.drivers.block.base import BLOCK_BYTES, BlockDriver, NoSuchSnapshot, Unrelated
@@ -24,8 +25,12 @@ from eucapy.sc.transfer import TransferError
 from eucapy.wire.archive import ArchiveStore, NotKept
 from eucapy.wire.contract import Unreachable
 
+log = logging.getLogger(__name__)
+
 LISTED = 4096
 """Blocks that the driver is asked for at once."""
+CALLED_OFF_S = 5.0
+"""How long who is called off waits for what is on its way."""
 _ZEROS = bytes(BLOCK_BYTES)
 
 
@@ -33,8 +38,8 @@ class Archive:
     """That of one zone."""
 
     def __init__(self, store: ArchiveStore, driver: BlockDriver, zone: str) -> None:
-        self._store, self._driver = store, driver
-        self._manifests, self._pieces = f"{zone}/manifests/", f"{zone}/pieces/"
+        self._store, self._driver, self._zone = store, driver, zone
+        self._manifests, self._pieces = _manifests(zone), _pieces(zone)
         self._spared: dict[str, frozenset[str]] = {}
         """By snapshot that is being kept: the pieces of others that its manifest will name."""
         self._sweeping = asyncio.Lock()
@@ -69,24 +74,38 @@ class Archive:
                     snapshot_id, seen.size_gib, places, parent.snapshot_id if parent is not None else ""
                 )
                 packed = await asyncio.to_thread(archive_format.packed_manifest, made)
-                await self._store.put(self._manifests + snapshot_id, packed)
+                await self._put_manifest(snapshot_id, packed)
             finally:
                 self._spared.pop(snapshot_id, None)
+
+    async def _put_manifest(self, snapshot_id: str, packed: bytes) -> None:
+        """Who is called off here waits for it: a manifest that came after `forget` would stay for ever."""
+        putting = asyncio.ensure_future(self._store.put(self._manifests + snapshot_id, packed))
+        try:
+            await asyncio.shield(putting)
+        except asyncio.CancelledError:
+            await asyncio.wait([putting], timeout=CALLED_OFF_S)
+            putting.cancel()
+            raise
 
     async def forget(self, snapshot_id: str) -> None:
         """The other snapshots of the archive stay whole. Forgetting what is not kept succeeds. Raises TransferError."""
         with _told():
             await self._store.remove(self._manifests + snapshot_id)
-            await self._sweep()
+            try:
+                await self._sweep()
+            except Damaged as error:
+                log.error("nothing is swept", extra={"data": {"reason": str(error)}})
 
-    async def restore(self, snapshot_id: str, told: Callable[[int], None]) -> None:
-        """Make the snapshot in the pool as it was kept; one that is there is left as it is. Raises TransferError (final, when
-        the archive has not got it, or is damaged), BlockError, OSError."""
+    async def restore(self, snapshot_id: str, told: Callable[[int], None], zone: str = "") -> None:
+        """Make the snapshot in the pool as it was kept, by this zone or another; one that is there is left as it is. Raises
+        TransferError (final, when the archive has not got it, or is damaged), BlockError, OSError."""
         seen = await self._driver.observe()
         if snapshot_id in seen.snapshots:
             return
         with _told():
-            found = await self._manifest(snapshot_id)
+            zone = zone or self._zone
+            found = await self._manifest(snapshot_id, zone)
             if found is None:
                 raise TransferError("SnapshotNotFound", f"{snapshot_id} is not in the archive", final=True)
             if snapshot_id in seen.drafts:
@@ -95,7 +114,7 @@ class Archive:
             for index, place in found.places().items():
                 by_piece.setdefault(place.piece, []).append((index, place.at))
             for number, (piece, wanted) in enumerate(by_piece.items()):
-                blocks = await self._piece(piece)
+                blocks = await self._piece(piece, zone)
                 for index, at in wanted:
                     if at >= len(blocks):
                         raise Damaged(f"the piece {piece} has no block {at}")
@@ -165,7 +184,7 @@ class Archive:
             yield indexes, blocks
 
     async def _sweep(self) -> None:
-        """Remove the pieces that nobody names. A manifest that cannot be read may name any: nothing is removed then."""
+        """Remove the pieces that nobody names. A manifest that cannot be read may name any, and nothing is removed: Damaged."""
         async with self._sweeping:
             named: set[str] = set()
             for snapshot_id in await self.kept():
@@ -177,19 +196,27 @@ class Archive:
                 if piece not in named and archive_format.owner(piece) not in self._spared:
                     await self._store.remove(path)
 
-    async def _manifest(self, snapshot_id: str) -> Manifest | None:
+    async def _manifest(self, snapshot_id: str, zone: str = "") -> Manifest | None:
         try:
-            content = await self._store.get(self._manifests + snapshot_id)
+            content = await self._store.get(_manifests(zone or self._zone) + snapshot_id)
         except NotKept:
             return None
         return await asyncio.to_thread(archive_format.read_manifest, content)
 
-    async def _piece(self, name: str) -> list[bytes]:
+    async def _piece(self, name: str, zone: str) -> list[bytes]:
         try:
-            content = await self._store.get(self._pieces + name)
+            content = await self._store.get(_pieces(zone) + name)
         except NotKept:
             raise Damaged(f"the piece {name} is missing") from None
         return await asyncio.to_thread(archive_format.read_piece, name, content)
+
+
+def _manifests(zone: str) -> str:
+    return f"{zone}/manifests/"
+
+
+def _pieces(zone: str) -> str:
+    return f"{zone}/pieces/"
 
 
 @contextlib.contextmanager

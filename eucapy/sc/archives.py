@@ -58,6 +58,6 @@ class Archives:
         self._kept.discard(snapshot_id)
         self._begun.discard(snapshot_id)
 
-    async def restore(self, snapshot_id: str, told: Callable[[int], None]) -> None:
-        """Raises TransferError, BlockError, OSError."""
-        await self._archive.restore(snapshot_id, told)
+    async def restore(self, snapshot_id: str, told: Callable[[int], None], zone: str = "") -> None:
+        """`zone`: where it was kept, "" for here. Raises TransferError, BlockError, OSError."""
+        await self._archive.restore(snapshot_id, told, zone)

@@ -205,8 +205,8 @@ async def _archived(
             await archives.keep(snapshot_id, older, lambda percent: told(percent))
         case ForgetSnapshot(snapshot_id):
             await archives.forget(snapshot_id)
-        case RestoreSnapshot(snapshot_id):
-            await archives.restore(snapshot_id, lambda percent: told(percent))
+        case RestoreSnapshot(snapshot_id, zone):
+            await archives.restore(snapshot_id, lambda percent: told(percent), zone)
         case _:
             assert_never(step)
 

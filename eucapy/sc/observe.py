@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from eucapy.drivers.block.base import PoolSeen
 from eucapy.sc.archives import ArchiveSeen
-from eucapy.sc.planner import archive_item, reached_as
+from eucapy.sc.planner import ARCHIVE, archive_item, reached_as
 from eucapy.sc.uploads import Done
 from eucapy.wire.contract import Fault
 from eucapy.wire.storage import (
@@ -61,6 +61,7 @@ def status(
                 *progress.get(name, (0, "")),
                 name in busy or archive_item(name) in busy or (archives and archive is None),
                 _archived(name, archive, progress.get(archive_item(name), (0, ""))[0]),
+                faults.get(archive_item(name)) or faults.get(ARCHIVE),
             )
             for name, item in snapshots.items()
         },
@@ -68,6 +69,7 @@ def status(
             name: _upload(item, uploaded.get(name), faults.get(name), *progress.get(name, (0, "")), name in busy)
             for name, item in (spec.uploads if spec is not None else {}).items()
         },
+        archives=archives,
         strangers=tuple(sorted({*seen.volumes, *seen.snapshots, *seen.drafts} - named)),
         capacity=Capacity(total_gib=seen.total_gib, free_gib=seen.free_gib),
     )
@@ -117,11 +119,13 @@ def _snapshot(
     stage: str,
     busy: bool,
     archived: int | None,
+    archive_fault: Fault | None,
 ) -> SnapshotStatus:
     there = seen.snapshots.get(item.snapshot_id)
     if there is None:
         return SnapshotStatus(
             archived=archived,
+            archive_fault=archive_fault,
             snapshot_id=item.snapshot_id,
             presence=_absent(item.gone, fault, busy or item.snapshot_id in seen.drafts or archived is not None),
             progress=0 if item.gone else percent,
@@ -130,6 +134,7 @@ def _snapshot(
         )
     return SnapshotStatus(
         archived=archived,
+        archive_fault=archive_fault,
         snapshot_id=item.snapshot_id,
         presence=Presence.READY,
         progress=100,

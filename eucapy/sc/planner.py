@@ -7,6 +7,7 @@ in order. An item waits, without a step, for what it needs of another:
     snapshot of a volume        waits until the volume is there; impossible when it will never be
     what was made and is lost   a snapshot comes back from the archive; a volume is made again of its newest snapshot, once
                                 nobody uses it. Nothing is ever made again empty, or of what it is not
+    snapshot of another zone    is brought here from that zone's archive, once it is there; never kept in this one's
     copy of a snapshot          waits until that is there; impossible when it will never be
     snapshot written by blocks  waits until it is sealed, and until its parent is there; abandoned, its draft goes
     tombstone of a volume       its exports end first; snapshots that are still to be taken of it go before
@@ -19,8 +20,9 @@ another node, is ended, because the volume's spec is the whole truth about the v
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from eucapy.drivers.block.base import Capabilities, PoolSeen, VolumeSeen
 from eucapy.pace import UNLIMITED, Pace
@@ -128,9 +130,10 @@ class ForgetSnapshot:
 
 @dataclass(frozen=True)
 class RestoreSnapshot:
-    """Out of the archive into the pool."""
+    """Out of the archive into the pool. `zone`: whose archive, where it is another one's."""
 
     snapshot_id: str
+    zone: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,10 +185,11 @@ def plan(
     uploaded: Container[str] = frozenset(),
     archive: ArchiveSeen | None = None,
     archives: bool = False,
+    given_up: Mapping[str, Fault] = MappingProxyType({}),
 ) -> Plan:
     """What to do now. Steps of different items may be done in any order, or at once. `elsewhere`: the nodes that are on
     other hosts; `uploaded`: the uploads that are done; `archive`: what is kept there, None where that is not known;
-    `archives`: whether there is one at all."""
+    `archives`: whether there is one at all; `given_up`: items for which no further try will help."""
     result = Plan()
     if archives and archive is None:
         result.steps[ARCHIVE] = (LookIntoArchive(),)
@@ -194,7 +198,7 @@ def plan(
     if archive is not None:
         _plan_archive(result, spec, seen, uploaded, archive)
     for volume in spec.volumes.values():
-        _plan_volume(result, volume, spec, seen, capabilities, elsewhere)
+        _plan_volume(result, volume, spec, seen, capabilities, elsewhere, given_up)
     for upload in spec.uploads.values():
         _plan_upload(result, upload, spec, seen, upload.task_id in uploaded)
     return result
@@ -226,6 +230,8 @@ def _plan_archive(
     older: dict[str, list[str]] = {}
     for snapshot in sorted(spec.snapshots.values(), key=lambda one: (one.taken_at, one.snapshot_id)):
         snapshot_id, there = snapshot.snapshot_id, seen.snapshots.get(snapshot.snapshot_id)
+        if snapshot.archive is not None:
+            continue
         if snapshot.gone:
             known = snapshot_id in archive.kept or snapshot_id in archive.begun
             if known and there is None and not _is_awaited(snapshot_id, spec, seen, uploaded):
@@ -258,6 +264,9 @@ def _plan_snapshot(
             result.steps[snapshot_id] = (RemoveSnapshot(snapshot_id),)
     elif there:
         return
+    elif snapshot.archive is not None:
+        if snapshot.archive.ready:
+            result.steps[snapshot_id] = (RestoreSnapshot(snapshot_id, snapshot.archive.zone),)
     elif snapshot.made:
         if archive is not None and snapshot_id in archive.kept:
             result.steps[snapshot_id] = (RestoreSnapshot(snapshot_id),)
@@ -337,6 +346,7 @@ def _plan_volume(
     seen: PoolSeen,
     capabilities: Capabilities,
     elsewhere: Container[str],
+    given_up: Mapping[str, Fault],
 ) -> None:
     volume_id = volume.volume_id
     there = seen.volumes.get(volume_id)
@@ -361,7 +371,7 @@ def _plan_volume(
         if volume.made:
             _plan_recovery(result, volume, spec, seen)
         else:
-            _plan_creation(result, volume, spec, seen)
+            _plan_creation(result, volume, spec, seen, given_up)
         return
     _plan_changes(result, volume, there, capabilities, elsewhere)
 
@@ -398,10 +408,14 @@ def _creation(volume: VolumeSpec, source: str) -> tuple[Step, ...]:
     return (made,) if volume.pace == UNLIMITED else (made, SetPace(volume.volume_id, volume.pace))
 
 
-def _plan_creation(result: Plan, volume: VolumeSpec, spec: StorageSpec, seen: PoolSeen) -> None:
+def _plan_creation(
+    result: Plan, volume: VolumeSpec, spec: StorageSpec, seen: PoolSeen, given_up: Mapping[str, Fault]
+) -> None:
     source = volume.snapshot_id
     if not source or source in seen.snapshots:
         result.steps[volume.volume_id] = _creation(volume, source)
+    elif source in given_up:
+        result.faults[volume.volume_id] = given_up[source]
     elif not _will_be_made(spec.snapshots.get(source)):
         result.faults[volume.volume_id] = Fault(
             code="SnapshotNotFound", message=f"there is no snapshot {source}", final=True

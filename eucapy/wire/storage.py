@@ -48,10 +48,18 @@ class WrittenSpec(Message, frozen=True, kw_only=True):
     abandoned: bool = False
 
 
+class ArchiveSource(Message, frozen=True, kw_only=True):
+    """Another zone's archive, which has the snapshot once it is `ready`."""
+
+    zone: str
+    ready: bool = False
+
+
 class SnapshotSpec(Message, frozen=True, kw_only=True):
     """A snapshot, taken of `volume_id` once, or a copy of another one of the same storage (`copy_of`), or made from an
-    object of the store (a disk image in whatever format) or from what a node captured, or written by somebody. `taken_at`, in
-    seconds since the epoch, orders those of a volume; `made` as of a volume. `gone` is the tombstone."""
+    object of the store (a disk image in whatever format) or from what a node captured, or written by somebody, or of another
+    zone and brought here from its `archive` for as long as it is needed. `taken_at`, in seconds since the epoch, orders those
+    of a volume; `made` as of a volume. `gone` is the tombstone."""
 
     snapshot_id: str
     volume_id: str = ""
@@ -59,6 +67,7 @@ class SnapshotSpec(Message, frozen=True, kw_only=True):
     size_gib: int = 0
     source: ObjectSource | NodeSource | None = None
     written: WrittenSpec | None = None
+    archive: ArchiveSource | None = None
     taken_at: float = 0.0
     made: bool = False
     gone: bool = False
@@ -126,13 +135,15 @@ class VolumeStatus(Message, frozen=True, kw_only=True):
 
 class SnapshotStatus(Message, frozen=True, kw_only=True):
     """One snapshot; `progress` in percent, `stage` what is being done: `downloading`, `converting`, `updating`, `storing`;
-    empty where there are no stages. `archived`: how much of it is in the archive, in percent; None where there is none."""
+    empty where there are no stages. `archived`: how much of it is in the archive, in percent; None where there is none;
+    `archive_fault`: why that does not go on."""
 
     snapshot_id: str
     presence: Presence
     progress: int = 0
     stage: str = ""
     archived: int | None = None
+    archive_fault: Fault | None = None
     size_gib: int = 0
     fault: Fault | None = None
 
@@ -164,6 +175,8 @@ class StorageStatus(Status, frozen=True, kw_only=True):
     volumes: dict[str, VolumeStatus] = {}
     snapshots: dict[str, SnapshotStatus] = {}
     uploads: dict[str, UploadStatus] = {}
+    archives: bool = False
+    """Whether it keeps its snapshots in an archive."""
     strangers: tuple[str, ...] = ()
     capacity: Capacity | None = None
     fault: Fault | None = None

@@ -39,11 +39,14 @@ from eucapy.nc.config import Config as NodeConfig
 from eucapy.reconcile.loop import Loop
 from eucapy.reconcile.traffic import TRAFFIC
 from eucapy.sc.agent import StorageController
+from eucapy.sc.archive import Archive
+from eucapy.sc.archives import Archives
 from eucapy.sc.executor import Executor
 from eucapy.sc.transfer import Transfer
 from eucapy.sc.uploads import Uploads
 from eucapy.walrus.app import App as ObjectStore
 from eucapy.walrus.config import Config as StoreConfig
+from eucapy.wire.archive import WalrusArchive
 from eucapy.wire.cluster import ClusterAgent, NodeEntry
 from eucapy.wire.network import NetworkAgent
 from eucapy.wire.node import NodeAgent, NodeSource
@@ -238,6 +241,7 @@ class DevCloud:
             FakeConverter(),
             Uploads(WalrusSender(self.config.walrus_internal_url, None), folder / "sc" / "uploads"),
             folder / "sc" / "downloads",
+            Archives(Archive(WalrusArchive(self.config.walrus_internal_url, None), block, name)),
         )
         (folder / "sc").mkdir(parents=True, exist_ok=True)
         storage = StorageController(

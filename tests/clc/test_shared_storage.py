@@ -49,8 +49,3 @@ def test_a_deleted_snapshot_stays_until_the_volumes_of_all_zones_are_made(shared
         ec2.describe_snapshots(SnapshotIds=[snapshot_id])
     pool = shared.run(shared.dev.zones[A].block.observe())
     assert snapshot_id not in pool.snapshots
-
-
-def test_a_zone_of_its_own_storage_keeps_its_snapshots_to_itself(cloud: Cloud) -> None:
-    with pytest.raises(ClientError, match="lies in the storage of us-east-1a"):
-        cloud.client("ec2").create_volume(AvailabilityZone=B, SnapshotId=snapshot(cloud))

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from pathlib import Path
 from typing import Any
 
 from tests.clc import ebs
 from tests.cloud.test_deaths import DEVICE, Stage, at_every_step, stage
+from tests.harness.cloud import Cloud
+from tests.harness.postgres import NewDatabase
 
 __all__ = ["stage"]
 
@@ -118,5 +121,45 @@ def test_a_snapshot_is_written_by_blocks_over_another_that_is_deleted(stage: Sta
         stage.ec2.delete_snapshot(SnapshotId=made)
         stage.cloud.settle()
         assert (len(pool(stage).snapshots), pool(stage).drafts) == (kept, frozenset())
+
+    at_every_step(stage, story, check, prepare)
+
+
+def test_a_volume_is_made_in_another_zone_of_a_snapshot_that_is_deleted(
+    tmp_path: Path, new_database: NewDatabase
+) -> None:
+    """Out of the archive of the snapshot's own zone."""
+    with new_database() as url, Cloud(tmp_path / "cloud", database=url, zones=("a", "b"), nodes_per_zone=1) as cloud:
+        made_elsewhere(Stage(cloud))
+
+
+def made_elsewhere(stage: Stage) -> None:
+    volume_id, kept = stage.volume(), set(pool(stage).snapshots)
+    ids: dict[str, str] = {}
+
+    def prepare() -> None:
+        ids["source"] = stage.ec2.create_snapshot(VolumeId=volume_id)["SnapshotId"]
+        stage.cloud.settle()
+
+    def story() -> None:
+        stage.ec2.create_volume(
+            AvailabilityZone="us-east-1b", SnapshotId=ids["source"], ClientToken=f"made-of-{ids['source']}"
+        )
+        stage.ec2.delete_snapshot(SnapshotId=ids["source"])
+
+    def check(steps: list[str]) -> None:
+        if any(one["SnapshotId"] == ids["source"] for one in taken(stage)):
+            story()
+            stage.cloud.settle()
+        (made,) = stage.ec2.describe_volumes(Filters=[{"Name": "availability-zone", "Values": ["us-east-1b"]}])[
+            "Volumes"
+        ]
+        assert made["State"] == "available"
+        zone = stage.cloud.dev.zones["us-east-1b"]
+        assert zone.block.read(made["VolumeId"], 0) == "kept"
+        assert stage.cloud.run(zone.block.observe()).snapshots == {}
+        assert set(pool(stage).snapshots) == kept
+        stage.ec2.delete_volume(VolumeId=made["VolumeId"])
+        stage.cloud.settle()
 
     at_every_step(stage, story, check, prepare)

@@ -1,8 +1,8 @@
 """Death at a chosen step: the cloud's processes end, all at once, right after the n-th thing that they changed anywhere.
 
 What changes something is a commit of the database, a spec that an agent accepted, a note in a node's records, a verb of a
-hypervisor, of a block pool, of the tool that makes disks, of a network. Between two of them nothing can be lost that was
-not there, so that dying after each of them in turn is dying everywhere.
+hypervisor, of a block pool, of an archive, of the tool that makes disks, of a network. Between two of them nothing can be
+lost that was not there, so that dying after each of them in turn is dying everywhere.
 
     deaths = Deaths(cloud)
     with deaths.after(7):
@@ -69,6 +69,9 @@ class Deaths:
             self._every(zone.cluster, "put_spec", label="cc spec")
             self._every(zone.storage, "put_spec", label="sc spec")
             self._every(zone.block, *BLOCK)
+            archives = zone.storage._executor.archives
+            if archives is not None:
+                self._every(archives._archive._store, "put", "remove", label="archive")
             for node in zone.nodes.values():
                 self._every(node.nc, "put_spec", label="nc spec")
                 self._every(node.eucanetd, "put_spec", label="eucanetd spec")

@@ -25,7 +25,7 @@ from eucapy.clc.ec2.errors import (
 )
 from eucapy.clc.ec2.service import ec2
 from eucapy.clc.ec2.zones import zone_ids
-from eucapy.clc.store import attachments, snapshots, volume_filters, volumes
+from eucapy.clc.store import attachments, snapshot_visits, snapshots, volume_filters, volumes
 from eucapy.clc.store import tags as tag_rows
 from eucapy.database import Row
 from eucapy.lifecycle import snapshot as snapshot_life
@@ -163,7 +163,8 @@ def zone_of(call: Call, p: Mapping[str, Any]) -> str:
 
 
 async def _source(call: Call, snapshot_id: str | None, zone: str) -> Row | None:
-    """The snapshot that the volume starts from: own, shared or public, completed, and in the zone's storage."""
+    """The snapshot that the volume starts from: own, shared or public, completed, and in the zone's storage, or to be brought
+    there from the archive of its own zone."""
     if not snapshot_id:
         return None
     row = await snapshots.visible(call.tx, call.account, ids.check("snap", snapshot_id))
@@ -172,9 +173,11 @@ async def _source(call: Call, snapshot_id: str | None, zone: str) -> Row | None:
     if row.state != snapshot_life.COMPLETED:
         raise IncorrectState(f"Snapshot is in invalid state - {row.state}")
     if row.zone != zone and not call.config.shared_storage:
-        raise UnsupportedOperation(
-            f"The snapshot '{row.id}' lies in the storage of {row.zone}; volumes can be made of it there only."
-        )
+        if row.archived is None:
+            raise UnsupportedOperation(
+                f"The snapshot '{row.id}' lies in the storage of {row.zone}; volumes can be made of it there only."
+            )
+        await snapshot_visits.ensure(call.tx, zone, row.id)
     return row
 
 

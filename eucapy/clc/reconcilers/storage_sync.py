@@ -14,7 +14,7 @@ import msgspec
 
 from eucapy.clc import transitions
 from eucapy.clc.agents import Agents
-from eucapy.clc.reconcilers import upload_reports
+from eucapy.clc.reconcilers import snapshot_archives, upload_reports
 from eucapy.clc.reconcilers.storage_verdicts import (
     judge_attachment,
     judge_export,
@@ -28,6 +28,7 @@ from eucapy.clc.store import (
     components,
     export_tasks,
     instances,
+    snapshot_visits,
     snapshot_writes,
     snapshots,
     vms,
@@ -121,12 +122,14 @@ class StorageSync:
             awaited=await snapshots.awaited(tx, zone),
             writes=await snapshot_writes.in_zone(tx, zone),
             exported=export_tasks.told(exports, zone),
+            visits=await snapshot_visits.in_zone(tx, zone),
         )
 
     async def _apply(self, tx: Tx, zone: str, status: StorageStatus) -> bool:
         now = self._clock.time()
         changed = await self._volumes(tx, zone, status, now)
         changed = await self._snapshots(tx, zone, status, now) or changed
+        changed = await snapshot_archives.write_down(tx, zone, status, self._sent[zone][1]) or changed
         changed = await self._attachments(tx, zone, status, now) or changed
         if await upload_reports.write_down(tx, zone, status):
             tx.on_commit(lambda: self._wake("exports"))

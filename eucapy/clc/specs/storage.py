@@ -18,7 +18,15 @@ from eucapy.lifecycle import snapshot as snapshot_life
 from eucapy.lifecycle import volume as volume_life
 from eucapy.wire import codec
 from eucapy.wire.node import NodeSource, ObjectSource
-from eucapy.wire.storage import ExportSpec, SnapshotSpec, StorageSpec, UploadSpec, VolumeSpec, WrittenSpec
+from eucapy.wire.storage import (
+    ArchiveSource,
+    ExportSpec,
+    SnapshotSpec,
+    StorageSpec,
+    UploadSpec,
+    VolumeSpec,
+    WrittenSpec,
+)
 
 
 def storage_spec(
@@ -34,11 +42,13 @@ def storage_spec(
     urls: Mapping[str, str] | None = None,
     writes: Mapping[str, Any] | None = None,
     exported: Iterable[tuple[str, Any, Mapping[str, Any]]] = (),
+    visits: Iterable[Any] = (),
 ) -> StorageSpec:
     """Generation 0. `instances` by id (state, node), those that have attachments; `addresses` and `urls` of nodes by
     name; `needed` are snapshots that volumes, in whatever zone, or copies are being made of, `awaited` volumes that
     snapshots wait to be taken of: these stay until that is done; `writes`, by snapshot, those that are written by blocks;
-    `exported`: what each upload is called, its task (state, bucket), and its disk, as `store/export_tasks.py` keeps it."""
+    `exported`: what each upload is called, its task (state, bucket), and its disk, as `store/export_tasks.py` keeps it;
+    `visits`: snapshots of other zones that are brought here, as `store/snapshot_visits.py` gives them."""
     exports = {
         attachment.volume_id: _export(attachment, instances[attachment.instance_id], addresses)
         for attachment in attachments
@@ -48,7 +58,10 @@ def storage_spec(
         generation=0,
         zone=zone,
         volumes={row.id: _volume(row, exports.get(row.id), awaited) for row in volumes},
-        snapshots={row.id: _snapshot(row, needed, urls or {}, (writes or {}).get(row.id)) for row in snapshots},
+        snapshots={
+            **{row.id: _snapshot(row, needed, urls or {}, (writes or {}).get(row.id)) for row in snapshots},
+            **{row.snapshot_id: _visit(row) for row in visits},
+        },
         uploads={name: _upload(name, task, disk) for name, task, disk in exported},
     )
 
@@ -92,8 +105,18 @@ def _snapshot(row: Any, needed: Collection[str], urls: Mapping[str, str], write:
         written=_written(write, row.state) if write is not None else None,
         size_gib=row.size_gib,
         taken_at=row.created_at,
-        made=row.state == snapshot_life.COMPLETED,
+        made=row.completed_at is not None,
         gone=row.state == snapshot_life.DELETING and row.id not in needed,
+    )
+
+
+def _visit(row: Any) -> SnapshotSpec:
+    return SnapshotSpec(
+        snapshot_id=row.snapshot_id,
+        size_gib=row.size_gib or 0,
+        made=True,
+        archive=ArchiveSource(zone=row.home or "", ready=bool(row.ready)),
+        gone=not row.needed,
     )
 
 

@@ -2,7 +2,9 @@
 
 A snapshot lies in the storage of the zone that its volume was in. One that is made for an image of an instance names it in
 `capture`, and `awaits` the instance before the storage is told of it. `source`: a node's copy of a root disk that it is
-made of. `copied_from`: the snapshot that it is a copy of, to be made within `copy_minutes` (0: no matter when).
+made of. `copied_from`: the snapshot that it is a copy of, to be made within `copy_minutes` (0: no matter when). `archived`: how
+far the zone's storage has it in its archive, in percent, None where it keeps none or has not said; `archive_fault`: why that
+does not go on.
 """
 
 from __future__ import annotations
@@ -44,6 +46,8 @@ table = sa.Table(
     sa.Column("capture", sa.String(32), nullable=False, server_default="", index=True),
     sa.Column("awaits", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("source", Json),
+    sa.Column("archived", sa.Integer),
+    sa.Column("archive_fault", sa.Text, nullable=False, server_default=""),
     sa.Column("copied_from", sa.String(32), nullable=False, server_default="", index=True),
     sa.Column("copy_minutes", sa.Integer, nullable=False, server_default="0"),
     sa.Column("public", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -75,6 +79,8 @@ def _transfer_type(values: Sequence[str]) -> filters.Condition:
     )
 
 
+ARCHIVED = 100
+"""Percent: the archive has all of it."""
 TIME_BASED, STANDARD = "time-based", "standard"
 
 FILTERS: dict[str, filters.Filter] = {
@@ -245,6 +251,7 @@ _WANTED = (
         table.c.source,
         table.c.copied_from,
         table.c.created_at,
+        table.c.completed_at,
     )
     .where(table.c.zone == sa.bindparam("in_zone"))
     .where(sa.or_(table.c.awaits.is_(False), table.c.state == life.DELETING))
@@ -276,9 +283,29 @@ _IN_MOTION = (
 )
 
 
+_UNARCHIVED = (
+    sa.select(table.c.id, table.c.archived, table.c.archive_fault)
+    .where(table.c.zone == sa.bindparam("in_zone"), table.c.state.in_((life.COMPLETED, life.DELETING)))
+    .where(sa.or_(table.c.archived.is_(None), table.c.archived < ARCHIVED))
+    .order_by(table.c.id)
+)
+_ARCHIVES = (
+    sa.select(
+        table.c.zone,
+        sa.func.count().label("snapshots"),
+        sa.func.sum(sa.case((table.c.archived == ARCHIVED, 1), else_=0)).label("kept"),
+        sa.func.sum(table.c.archived).label("percents"),
+        sa.func.max(table.c.archive_fault).label("fault"),
+    )
+    .where(table.c.state == life.COMPLETED, table.c.archived.is_not(None))
+    .group_by(table.c.zone)
+    .order_by(table.c.zone)
+)
+
+
 async def wanted(tx: Tx, zone: str) -> list[Row]:
-    """What the zone's storage must know of all its snapshots, tombstones included, by id: volume, size, state, source,
-    when it was begun."""
+    """What the zone's storage must know of all its snapshots, tombstones included, by id: volume, size, state, source, when it
+    was asked for and made."""
     return list(await tx.all(_WANTED, {"in_zone": zone}))
 
 
@@ -308,6 +335,26 @@ async def of_capture(tx: Tx, image_id: str) -> list[Row]:
 async def in_motion(tx: Tx, zone: str) -> list[Row]:
     """Those of the zone that wait for a word from its storage."""
     return list(await tx.all(_IN_MOTION, {"in_zone": zone}))
+
+
+async def unarchived(tx: Tx, zone: str) -> list[Row]:
+    """Those of the zone that were made and that its archive has not got yet: how far they are, and why no farther. One that is
+    to be deleted may be awaited in another zone."""
+    return list(await tx.all(_UNARCHIVED, {"in_zone": zone}))
+
+
+async def archives(tx: Tx) -> list[dict[str, object]]:
+    """By zone that keeps an archive: how many of its snapshots are in it, and how far that is."""
+    return [
+        {
+            "zone": row.zone,
+            "snapshots": row.snapshots,
+            "kept": int(row.kept),
+            "percent": int(row.percents) // row.snapshots,
+            "fault": row.fault,
+        }
+        for row in await tx.all(_ARCHIVES)
+    ]
 
 
 async def set_values(tx: Tx, snapshot_id: str, **columns: object) -> None:
