@@ -71,8 +71,8 @@ class FakeStore:
 class Zone:
     """One zone's storage: the folders that survive, and the present life of the agent."""
 
-    def __init__(self, folder: Path, archive: ArchiveStore | None = None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, archive: ArchiveStore | None = None, name: str = "one") -> None:
+        self.folder, self.name = folder, name
         self.archive = archive
         self.clock = ManualClock()
         self.store = FakeStore()
@@ -83,10 +83,10 @@ class Zone:
         self.driver = FakeDriver(self.folder / "pool")
         transfer = Transfer(self.store, self.store, GIB)
         uploads = Uploads(self.store, self.folder / "state" / "uploads")
-        archives = Archives(Archive(self.archive, self.driver, "one")) if self.archive is not None else None
+        archives = Archives(Archive(self.archive, self.driver, self.name)) if self.archive is not None else None
         downloads = self.folder / "state" / "downloads"
         executor = Executor(self.driver, transfer, FakeConverter(), uploads, downloads, archives)
-        self.agent = StorageController("one", self.folder / "state", self.driver, executor, self.clock)
+        self.agent = StorageController(self.name, self.folder / "state", self.driver, executor, self.clock)
         self.loops = Loops()
         self.loops.add(self.agent.loop)
 
@@ -104,7 +104,7 @@ class Zone:
         return await self.agent.put_spec(
             StorageSpec(
                 generation=self.generation,
-                zone="one",
+                zone=self.name,
                 volumes={item.volume_id: item for item in items if isinstance(item, VolumeSpec)},
                 snapshots={item.snapshot_id: item for item in items if isinstance(item, SnapshotSpec)},
                 uploads={item.task_id: item for item in items if isinstance(item, UploadSpec)},

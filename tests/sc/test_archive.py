@@ -265,3 +265,28 @@ async def test_layers_of_files_are_kept_by_what_changed(tmp_path: Path, short_fo
         assert {index: await driver.read_block("snap-2", index) for index in expected} == expected
     finally:
         await driver.close()
+
+
+async def test_the_second_snapshot_of_an_unchanged_volume_of_8_gib_sends_far_less_than_a_mib(
+    tmp_path: Path, short_folder: Path
+) -> None:
+    """Layers of files, in bytes that are sent."""
+    skip_without_programs()
+    store, chance = MemoryStore(), random.Random(2)
+    driver = FilesDriver(tmp_path / "pool", short_folder / "run")
+    await driver.open(lambda: None)
+    try:
+        for index in range(0, 8 * SIZE_BLOCKS, 256):
+            await driver.put_block("snap-0", index, chance.randbytes(BLOCK_BYTES))
+        await driver.seal_snapshot("snap-0", 8)
+        await driver.ensure_volume("vol-1", 8, "snap-0")
+        await driver.ensure_snapshot("snap-1", "vol-1")
+        await driver.ensure_snapshot("snap-2", "vol-1")
+        archive = Archive(store, driver, "one")
+        await archive.keep("snap-1", [], nothing)
+        first, store.sent_bytes = store.sent_bytes, 0
+        await archive.keep("snap-2", ["snap-1"], nothing)
+        assert first > 8 * SIZE_BLOCKS // 256 * BLOCK_BYTES
+        assert store.sent_bytes < 32 << 10
+    finally:
+        await driver.close()
