@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -185,6 +186,23 @@ def test_a_program_ends_by_itself_when_it_is_asked_to(cloud: ProcessCloud, name:
     assert cloud.kill(name, signal.SIGTERM) == 0
     cloud.run(name)
     cloud.bring_up()
+
+
+def test_a_snapshot_outlives_its_storage_and_the_operator_sees_it_coming(cloud: ProcessCloud) -> None:
+    """Through the object store, which shows no account a trace of it."""
+    ec2, s3, operator = cloud.client("ec2"), cloud.client("s3"), Operator.of(cloud.installation)
+    volume_id = ec2.create_volume(Size=1, AvailabilityZone=cloud.record.zone)["VolumeId"]
+    wait_until(lambda: state_of(cloud, volume_id) == "available")
+    snapshot_id = ec2.create_snapshot(VolumeId=volume_id)["SnapshotId"]
+    wait_until(lambda: ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"][0]["State"] == "completed")
+    wait_until(lambda: [each["percent"] for each in operator.get("/admin/status")["archives"]] == [100])
+    assert not [bucket["Name"] for bucket in s3.list_buckets()["Buckets"] if "archive" in bucket["Name"]]
+    cloud.kill("sc")
+    shutil.rmtree(cloud.installation.folder("sc"))
+    cloud.run("sc")
+    cloud.bring_up()
+    made = ec2.create_volume(AvailabilityZone=cloud.record.zone, SnapshotId=snapshot_id)["VolumeId"]
+    wait_until(lambda: state_of(cloud, made) == "available")
 
 
 def test_nothing_that_a_program_logs_holds_a_secret(cloud: ProcessCloud) -> None:
