@@ -8,37 +8,50 @@
 `explain` follows the packet as far as there is a way, and judges every step that it comes by, also behind one that refuses:
 whoever mends the first refusal wants to know the next. Groups remember connections, so answers are asked of ACLs alone, for
 the ports that Linux sends from (32768 to 60999). Within a subnet no ACL is asked. The source without an address is the whole
-internet: only what is open to all lets it in. How packets are judged: `docs/network.md`; `reach_facts.py` reads the rows.
+internet: only what is open to all lets it in. IPv6 goes the same way without a translation: an address is its own public one,
+where its subnet leads to an internet gateway. How packets are judged: `docs/network.md`; `reach_facts.py` reads the rows.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 LOCAL = "local"
 EPHEMERAL = (32768, 60999)
 """The ports that a client of Linux takes its own from: /proc/sys/net/ipv4/ip_local_port_range."""
 EVERY_PORT = (0, 65535)
-_NUMBERS = {"icmp": "1", "tcp": "6", "udp": "17"}
-_ECHO, _ECHO_REPLY = 8, 0
+_NUMBERS = {"icmp": "1", "tcp": "6", "udp": "17", "icmpv6": "58"}
+_ECHOES = {"icmp": (8, 0), "icmpv6": (128, 129)}
+"""The types of an echo and of its answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A packet: `tcp` or `udp` to a port, or `icmp`, which is an echo."""
+    """A packet: `tcp` or `udp` to a port, or `icmp`, which is an echo. `ipv6` follows from where it goes."""
 
     protocol: str
     port: int = 0
+    ipv6: bool = False
 
     def __str__(self) -> str:
-        return "icmp echo" if self.protocol == "icmp" else f"{self.protocol} {self.port}"
+        return f"{self.name} echo" if self.echoes else f"{self.protocol} {self.port}"
+
+    @property
+    def name(self) -> str:
+        """The protocol as rules and entries have it."""
+        return "icmpv6" if self.ipv6 and self.protocol == "icmp" else self.protocol
+
+    @property
+    def echoes(self) -> bool:
+        return self.protocol == "icmp"
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A network interface. `addresses[0]` is its primary one; `public` is by private address."""
+    """A network interface. `addresses[0]` is its primary one, those of IPv6 come last; `public` is by private address."""
 
     id: str
     instance_id: str
@@ -48,6 +61,10 @@ class Port:
     public: Mapping[str, str]
     groups: tuple[str, ...]
     runs: bool
+
+    def own(self, ipv6: bool) -> str:
+        """Its first address of the family; "" for none."""
+        return next((address for address in self.addresses if is6(address) is ipv6), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +117,15 @@ class Nat:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that the packet may meet, by ids. `gateways`: the VPC that each internet gateway is attached to; `peerings`: the two
-    VPCs of each that is active."""
+    """All that the packet may meet, by ids. `gateways`: the VPC that each internet gateway is attached to; `outgoing`: that of
+    each egress-only one; `peerings`: the two VPCs of each that is active."""
 
     ports: Mapping[str, Port]
     rules: Mapping[str, Sequence[Rule]]
     acls: Mapping[str, Sequence[Entry]]
     subnets: Mapping[str, Subnet]
     gateways: Mapping[str, str] = field(default_factory=dict)
+    outgoing: Mapping[str, str] = field(default_factory=dict)
     nats: Mapping[str, Nat] = field(default_factory=dict)
     peerings: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -118,14 +136,16 @@ class Facts:
 
     def peer_towards(self, source: Port, target: str) -> str:
         """The peered VPC that the way to the address leads to; "" for none."""
-        return self.beyond(route(self.subnets[source.subnet_id], target)[1], source.vpc_id)
+        return self.beyond(route(self.subnets[source.subnet_id], target, is6(target))[1], source.vpc_id)
 
     def owner(self, vpc_id: str, address: str) -> Port | None:
         return next((p for p in self.ports.values() if p.vpc_id == vpc_id and address in p.addresses), None)
 
     def public_owner(self, address: str) -> tuple[Port, str] | None:
-        """Who has the public address, and under which private one."""
+        """Who has the public address, and under which private one; an IPv6 address is its own."""
         for port in self.ports.values():
+            if is6(address) and address in port.addresses:
+                return port, address
             for private, public in port.public.items():
                 if public == address:
                     return port, private
@@ -155,6 +175,7 @@ class Way:
 def explain(facts: Facts, source: Port | None, address: str | None, target: str, asked: Asked) -> Way:
     """The way of the first packet of a connection from `source` (None: from outside) under its address `address` (None: any)
     to the address `target`, and of its answer."""
+    asked = replace(asked, ipv6=is6(target))
     steps: list[Step] = []
     arrival, seen_as = _leave(facts, steps, source, address, target, asked) if source else (None, address)
     receiver: Port | None = None
@@ -165,7 +186,8 @@ def explain(facts: Facts, source: Port | None, address: str | None, target: str,
             receiver, arrival, peer = found[0], found[1], None
             _come_in(facts, steps, receiver, arrival, seen_as, asked)
         elif source is None:
-            steps.append(Step("", "address", False, f"nobody has the public address {target}"))
+            what = "address" if asked.ipv6 else "public address"
+            steps.append(Step("", "address", False, f"nobody has the {what} {target}"))
     elif arrival is not None and source is not None:
         vpc_id = facts.peer_towards(source, arrival) or source.vpc_id
         receiver = facts.owner(vpc_id, arrival)
@@ -173,7 +195,7 @@ def explain(facts: Facts, source: Port | None, address: str | None, target: str,
             steps.append(Step(vpc_id, "address", False, f"nobody in the VPC has the address {arrival}"))
         else:
             if vpc_id != source.vpc_id:
-                _way_back(facts, steps, receiver, source, seen_as)
+                _way_back(facts, steps, receiver, source, seen_as, asked)
             _arrive(facts, steps, receiver, seen_as, asked, source)
     if receiver is not None:
         _answer(facts, steps, receiver, peer, seen_as, source, target, asked)
@@ -188,14 +210,19 @@ def explain(facts: Facts, source: Port | None, address: str | None, target: str,
 
 def _way_on(steps: Sequence[Step], source: Port | None) -> bool:
     """Whether there is a way to follow at all, refused on it or not."""
-    return source is None or not any(step.passes is False and step.what in ("route", "translation") for step in steps)
+    return source is None or not any(
+        step.passes is False and step.what in ("route", "translation", "address") for step in steps
+    )
 
 
 def _leave(
     facts: Facts, steps: list[Step], source: Port, address: str | None, target: str, asked: Asked
 ) -> tuple[str | None, str | None]:
     """(the address in the VPC that it goes to, or None when it goes outside; the address that it is seen from)."""
-    own = address or source.addresses[0]
+    own = address or source.own(asked.ipv6)
+    if not own:
+        steps.append(Step(source.id, "address", False, "it has no IPv6 address"))
+        return None, None
     peer = facts.owner(facts.peer_towards(source, target) or source.vpc_id, target)
     if not source.runs:
         steps.append(Step(source.instance_id or source.id, "machine", False, "it does not run"))
@@ -203,13 +230,13 @@ def _leave(
     if peer is None or peer.subnet_id != source.subnet_id:
         steps += _acl(facts, source, True, target, asked)
     subnet = facts.subnets[source.subnet_id]
-    block, leads_to = route(subnet, target)
+    block, leads_to = route(subnet, target, asked.ipv6)
     if leads_to == LOCAL:
         steps.append(Step(subnet.table_id, "route", True, f"{block} is local"))
         return target, own
     if leads_to in facts.nats:
         nat = facts.nats[leads_to]
-        _, onward = route(facts.subnets[nat.subnet_id], target)
+        _, onward = route(facts.subnets[nat.subnet_id], target, asked.ipv6)
         passes = nat.works and facts.gateways.get(onward) == source.vpc_id
         lacks = f"is in {nat.subnet_id}, which leads to no internet gateway" if nat.works else "does not work"
         does = f"sends from {nat.public_ip}" if passes else lacks
@@ -218,6 +245,10 @@ def _leave(
     if facts.beyond(leads_to, source.vpc_id):
         steps.append(Step(subnet.table_id, "route", True, f"{block} leads to {leads_to}"))
         return target, own
+    ways6 = (facts.gateways, facts.outgoing) if asked.ipv6 else ()
+    if any(ways.get(leads_to) == source.vpc_id for ways in ways6):
+        steps.append(Step(subnet.table_id, "route", True, f"{block} leads to {leads_to}"))
+        return None, own
     if facts.gateways.get(leads_to) == source.vpc_id:
         steps.append(Step(subnet.table_id, "route", True, f"{block} leads to {leads_to}"))
         public = source.public.get(own)
@@ -230,10 +261,10 @@ def _leave(
     return None, None
 
 
-def _way_back(facts: Facts, steps: list[Step], receiver: Port, source: Port, seen_as: str | None) -> None:
+def _way_back(facts: Facts, steps: list[Step], receiver: Port, source: Port, seen_as: str | None, asked: Asked) -> None:
     """From a peer's guest."""
     subnet = facts.subnets[receiver.subnet_id]
-    block, leads_to = route(subnet, seen_as)
+    block, leads_to = route(subnet, seen_as, asked.ipv6)
     passes = facts.beyond(leads_to, receiver.vpc_id) == source.vpc_id
     why = f"the way back: {block} leads to {leads_to}" if leads_to else f"no route leads back to {seen_as}"
     steps.append(Step(subnet.table_id, "route", passes, why))
@@ -241,11 +272,14 @@ def _way_back(facts: Facts, steps: list[Step], receiver: Port, source: Port, see
 
 def _come_in(facts: Facts, steps: list[Step], receiver: Port, arrival: str, seen_as: str | None, asked: Asked) -> None:
     """From beyond the internet gateway."""
-    steps.append(Step(receiver.id, "translation", True, f"{receiver.public[arrival]} is its {arrival}"))
+    if not asked.ipv6:
+        steps.append(Step(receiver.id, "translation", True, f"{receiver.public[arrival]} is its {arrival}"))
     subnet = facts.subnets[receiver.subnet_id]
-    block, leads_to = route(subnet, seen_as)
+    block, leads_to = route(subnet, seen_as, asked.ipv6)
     passes = facts.gateways.get(leads_to) == receiver.vpc_id
     why = f"the way back: {block} leads to {leads_to}" if leads_to else "no route leads back to an internet gateway"
+    if leads_to in facts.outgoing:
+        why += ", which lets nothing in"
     steps.append(Step(subnet.table_id, "route", passes, why))
     _arrive(facts, steps, receiver, seen_as, asked, None)
 
@@ -270,12 +304,13 @@ def _answer(
             steps += _acl(facts, source, False, target, asked, "the answer")
 
 
-def route(subnet: Subnet, target: str | None) -> tuple[str, str]:
-    """(block, where it leads) of the longest prefix about the address, or of that about all; ("", "") for none."""
+def route(subnet: Subnet, target: str | None, ipv6: bool = False) -> tuple[str, str]:
+    """(block, where it leads) of the longest prefix about the address, or of that about all of the family; ("", "") for
+    none."""
     best, length = ("", ""), -1
     for block, leads_to in subnet.routes:
-        net = ipaddress.IPv4Network(block)
-        if net.prefixlen > length and _within(target, block):
+        net = _network(block)
+        if net.prefixlen > length and _within(target, block, ipv6):
             best, length = (block, leads_to), net.prefixlen
     return best
 
@@ -289,7 +324,7 @@ def _groups(
             if rule.is_egress is not egress:
                 continue
             member = peer is not None and rule.peer in peer.groups
-            if _covers(rule, asked) and (member or any(_within(other, block) for block in rule.blocks)):
+            if _covers(rule, asked) and (member or any(_within(other, block, asked.ipv6) for block in rule.blocks)):
                 yield Step(group_id, what, True, f"{rule.id}: {_worded(rule)}")
                 return
     named = ", ".join(judge.groups)
@@ -300,12 +335,12 @@ def _groups(
 def _covers(rule: Rule, asked: Asked) -> bool:
     if rule.protocol == "-1":
         return True
-    if rule.protocol not in (asked.protocol, _NUMBERS[asked.protocol]):
+    if rule.protocol not in (asked.name, _NUMBERS[asked.name]):
         return False
-    if rule.protocol == _NUMBERS[asked.protocol]:
+    if rule.protocol == _NUMBERS[asked.name]:
         return True  # by number: no ports
-    if asked.protocol == "icmp":
-        return rule.first in (-1, _ECHO) and rule.last in (-1, 0)
+    if asked.echoes:
+        return rule.first in (-1, _ECHOES[asked.name][0]) and rule.last in (-1, 0)
     return rule.first <= asked.port <= rule.last
 
 
@@ -323,7 +358,7 @@ def _acl(
     acl_id = facts.subnets[judge.subnet_id].acl_id
     what = f"ACL, {of} {'out' if egress else 'in'}"
     for (low, high), entry in _decided(facts.acls.get(acl_id, ()), egress, other, asked, answer=of != "the packet"):
-        ports = "" if asked.protocol == "icmp" or low == high else f" for ports {low}-{high}"
+        ports = "" if asked.echoes or low == high else f" for ports {low}-{high}"
         allows = entry is not None and entry.allows
         why = f"entry {entry.number if entry else '*'} {'allows' if allows else 'denies'} it{ports}"
         yield Step(acl_id, what, allows, why)
@@ -333,19 +368,20 @@ def _decided(
     entries: Iterable[Entry], egress: bool, other: str | None, asked: Asked, *, answer: bool
 ) -> list[tuple[tuple[int, int], Entry | None]]:
     """Which entry decides for which ports (of ICMP: the type)."""
-    if asked.protocol == "icmp":
-        left = [(_ECHO_REPLY, _ECHO_REPLY) if answer else (_ECHO, _ECHO)]
+    if asked.echoes:
+        kind = _ECHOES[asked.name][answer]
+        left = [(kind, kind)]
     else:
         left = [EPHEMERAL if answer else (asked.port, asked.port)]
     found: list[tuple[tuple[int, int], Entry | None]] = []
     for entry in sorted(entries, key=lambda entry: entry.number):
-        if entry.is_egress is not egress or not _within(other, entry.block):
+        if entry.is_egress is not egress or not _within(other, entry.block, asked.ipv6):
             continue
-        if entry.protocol not in ("-1", _NUMBERS[asked.protocol]):
+        if entry.protocol not in ("-1", _NUMBERS[asked.name]):
             continue
-        if asked.protocol == "icmp" and entry.protocol != "-1" and entry.last not in (-1, 0):
+        if asked.echoes and entry.protocol != "-1" and entry.last not in (-1, 0):
             continue  # about another code
-        last = entry.first if asked.protocol == "icmp" else entry.last
+        last = entry.first if asked.echoes else entry.last
         span = EVERY_PORT if entry.protocol == "-1" or entry.first == -1 else (entry.first, last)
         rest = []
         for low, high in left:
@@ -361,7 +397,19 @@ def _decided(
     return sorted(found, key=lambda each: each[0])
 
 
-def _within(address: str | None, block: str) -> bool:
-    """The whole internet is within the block of everything alone."""
-    net = ipaddress.IPv4Network(block)
-    return net.prefixlen == 0 if address is None else ipaddress.IPv4Address(address) in net
+def _within(address: str | None, block: str, ipv6: bool) -> bool:
+    """The whole internet is within the block of everything alone; no address is in a block of the other family."""
+    net = _network(block)
+    if address is None:
+        return net.prefixlen == 0 and is6(block) is ipv6
+    return is6(address) is is6(block) and ipaddress.ip_address(address) in net
+
+
+@lru_cache(maxsize=4096)
+def _network(block: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(block)
+
+
+def is6(text: str) -> bool:
+    """Whether an address or a block is of IPv6."""
+    return ":" in text

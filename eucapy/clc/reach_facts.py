@@ -1,17 +1,19 @@
 """The rows that a packet may meet, for `reach.explain`; and who is meant by a name: `eucapy network explain`.
 
-A name is an instance's or an interface's id, an IPv4 address, or `internet`: any address outside.
+A name is an instance's or an interface's id, an address, or `internet`: any address outside.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from eucapy.clc import reach
 from eucapy.clc.operations import Refused
 from eucapy.clc.store import (
+    egress_only_gateways,
     instances,
     internet_gateways,
     nat_gateways,
@@ -43,12 +45,17 @@ async def explain(tx: Tx, body: Mapping[str, Any]) -> dict[str, Any]:
     vpcs = {row.vpc_id for row in (sender, receiver) if not isinstance(row, str)}
     known = await facts(tx, sorted(vpcs | await vpc_peerings.peers(tx, vpcs)))
     port, address = _source(source, sender, receiver, known)
-    way = reach.explain(known, port, address, _target(target, receiver, port, known), packet)
+    goes_to = _target(target, receiver, port, known, address)
+    if port is not None and source.startswith(("i-", "eni-")):
+        address = port.own(reach.is6(goes_to)) or None
+    if address is not None and reach.is6(address) is not reach.is6(goes_to):
+        raise Refused(400, f"{address} and {goes_to} are of different families")
+    way = reach.explain(known, port, address, goes_to, packet)
     return {
         "reached": way.reached,
-        "packet": str(packet),
-        "from": address or INTERNET,
-        "to": _target(target, receiver, port, known),
+        "packet": str(replace(packet, ipv6=reach.is6(goes_to))),
+        "from": address or (INTERNET if port is None else port.id),
+        "to": goes_to,
         "seen_as": way.seen_as or INTERNET,
         "arrives_at": way.arrives_at,
         "steps": [{"at": s.at, "what": s.what, "passes": s.passes, "because": s.because} for s in way.steps],
@@ -72,14 +79,13 @@ async def facts(tx: Tx, vpc_ids: Sequence[str]) -> reach.Facts:
     return reach.Facts(
         ports={row.id: _port(row, public.get(row.id, ()), machines.get(row.instance_id)) for row in rows},
         rules={
-            group_id: [
-                _rule(row, blocks) for row in held if not row.cidr6 and row.referenced_peering in {"", *peerings}
-            ]
+            group_id: [_rule(row, blocks) for row in held if row.referenced_peering in {"", *peerings}]
             for group_id, held in rules.items()
         },
-        acls={acl_id: [_entry(row) for row in held if row.cidr] for acl_id, held in entries.items()},
+        acls={acl_id: [_entry(row) for row in held] for acl_id, held in entries.items()},
         subnets={one.id: one for one in await _subnets(tx, vpc_ids, guards)},
         gateways={row.id: row.vpc_id for row in gateways if row is not None},
+        outgoing={row.id: vpc_id for vpc_id in vpc_ids for row in await egress_only_gateways.of_vpc(tx, vpc_id)},
         nats={row.id: _nat(row) for row in nats},
         peerings={row.id: (row.requester_vpc, row.accepter_vpc) for row in peerings.values()},
     )
@@ -115,9 +121,11 @@ async def _named(tx: Tx, name: str) -> Row | str:
 
 async def _by_address(tx: Tx, text: str) -> Row | str:
     try:
-        address = str(ipaddress.IPv4Address(text))
+        address = str(ipaddress.ip_address(text))
     except ValueError:
-        raise Refused(400, f"{text!r} is no instance, no interface, no IPv4 address, and not {INTERNET}") from None
+        raise Refused(400, f"{text!r} is no instance, no interface, no address, and not {INTERNET}") from None
+    if reach.is6(address):
+        return await network_interfaces.by_ipv6(tx, address) or address
     held = await public_ips.by_ip(tx, address)
     if held is not None and held.interface_id:
         row = await network_interfaces.of_anyone(tx, held.interface_id)
@@ -136,16 +144,22 @@ def _source(
     port = known.ports[sender.id]
     if name.startswith(("i-", "eni-")):
         return port, port.addresses[0]
-    return port, next(private for private, public in port.public.items() if public == str(ipaddress.IPv4Address(name)))
+    address = str(ipaddress.ip_address(name))
+    if reach.is6(address):
+        return port, address
+    return port, next(private for private, public in port.public.items() if public == address)
 
 
-def _target(name: str, receiver: Row | str, source: reach.Port | None, known: reach.Facts) -> str:
-    """The address that the packet carries: within a VPC and to a peer the private one, from elsewhere the public one."""
+def _target(name: str, receiver: Row | str, source: reach.Port | None, known: reach.Facts, address: str | None) -> str:
+    """The address that the packet carries: within a VPC and to a peer the private one, from elsewhere the public one; to an
+    instance from an IPv6 `address` its own."""
     if isinstance(receiver, str) or not name.startswith(("i-", "eni-")):
         if name == INTERNET:
             raise Refused(400, "name an address of the internet that shall be reached")
-        return str(ipaddress.IPv4Address(name))
+        return str(ipaddress.ip_address(name))
     port = known.ports[receiver.id]
+    if address is not None and reach.is6(address) and port.own(True):
+        return port.own(True)
     if source is not None and port.vpc_id in (source.vpc_id, known.peer_towards(source, port.addresses[0])):
         return port.addresses[0]
     if port.addresses[0] in port.public:
@@ -161,7 +175,7 @@ def _port(row: Row, public: Sequence[Row], machine: Row | None) -> reach.Port:
         instance_id=row.instance_id,
         vpc_id=row.vpc_id,
         subnet_id=row.subnet_id,
-        addresses=(row.private_ip, *row.secondary_ips),
+        addresses=(row.private_ip, *row.secondary_ips, *row.ipv6s),
         public={one.private_ip: one.ip for one in public},
         groups=tuple(group_id for group_id, _ in row.groups),
         runs=machine is not None and machine.state == instance_life.RUNNING,
@@ -170,16 +184,17 @@ def _port(row: Row, public: Sequence[Row], machine: Row | None) -> reach.Port:
 
 def _rule(row: Row, lists: Mapping[str, Sequence[str]]) -> reach.Rule:
     is_list = security_group_rules.is_list(row)
-    blocks = tuple(b for b in lists.get(row.referenced_group, ()) if ":" not in b) if is_list else (row.cidr,)
+    block = row.cidr or row.cidr6
+    blocks = tuple(lists.get(row.referenced_group, ())) if is_list else (block,)
     return reach.Rule(
         id=row.id,
         is_egress=bool(row.is_egress),
         protocol=row.protocol,
         first=row.from_port,
         last=row.to_port,
-        blocks=blocks if row.cidr or is_list else (),
+        blocks=blocks if block or is_list else (),
         peer="" if is_list else row.referenced_group,
-        named=row.cidr or row.referenced_group,
+        named=block or row.referenced_group,
     )
 
 
@@ -190,7 +205,7 @@ def _entry(row: Row) -> reach.Entry:
         is_egress=bool(row.is_egress),
         allows=row.action == "allow",
         protocol=row.protocol,
-        block=row.cidr,
+        block=row.cidr or row.cidr6,
         first=-1 if first is None else first,
         last=-1 if last is None else last,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from eucapy.clc import reach, reach_facts
 from eucapy.clc.operations import Refused
-from eucapy.clc.store import subnets, vpc_cidrs, vpcs
+from eucapy.clc.store import ipv6_blocks, subnets, vpc_cidrs, vpcs
 from eucapy.database import Tx
 
 MOST_COMPARED = 32
@@ -30,6 +30,7 @@ async def draw(tx: Tx, body: Mapping[str, Any]) -> dict[str, Any]:
         {
             "id": row.id,
             "cidr": row.cidr,
+            "cidr6": row.cidr6,
             "zone": row.zone,
             "acl": facts.subnets[row.id].acl_id,
             "table": facts.subnets[row.id].table_id,
@@ -41,8 +42,8 @@ async def draw(tx: Tx, body: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": vpc.id,
         "account": vpc.account,
-        "cidrs": await vpc_cidrs.blocks_of(tx, vpc),
-        "gateways": sorted(facts.gateways),
+        "cidrs": [*await vpc_cidrs.blocks_of(tx, vpc), *(block.cidr for block in await ipv6_blocks.of_vpc(tx, vpc.id))],
+        "gateways": sorted([*facts.gateways, *facts.outgoing]),
         "nat_gateways": [
             {"id": nat.id, "subnet": nat.subnet_id, "public_ip": nat.public_ip, "works": nat.works}
             for nat in facts.nats.values()
@@ -54,6 +55,10 @@ async def draw(tx: Tx, body: Mapping[str, Any]) -> dict[str, Any]:
         "packet": str(asked),
         "reach": _reach(facts, [port for port in ports if port.instance_id], asked),
     }
+
+
+def _six(port: reach.Port) -> list[str]:
+    return [address for address in port.addresses if reach.is6(address)]
 
 
 def _interface(port: reach.Port) -> dict[str, Any]:
@@ -87,7 +92,10 @@ def _reach(facts: reach.Facts, ports: Sequence[reach.Port], asked: reach.Asked) 
             for one in ports
         ],
         "from_internet": [
-            any(reach.explain(facts, None, None, public, asked).reached for public in port.public.values())
+            any(
+                reach.explain(facts, None, None, public, asked).reached
+                for public in (*port.public.values(), *_six(port))
+            )
             for port in ports
         ],
     }

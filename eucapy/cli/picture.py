@@ -53,13 +53,17 @@ def text(drawn: Mapping[str, Any]) -> Iterator[str]:
     for place, subnet in enumerate(drawn["subnets"]):
         last = place == len(drawn["subnets"]) - 1
         out = f"out by {subnet['leads_out']}" if subnet["leads_out"] else "no way out"
-        branch, where = "└" if last else "├", f"{subnet['id']}  {subnet['cidr']}  {subnet['zone']}"
+        branch, where = "└" if last else "├", f"{subnet['id']}  {_blocks(subnet)}  {subnet['zone']}"
         yield f"{branch}─ {where}  {out} ({subnet['table']})  {subnet['acl']}"
         inside = [*_nats(drawn, subnet["id"]), *(_line(one, numbers) for one in _guests(subnet))]
         for index, line in enumerate(inside):
             yield f"{' ' if last else '│'}  {'└' if index == len(inside) - 1 else '├'}─ {line}"
     yield ""
     yield from _table(drawn, numbers)
+
+
+def _blocks(subnet: Mapping[str, Any]) -> str:
+    return " ".join(block for block in (subnet["cidr"], subnet["cidr6"]) if block)
 
 
 def _table(drawn: Mapping[str, Any], numbers: Mapping[str, int]) -> Iterator[str]:
@@ -138,7 +142,7 @@ def _subnet(
     fill = "#e7f5ec" if subnet["leads_out"].startswith("igw-") else "#eef1f6"
     yield f'<rect x="{left}" y="{top}" width="{_WIDE + 2 * _GAP}" height="{high}" rx="8" fill="{fill}" stroke="#9aa5b5"/>'
     yield _words(left + _GAP, top + 20, f"{subnet['id']}", "bold")
-    yield _words(left + _GAP, top + 36, f"{subnet['cidr']} {subnet['zone']}")
+    yield _words(left + _GAP, top + 36, f"{_blocks(subnet)} {subnet['zone']}")
     yield _words(left + _GAP, top + 52, out)
     at = top + 64
     for line in _nats(drawn, subnet["id"]):

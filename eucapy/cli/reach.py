@@ -4,7 +4,8 @@
     eucapy network explain internet i-0def --port 443
     eucapy network explain 198.51.100.7 203.0.113.10 --protocol icmp
 
-SOURCE and TARGET are an instance, an interface, an IPv4 address, or (SOURCE alone) `internet`: any address outside. Every
+SOURCE and TARGET are an instance, an interface, an address, or (SOURCE alone) `internet`: any address outside. An IPv6 address
+for either asks about IPv6. Every
 step of the way is judged, behind one that refuses too; the answer has a way of its own through network ACLs. The status is
 0 where the packet gets there and its answer comes back, and 3 where not.
 """

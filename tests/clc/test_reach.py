@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import itertools
 import json
 from collections.abc import Callable, Iterator
@@ -279,3 +280,85 @@ def test_a_drawn_network_shows_whom_it_is_peered_with(fresh: Any, run: Run) -> N
     assert f"├─ {peering} ── {other}" in run(one, verb="draw")[1]
     assert f"├─ {peering} ── {one}" in run(other, verb="draw")[1]
     ec2.delete_vpc_peering_connection(VpcPeeringConnectionId=peering)
+
+
+@pytest.fixture
+def dual(cloud: Cloud, estate: Any) -> Iterator[dict[str, str]]:
+    """Two guests of a dual-stack VPC, in two subnets: `open`'s leads to an internet gateway, `shut`'s to an egress-only one."""
+    ec2 = cloud.client("ec2")
+    image = ec2.describe_images(Owners=["self"])["Images"][0]["ImageId"]
+    vpc = ec2.create_vpc(CidrBlock="10.44.0.0/16", AmazonProvidedIpv6CidrBlock=True)["Vpc"]["VpcId"]
+    (shown,) = ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]
+    block = ipaddress.IPv6Network(shown["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"])
+    door = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=door, VpcId=vpc)
+    way = ec2.create_egress_only_internet_gateway(VpcId=vpc)["EgressOnlyInternetGateway"]
+    outgoing = way["EgressOnlyInternetGatewayId"]
+    of_vpc = [{"Name": "vpc-id", "Values": [vpc]}]
+    group = ec2.describe_security_groups(Filters=of_vpc)["SecurityGroups"][0]["GroupId"]
+    ping6 = {"IpProtocol": "icmpv6", "FromPort": -1, "ToPort": -1, "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}
+    ssh = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[ping6, ssh])
+    found = {"vpc": vpc, "outgoing": outgoing, "door": door, "group": group}
+    for number, (name, to) in enumerate(
+        (("open", {"GatewayId": door}), ("shut", {"EgressOnlyInternetGatewayId": outgoing}))
+    ):
+        six = str(list(itertools.islice(block.subnets(new_prefix=64), number + 1))[-1])
+        place = ec2.create_subnet(
+            VpcId=vpc, CidrBlock=f"10.44.{number}.0/24", Ipv6CidrBlock=six, AvailabilityZone="us-east-1a"
+        )["Subnet"]["SubnetId"]
+        table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+        ec2.create_route(RouteTableId=table, DestinationIpv6CidrBlock="::/0", **to)
+        ec2.associate_route_table(RouteTableId=table, SubnetId=place)
+        ran = ec2.run_instances(
+            ImageId=image, InstanceType="t2.nano", MinCount=1, MaxCount=1, SubnetId=place, Ipv6AddressCount=1
+        )["Instances"][0]
+        found[name], found[f"{name} at"] = (
+            ran["InstanceId"],
+            ran["NetworkInterfaces"][0]["Ipv6Addresses"][0]["Ipv6Address"],
+        )
+    cloud.settle()
+    yield found
+    ec2.terminate_instances(InstanceIds=[found["open"], found["shut"]])
+    cloud.settle()
+
+
+def test_ipv6_is_explained_as_ipv4_is_without_translations(dual: dict[str, str], run: Run) -> None:
+    status, said = run(dual["open"], dual["shut at"], "--protocol", "icmp")
+    assert (status, said.splitlines()[0]) == (
+        0,
+        f"icmpv6 echo from {dual['open at']} to {dual['shut at']}: gets there",
+    )
+    assert "is local" in said
+    assert "translation" not in said
+    for source in ("internet", "2001:db8::7"):
+        status, said = run(source, dual["open at"], "--port", "22")
+        assert status == 0, said
+        status, said = run(source, dual["shut at"], "--port", "22")
+        assert status == 3
+        assert f"::/0 leads to {dual['outgoing']}, which lets nothing in" in said
+        assert run(source, dual["open at"], "--port", "23")[0] == 3
+    assert run(dual["shut"], "2001:db8::7", "--port", "443")[0] == 0
+
+
+def test_an_acl_of_ipv4_alone_keeps_ipv6_out_and_ipv4_is_explained_beside_it(
+    cloud: Cloud, dual: dict[str, str], run: Run
+) -> None:
+    ec2 = cloud.client("ec2")
+    assert run(dual["open"], dual["shut"], "--port", "22")[0] == 0, "between instances IPv4 is asked about"
+    (acl,) = ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [dual["vpc"]]}])["NetworkAcls"]
+    ec2.delete_network_acl_entry(NetworkAclId=acl["NetworkAclId"], RuleNumber=101, Egress=False)
+    status, said = run(dual["open"], dual["shut at"], "--port", "22")
+    assert status == 3
+    assert "entry 32768 denies it" in said
+    assert run(dual["open"], dual["shut"], "--port", "22")[0] == 0
+
+
+def test_families_do_not_mix_and_a_drawing_shows_both(dual: dict[str, str], run: Run) -> None:
+    status, said = run(dual["open at"], "10.44.1.5", "--port", "22")
+    assert status != 0
+    assert "are of different families" in said
+    status, said = run(dual["vpc"], "--port", "22", verb="draw")
+    assert status == 0
+    assert dual["open at"] in said
+    assert f"out by {dual['door']}" in said or dual["door"] in said

@@ -473,6 +473,16 @@ async def by_private_ip(tx: Tx, subnet_id: str, ip: str) -> Row | None:
     )
 
 
+async def by_ipv6(tx: Tx, ip: str) -> Row | None:
+    """The interface that has the IPv6 address, whose ever it is."""
+    given_out = ipv6_addresses.ipv6_addresses
+    return await tx.first(
+        sa.select(network_interfaces)
+        .join(given_out, given_out.c.interface_id == network_interfaces.c.id)
+        .where(given_out.c.ip == ip)
+    )
+
+
 async def count(tx: Tx, account: str) -> int:
     return int(
         await tx.scalar(
