@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from eucapy.clc.reconcilers.cluster_sync import ClusterSync
 from eucapy.clc.reconcilers.observe import REMEMBERED_S, Observe
-from eucapy.clc.store import instances, placed_ports, public_ranges, vms
+from eucapy.clc.store import instances, ipv6_blocks, placed_ports, public_ranges, vms
 from eucapy.clc.store.advance import advance, advance_all
 from eucapy.database import Row, Tx
 from eucapy.lifecycle.instance import INSTANCE
@@ -32,7 +32,7 @@ def compiled(cloud: Cloud, sync: ClusterSync) -> list[tuple[ClusterSpec, str]]:
 
 def forgetful(cloud: Cloud) -> ClusterSync:
     config = cloud.dev.config
-    blocks = public_ranges.blocks(config.public_ranges)
+    blocks = [*public_ranges.blocks(config.public_ranges), ipv6_blocks.pool(config.ipv6_pool)]
     return ClusterSync(
         cloud.dev.database, cloud.dev, config.zones, config.region, lambda zone: None, guest_blocks=blocks
     )
