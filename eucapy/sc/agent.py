@@ -265,6 +265,7 @@ class StorageController:
         held = self._failures.get(item)
         tries = held.tries + 1 if held is not None and held.steps == steps else 1
         makes = isinstance(step, CreateVolume | TakeSnapshot | CopySnapshot | ImportSnapshot | SealSnapshot | Upload)
+        makes = makes or (isinstance(step, RestoreSnapshot) and bool(step.zone))  # for a volume here of another zone's
         final = makes and tries >= MOST_TRIES_WITHOUT_ROOM
         self._failed(item, steps, Fault(code=NoSpace.code, message=reason, final=final), tries)
 

@@ -22,7 +22,7 @@ from eucapy.drivers.block.base import BLOCK_BYTES, BlockDriver, NoSuchSnapshot, 
 from eucapy.sc import archive_format
 from eucapy.sc.archive_format import Damaged, Manifest, Place
 from eucapy.sc.transfer import TransferError
-from eucapy.wire.archive import ArchiveStore, NotKept
+from eucapy.wire.archive import ArchiveStore, NotKept, Spoilt, TooLarge
 from eucapy.wire.contract import Unreachable
 
 log = logging.getLogger(__name__)
@@ -186,14 +186,17 @@ class Archive:
     async def _sweep(self) -> None:
         """Remove the pieces that nobody names. A manifest that cannot be read may name any, and nothing is removed: Damaged."""
         async with self._sweeping:
+            # What is being kept now may have its manifest put, and so be spared no more, behind the list that follows; who
+            # begins later waits for the sweep.
+            spared = dict(self._spared)
             named: set[str] = set()
             for snapshot_id in await self.kept():
                 found = await self._manifest(snapshot_id)
                 named.update(found.pieces if found is not None else ())
-            named.update(*self._spared.values())
+            named.update(*spared.values())
             for path in await self._store.names(self._pieces):
                 piece = path.removeprefix(self._pieces)
-                if piece not in named and archive_format.owner(piece) not in self._spared:
+                if piece not in named and archive_format.owner(piece) not in spared:
                     await self._store.remove(path)
 
     async def _manifest(self, snapshot_id: str, zone: str = "") -> Manifest | None:
@@ -201,6 +204,8 @@ class Archive:
             content = await self._store.get(_manifests(zone or self._zone) + snapshot_id)
         except NotKept:
             return None
+        except Spoilt as error:
+            raise Damaged(str(error)) from error
         return await asyncio.to_thread(archive_format.read_manifest, content)
 
     async def _piece(self, name: str, zone: str) -> list[bytes]:
@@ -208,6 +213,8 @@ class Archive:
             content = await self._store.get(_pieces(zone) + name)
         except NotKept:
             raise Damaged(f"the piece {name} is missing") from None
+        except Spoilt as error:
+            raise Damaged(str(error)) from error
         return await asyncio.to_thread(archive_format.read_piece, name, content)
 
 
@@ -226,5 +233,7 @@ def _told() -> Iterator[None]:
         yield
     except Damaged as error:
         raise TransferError("ArchiveDamaged", str(error), final=True) from error
+    except TooLarge as error:
+        raise TransferError("SnapshotTooLarge", str(error), final=True) from error
     except Unreachable as error:
         raise TransferError("StoreUnreachable", str(error), final=False) from error

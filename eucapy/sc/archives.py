@@ -31,6 +31,8 @@ class Archives:
         self._looked = False
         self._turn = asyncio.Lock()
         """Snapshots are kept one after the other, in the order asked for: the next is made over the one before."""
+        self._restoring = asyncio.Lock()
+        """They come back one after the other: each needs memory for the map of its blocks."""
 
     @property
     def seen(self) -> ArchiveSeen | None:
@@ -60,4 +62,5 @@ class Archives:
 
     async def restore(self, snapshot_id: str, told: Callable[[int], None], zone: str = "") -> None:
         """`zone`: where it was kept, "" for here. Raises TransferError, BlockError, OSError."""
-        await self._archive.restore(snapshot_id, told, zone)
+        async with self._restoring:
+            await self._archive.restore(snapshot_id, told, zone)

@@ -37,7 +37,7 @@ from eucapy.sc.planner import (
     Unexport,
     Upload,
 )
-from eucapy.sc.transfer import Transfer
+from eucapy.sc.transfer import Transfer, TransferError
 from eucapy.sc.uploads import Uploads
 from eucapy.wire.node import NodeSource, ObjectSource
 from eucapy.wire.storage import UploadSpec
@@ -113,7 +113,8 @@ class Executor:
             case ImportSnapshot():
                 await self._import(step, progress)
             case LookIntoArchive() | KeepSnapshot() | ForgetSnapshot() | RestoreSnapshot():
-                assert self.archives is not None, "no such step is planned without"
+                if self.archives is None:
+                    raise TransferError("NoArchive", "this storage controller has no archive to read", final=True)
                 await _archived(step, self.archives, progress)
             case Upload(spec):
                 await self._upload(spec, progress)

@@ -193,12 +193,18 @@ def plan(
     result = Plan()
     if archives and archive is None:
         result.steps[ARCHIVE] = (LookIntoArchive(),)
-    for snapshot in spec.snapshots.values():
+    for snapshot in sorted(spec.snapshots.values(), key=lambda one: -one.taken_at):  # what comes back, the newest first
         _plan_snapshot(result, snapshot, spec, seen, uploaded, archive)
     if archive is not None:
         _plan_archive(result, spec, seen, uploaded, archive)
     for volume in spec.volumes.values():
-        _plan_volume(result, volume, spec, seen, capabilities, elsewhere, given_up)
+        if volume.made and not volume.gone and volume.volume_id not in seen.volumes:
+            unknown = archives and archive is None
+            kept = archive.kept if archive is not None else frozenset()
+            had = {*seen.snapshots, *(name for name in kept if name not in given_up)}
+            _plan_recovery(result, volume, spec, seen, None if unknown else had)
+        else:
+            _plan_volume(result, volume, spec, seen, capabilities, elsewhere, given_up)
     for upload in spec.uploads.values():
         _plan_upload(result, upload, spec, seen, upload.task_id in uploaded)
     return result
@@ -282,6 +288,10 @@ def _plan_snapshot(
         _plan_copy(result, snapshot, spec, seen)
     elif snapshot.volume_id in seen.volumes:
         result.steps[snapshot_id] = (TakeSnapshot(snapshot_id, snapshot.volume_id),)
+    elif (volume := spec.volumes.get(snapshot.volume_id)) is not None and volume.made:
+        # The volume that comes back is not the one that it was to be taken of.
+        lost = f"{snapshot.volume_id} was in the pool, and is not there any more"
+        result.faults[snapshot_id] = Fault(code="VolumeLost", message=lost, final=True)
     elif not _will_be_made(spec.volumes.get(snapshot.volume_id)):
         result.faults[snapshot_id] = Fault(
             code="VolumeNotFound", message=f"there is no volume {snapshot.volume_id}", final=True
@@ -289,17 +299,23 @@ def _plan_snapshot(
 
 
 def _is_awaited(snapshot_id: str, spec: StorageSpec, seen: PoolSeen, uploaded: Container[str]) -> bool:
-    """Whether a volume, a copy, what is written over it or an upload is still to be made of the snapshot."""
+    """Whether a volume, a copy, what is written over it or an upload is still to be made of the snapshot. What was made and is
+    lost will not be made of it again; for one of another zone the cloud has answered by its tombstone."""
+    if (snapshot := spec.snapshots.get(snapshot_id)) is not None and snapshot.archive is not None:
+        return False
     if any(
         upload.snapshot_id == snapshot_id and not upload.gone and upload.task_id not in uploaded
         for upload in spec.uploads.values()
     ):
         return True
     return any(
-        volume.snapshot_id == snapshot_id and not volume.gone and volume.volume_id not in seen.volumes
+        volume.snapshot_id == snapshot_id
+        and not volume.gone
+        and not volume.made
+        and volume.volume_id not in seen.volumes
         for volume in spec.volumes.values()
     ) or any(
-        _made_of(other) == snapshot_id and not other.gone and other.snapshot_id not in seen.snapshots
+        _made_of(other) == snapshot_id and not other.gone and not other.made and other.snapshot_id not in seen.snapshots
         for other in spec.snapshots.values()
     )
 
@@ -368,26 +384,37 @@ def _plan_volume(
             result.steps[volume_id] = tuple(steps)
         return
     if there is None:
-        if volume.made:
-            _plan_recovery(result, volume, spec, seen)
-        else:
-            _plan_creation(result, volume, spec, seen, given_up)
+        _plan_creation(result, volume, spec, seen, given_up)
         return
     _plan_changes(result, volume, there, capabilities, elsewhere)
 
 
-def _plan_recovery(result: Plan, volume: VolumeSpec, spec: StorageSpec, seen: PoolSeen) -> None:
-    """A volume that was there comes back as its newest snapshot has it. A guest would not notice that its disk is another one
-    by now: it has to be off."""
+def _plan_recovery(
+    result: Plan, volume: VolumeSpec, spec: StorageSpec, seen: PoolSeen, had: Container[str] | None
+) -> None:
+    """A volume that was there comes back as its newest snapshot has it, of those that can be `had` (None: not known yet). A
+    guest would not notice that its disk is another one by now: it has to be off."""
     own = [
         one
         for one in spec.snapshots.values()
-        if one.volume_id == volume.volume_id and one.made and not one.gone and _is_taken(one)
+        if one.volume_id == volume.volume_id
+        and one.made
+        and not one.gone
+        and _is_taken(one)
+        and (had is None or one.snapshot_id in had)
+    ]
+    waiting = [
+        one.snapshot_id
+        for one in spec.snapshots.values()
+        if one.volume_id == volume.volume_id and not one.made and not one.gone and _is_taken(one)
     ]
     newest = max(own, key=lambda one: (one.taken_at, one.snapshot_id), default=None)
     lost = f"{volume.volume_id} was in the pool, and is not there any more"
     if newest is None:
-        result.faults[volume.volume_id] = Fault(code="VolumeLost", message=f"{lost}; there is no snapshot of it")
+        result.faults[volume.volume_id] = Fault(code="VolumeLost", message=f"{lost}; no snapshot of it can be had")
+    elif waiting:
+        again = f"it is made again once nobody waits for {', '.join(waiting)} of what it was"
+        result.faults[volume.volume_id] = Fault(code="VolumeLost", message=f"{lost}; {again}")
     elif volume.exports:
         again = f"it is made again of {newest.snapshot_id} once nobody uses it"
         result.faults[volume.volume_id] = Fault(code="VolumeLost", message=f"{lost}; {again}")

@@ -1,7 +1,7 @@
 """The archive of snapshots, for the storage controllers alone: named bytes in a bucket that no user can have or see.
 
     PUT    /internal/archive/<name>                  the body, of MOST_BYTES at most, takes the place of what has the name
-    GET    /internal/archive/<name>                  the bytes; 404: nothing has that name
+    GET    /internal/archive/<name>                  the bytes; 404: nothing has that name; 410: they are damaged or lost
     DELETE /internal/archive/<name>                  204, also where nothing has it
     GET    /internal/archive?prefix=&after=          {"names": […], "more": whether to ask again after the last one}
 
@@ -11,27 +11,32 @@ give. Other components do not get at it either (`internal.py` looks for objects 
 
 from __future__ import annotations
 
+import logging
 import re
 
 import msgspec
 from aiohttp import web
 
 from eucapy.database import Tx
-from eucapy.drivers.blob.base import Buffer
-from eucapy.errors import ApiError
-from eucapy.walrus import checksums, encryption, errors, receiving, sending
+from eucapy.drivers.blob.base import BlobDamaged, BlobMissing, Buffer
+from eucapy.errors import ApiError, InternalError
+from eucapy.walrus import checksums, encryption, receiving, sending
 from eucapy.walrus.context import Walrus
 from eucapy.walrus.receiving import Expected, InMemory
 from eucapy.walrus.s3.reading import TRIES
+from eucapy.walrus.sealing import Tampered
 from eucapy.walrus.store import buckets, listings, objects
 from eucapy.walrus.store.buckets import Bucket
 from eucapy.walrus.store.objects import New, Version
+
+log = logging.getLogger(__name__)
 
 PATH = "/internal/archive"
 CALLERS = frozenset({"sc"})
 BUCKET = "_archive"
 _OWNER, _ACCOUNT = "0" * 64, "0" * 12
-MOST_BYTES = 16 << 20
+MOST_BYTES = 128 << 20
+"""The manifest of a volume with some 5 TiB in use; pieces have 4 MiB."""
 PAGE = 1000
 _NAME = re.compile(r"[a-z0-9][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._-]{0,127}){1,4}", re.ASCII)
 
@@ -47,6 +52,9 @@ def add_routes(app: web.Application, walrus: Walrus) -> None:
     async def get(request: web.Request) -> web.Response:
         try:
             content = await _get(walrus, _key(request))
+        except (BlobDamaged, BlobMissing, Tampered, InternalError) as error:
+            log.error("an archive is damaged", extra={"data": {"name": request.match_info["name"], "why": str(error)}})
+            return web.Response(status=410, text="it is damaged\n")
         except ApiError as error:
             return _refused(error)
         return web.Response(body=content, content_type="application/octet-stream")
@@ -142,7 +150,7 @@ async def _made(walrus: Walrus, tx: Tx) -> Bucket:
 
 
 async def _get(walrus: Walrus, key: bytes) -> bytes:
-    """Raises HTTPNotFound, ServiceUnavailable."""
+    """Raises HTTPNotFound; BlobDamaged, BlobMissing, Tampered, InternalError where the bytes are not what they were."""
 
     async def look(tx: Tx) -> tuple[Bucket, Version, bytes | None] | None:
         bucket, version = await objects.find(tx, BUCKET, key) or (None, None)
@@ -165,7 +173,7 @@ async def _get(walrus: Walrus, key: bytes) -> bytes:
         except sending.Gone:
             continue
         return await _read(stream)
-    raise errors.ServiceUnavailable("The bytes of the object are missing.")
+    raise InternalError("The bytes of the object are missing.")
 
 
 async def _read(stream: sending.Stream) -> bytes:

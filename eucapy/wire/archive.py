@@ -21,13 +21,23 @@ class NotKept(Exception):
     """Nothing has that name."""
 
 
+class Spoilt(Exception):
+    """What has the name cannot be read any more."""
+
+
+class TooLarge(Exception):
+    """The store takes nothing of that size."""
+
+
 class ArchiveStore(Protocol):
     """The calls. Each raises Unreachable; what was put is durable when the call returns."""
 
-    async def put(self, name: str, content: bytes) -> None: ...
+    async def put(self, name: str, content: bytes) -> None:
+        """Raises TooLarge."""
+        ...
 
     async def get(self, name: str) -> bytes:
-        """Raises NotKept."""
+        """Raises NotKept, Spoilt."""
         ...
 
     async def remove(self, name: str) -> None:
@@ -89,6 +99,10 @@ class WalrusArchive:
                 content = await answer.read()
                 if answer.status == 404 and method == "GET":
                     raise NotKept(url)
+                if answer.status == 410:
+                    raise Spoilt(f"{url} cannot be read: {content.decode(errors='replace').strip()}")
+                if answer.status == 413:
+                    raise TooLarge(f"{url} has {len(body or b'')} bytes")
                 if answer.status not in (200, 204):
                     raise Unreachable(f"{method} {url}: HTTP {answer.status}")
                 return content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from pathlib import Path
 
@@ -290,3 +291,39 @@ async def test_the_second_snapshot_of_an_unchanged_volume_of_8_gib_sends_far_les
         assert store.sent_bytes < 32 << 10
     finally:
         await driver.close()
+
+
+async def test_a_sweep_spares_what_is_kept_while_it_looks(tmp_path: Path) -> None:
+    """The manifest comes between the sweep's list of manifests and its list of pieces."""
+    store = MemoryStore()
+    driver = await pool(tmp_path / "pool")
+    await chain(driver, random.Random(2), 2)
+    driver.write("vol-1", 31 * WORDS, "only in the newest")
+    await driver.ensure_snapshot("snap-2", "vol-1")
+    was = await content(driver, "snap-2")
+    archive = Archive(store, driver, "one")
+    for number in range(2):
+        await archive.keep(f"snap-{number}", [f"snap-{number - 1}"], nothing)
+    sending, listed = asyncio.Event(), asyncio.Event()
+    put, names = store.put, store.names
+
+    async def slow_put(name: str, content: bytes) -> None:
+        if name == "one/manifests/snap-2":
+            sending.set()
+            await listed.wait()
+        await put(name, content)
+
+    async def slow_names(prefix: str) -> list[str]:
+        found = await names(prefix)
+        if prefix == "one/manifests/" and sending.is_set() and not listed.is_set():
+            listed.set()
+            await keeping
+        return found
+
+    store.put, store.names = slow_put, slow_names  # type: ignore[method-assign]
+    keeping = asyncio.create_task(archive.keep("snap-2", ["snap-1"], nothing))
+    await sending.wait()
+    await archive.forget("snap-0")
+    other = await pool(tmp_path / "other")
+    await Archive(store, other, "one").restore("snap-2", nothing)
+    assert await content(other, "snap-2") == was

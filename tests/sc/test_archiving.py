@@ -213,3 +213,42 @@ async def test_killed_or_cut_off_at_any_step_it_all_ends_the_same(zone: Zone, st
     status = await zone.settle()
     assert {one.presence for one in status.snapshots.values()} == {Presence.READY}
     assert await content(zone.driver, "snap-0") == was
+
+
+async def test_a_snapshot_that_was_still_to_be_taken_is_not_taken_of_the_volume_that_came_back(
+    zone: Zone, store: MemoryStore
+) -> None:
+    known = await taken(zone, 1)
+    zone.driver.write("vol-1", 3, "written since")
+    await lose_the_pool(zone)
+    await zone.want(volume(), *known, snapshot(5))
+    status = await zone.settle()
+    fault = status.snapshots["snap-5"].fault
+    assert fault is not None
+    assert (fault.code, fault.final, status.snapshots["snap-5"].presence) == ("VolumeLost", True, Presence.FAILED)
+    assert status.volumes["vol-1"].presence is not Presence.READY
+    await zone.want(volume(), *known)
+    assert (await zone.settle()).volumes["vol-1"].presence is Presence.READY
+
+
+async def test_a_volume_comes_back_as_its_newest_snapshot_that_can_be_had(zone: Zone, store: MemoryStore) -> None:
+    known = await taken(zone, 2)
+    was = await content(zone.driver, "snap-0")
+    await lose_the_pool(zone)
+    del store.held["one/manifests/snap-1"]
+    await zone.want(volume(), *known)
+    status = await zone.settle()
+    assert status.volumes["vol-1"].presence is Presence.READY
+    assert status.snapshots["snap-1"].presence is not Presence.READY
+    await zone.want(volume(), *known, snapshot(9))
+    await zone.settle()
+    assert await content(zone.driver, "snap-9") == was
+
+
+async def test_what_was_made_of_a_snapshot_and_is_lost_keeps_it_no_more(zone: Zone, store: MemoryStore) -> None:
+    known = await taken(zone, 1)
+    lost = VolumeSpec(volume_id="vol-2", size_gib=1, snapshot_id="snap-0", made=True)
+    await zone.want(volume(), lost, msgspec.structs.replace(known[0], gone=True))
+    status = await zone.settle()
+    assert status.snapshots["snap-0"].presence is Presence.GONE
+    assert store.held == {}

@@ -12,8 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from eucapy import pki
-from eucapy.walrus.internal_archive import BUCKET, PAGE
-from eucapy.wire.archive import NotKept, WalrusArchive
+from eucapy.walrus.internal_archive import BUCKET, MOST_BYTES, PAGE
+from eucapy.wire.archive import NotKept, Spoilt, TooLarge, WalrusArchive
 from eucapy.wire.contract import Unreachable
 from eucapy.wire.node import ObjectSource
 from eucapy.wire.objects import Changed, WalrusFetcher
@@ -54,6 +54,29 @@ async def test_what_is_put_comes_back_until_it_is_removed(cloudy: Store, certifi
     with pytest.raises(NotKept):
         await store.get(name)
     assert await store.names(f"one/pieces/snap-{size}.") == []
+
+
+async def test_what_is_cut_off_or_lost_is_said_to_be_spoilt(cloudy: Store, certificates: Path) -> None:
+    store = archive(cloudy, certificates)
+    before = {path for path in cloudy.folder.rglob("*") if path.is_file()}
+    await store.put("one/pieces/snap-9.bad", os.urandom(3_000_000))
+    (blob,) = [
+        path
+        for path in cloudy.folder.rglob("*")
+        if path.is_file() and path not in before and path.stat().st_size > 2_000_000
+    ]
+    os.truncate(blob, 1_000_000)
+    with pytest.raises(Spoilt):
+        await store.get("one/pieces/snap-9.bad")
+    blob.unlink()
+    with pytest.raises(Spoilt):
+        await store.get("one/pieces/snap-9.bad")
+    await store.remove("one/pieces/snap-9.bad")
+
+
+async def test_what_is_too_large_is_said_to_be(cloudy: Store, certificates: Path) -> None:
+    with pytest.raises(TooLarge):
+        await archive(cloudy, certificates).put("one/manifests/snap-9", bytes(MOST_BYTES + 1))
 
 
 async def test_names_are_listed_whole_by_their_beginning(cloudy: Store, certificates: Path) -> None:

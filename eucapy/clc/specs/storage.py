@@ -59,7 +59,11 @@ def storage_spec(
         zone=zone,
         volumes={row.id: _volume(row, exports.get(row.id), awaited) for row in volumes},
         snapshots={
-            **{row.id: _snapshot(row, needed, urls or {}, (writes or {}).get(row.id)) for row in snapshots},
+            **{
+                row.id: _snapshot(row, needed, urls or {}, (writes or {}).get(row.id))
+                for row in snapshots
+                if row.state != snapshot_life.ERROR or row.id in (writes or {})  # nobody tries to take it any more
+            },
             **{row.snapshot_id: _visit(row) for row in visits},
         },
         uploads={name: _upload(name, task, disk) for name, task, disk in exported},
@@ -85,7 +89,7 @@ def _volume(row: Any, export: ExportSpec | None, awaited: Collection[str]) -> Vo
         snapshot_id=row.snapshot_id,
         exports=(export,) if export is not None and not gone else (),
         pace=pace(row.volume_type, row.size_gib, row.iops, row.throughput),
-        made=row.state in (volume_life.AVAILABLE, volume_life.IN_USE),
+        made=row.state in (volume_life.AVAILABLE, volume_life.IN_USE, volume_life.DELETING),
         gone=gone,
     )
 
@@ -104,7 +108,7 @@ def _snapshot(row: Any, needed: Collection[str], urls: Mapping[str, str], write:
         copy_of=row.copied_from,
         written=_written(write, row.state) if write is not None else None,
         size_gib=row.size_gib,
-        taken_at=row.created_at,
+        taken_at=row.completed_at or row.created_at,
         made=row.completed_at is not None,
         gone=row.state == snapshot_life.DELETING and row.id not in needed,
     )
