@@ -21,10 +21,10 @@ OUTSTANDING_PEERINGS = 25
 FLOW_LOGS_PER_RESOURCE = 2
 NETWORK_ACLS_PER_VPC = 200
 ENTRIES_PER_NETWORK_ACL = 20
-"""Of each direction, with the one that denies the rest."""
+"""Of each direction and family, with the one that denies the rest."""
 SECURITY_GROUPS = 2500
 RULES_PER_SECURITY_GROUP = 60
-"""Of each direction."""
+"""Of each direction and family."""
 GROUPS_PER_INTERFACE = 5
 NETWORK_INTERFACES = 5000
 """Of a region."""

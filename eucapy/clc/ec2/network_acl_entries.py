@@ -36,10 +36,10 @@ async def create_network_acl_entry(call: Call, p: Mapping[str, Any]) -> dict[str
     acl, is_egress, number = await _named(call, p)
     entry = parse(p)
     every = (await network_acl_entries.of_acls(call.tx, [acl.id])).get(acl.id, [])
-    held = [row.number for row in every if row.is_egress == is_egress]
-    if number in held:
+    held = [row for row in every if row.is_egress == is_egress]
+    if number in [row.number for row in held]:
         raise NetworkAclEntryAlreadyExists(number=number)
-    if len(held) >= quotas.ENTRIES_PER_NETWORK_ACL:
+    if sum(bool(row.cidr6) == bool(entry.cidr6) for row in held) >= quotas.ENTRIES_PER_NETWORK_ACL:
         raise NetworkAclEntryLimitExceeded
     await network_acl_entries.insert(call.tx, acl.id, is_egress, number, entry)
     call.wake("cluster_sync")

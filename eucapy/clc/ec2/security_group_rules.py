@@ -225,9 +225,11 @@ async def _rules(call: Call, group: Row) -> Sequence[Row]:
 
 
 async def _light_enough(call: Call, rules: Sequence[Rule]) -> None:
-    """The limit of a group's rules in one direction."""
+    """The limit of a group's rules in one direction, of each family; groups and lists count for both. Source: "Amazon VPC
+    quotas"."""
     sizes = await security_group_rules.list_sizes(call.tx, rules)
-    if security_group_rules.weight(rules, sizes) > quotas.RULES_PER_SECURITY_GROUP:
+    four, six = [rule for rule in rules if not rule.cidr6], [rule for rule in rules if not rule.cidr]
+    if any(security_group_rules.weight(each, sizes) > quotas.RULES_PER_SECURITY_GROUP for each in (four, six)):
         raise RulesPerSecurityGroupLimitExceeded
 
 

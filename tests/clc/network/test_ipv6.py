@@ -480,3 +480,26 @@ def test_an_egress_only_gateway_as_ec2_shows_it(ec2: Any, vpc_id: str) -> None:
     assert ec2.delete_egress_only_internet_gateway(**gone)["ReturnCode"] is True
     assert code(ec2.delete_egress_only_internet_gateway, **gone) == "InvalidGatewayID.NotFound"
     assert ec2.delete_vpc(VpcId=vpc_id)
+
+
+# --- limits
+
+
+def test_limits_of_rules_and_entries_are_of_each_family(ec2: Any, vpc_id: str) -> None:
+    group = ec2.create_security_group(GroupName="full", Description="d", VpcId=vpc_id)["GroupId"]
+    four = [{"CidrIp": f"10.{number}.0.0/16"} for number in range(60)]
+    six = [{"CidrIpv6": f"2001:db8:{number:x}::/48"} for number in range(60)]
+    for name, blocks in (("IpRanges", four), ("Ipv6Ranges", six)):
+        rules = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, name: blocks}]
+        ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=rules)
+    one_more = [{"IpProtocol": "tcp", "FromPort": 23, "ToPort": 23, "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}]
+    assert code(ec2.authorize_security_group_ingress, GroupId=group, IpPermissions=one_more) == (
+        "RulesPerSecurityGroupLimitExceeded"
+    )
+    acl = ec2.create_network_acl(VpcId=vpc_id)["NetworkAcl"]["NetworkAclId"]
+    entry = {"NetworkAclId": acl, "Protocol": "-1", "RuleAction": "allow", "Egress": False}
+    for number in range(1, 20):
+        ec2.create_network_acl_entry(**entry, RuleNumber=number, CidrBlock="10.0.0.0/8")
+        ec2.create_network_acl_entry(**entry, RuleNumber=100 + number, Ipv6CidrBlock="::/0")
+    for block in ({"CidrBlock": "10.0.0.0/8"}, {"Ipv6CidrBlock": "::/0"}):
+        assert code(ec2.create_network_acl_entry, **entry, RuleNumber=500, **block) == "NetworkAclEntryLimitExceeded"
