@@ -182,6 +182,22 @@ def test_a_tombstone_is_exported_to_nobody() -> None:
     assert (spec.gone, spec.exports) == (True, ())
 
 
+def test_a_volume_that_was_there_is_said_to_be_made_until_it_is_gone() -> None:
+    """Or a pool that lost it would get an empty one of its name: also while a snapshot of it is awaited before it goes."""
+    for state, made in {"creating": False, "available": True, "in-use": True, "error": False}.items():
+        assert compiled([volume(state)]).made is made
+    spec = storage_spec(
+        "one",
+        volumes=[volume("deleting")],
+        snapshots=[],
+        attachments=[],
+        instances={},
+        addresses={},
+        awaited=["vol-1"],
+    ).volumes["vol-1"]
+    assert (spec.gone, spec.made) == (False, True)
+
+
 def test_the_fingerprint_is_of_the_content_alone() -> None:
     one = storage_spec("one", volumes=[volume("available")], snapshots=[], attachments=[], instances={}, addresses={})
     other = storage_spec("one", volumes=[volume("in-use")], snapshots=[], attachments=[], instances={}, addresses={})
