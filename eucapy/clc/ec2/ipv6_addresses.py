@@ -43,6 +43,7 @@ async def assign_ipv6_addresses(call: Call, p: Mapping[str, Any]) -> dict[str, A
         raise _both()
     if not named and not count:
         raise MissingParameter(name="ipv6Addresses or ipv6AddressCount")
+    _counted(count)
     _within_limit(len(row.ipv6s) + len(named) + count)
     subnet = await subnets.by_id(call.tx, call.account, row.subnet_id)
     assert subnet is not None, "a subnet stays while it has interfaces"
@@ -82,13 +83,12 @@ def parse(p: Mapping[str, Any], named: Sequence[str], primary: str) -> tuple[tup
     """The addresses by name, the number asked for or None, and whether the first is to be primary; of a request, or of an
     interface of a launch, whose member for that is `primary`.
 
-    Raises InvalidParameterCombination, PrivateIpAddressLimitExceeded.
+    Raises InvalidParameterCombination, InvalidParameterValue, PrivateIpAddressLimitExceeded.
     """
     count: int | None = p.get("Ipv6AddressCount")
     if named and count:
         raise _both()
-    if count is not None and count < 0:
-        raise InvalidParameterValue(f"Value ({count}) for parameter ipv6AddressCount is invalid.")
+    _counted(count or 0)
     _within_limit(len(named) + (count or 0))
     return tuple(named), count, bool(p.get(primary))
 
@@ -130,6 +130,11 @@ def _refuse_prefixes(p: Mapping[str, Any]) -> None:
 
 def _both() -> InvalidParameterCombination:
     return InvalidParameterCombination("Ipv6AddressCount cannot be specified together with Ipv6Addresses")
+
+
+def _counted(count: int) -> None:
+    if count < 0:
+        raise InvalidParameterValue(f"Value ({count}) for parameter ipv6AddressCount is invalid.")
 
 
 def _within_limit(count: int) -> None:

@@ -76,6 +76,7 @@ def wishes(p: Mapping[str, Any], kind: InstanceType) -> list[Wish]:
         ("PrivateIpAddress", "private address"),
         ("Ipv6Addresses", "IPv6 addresses"),
         ("Ipv6AddressCount", "IPv6 address count"),
+        ("EnablePrimaryIpv6", "primary IPv6 address"),
     ):
         if p.get(member):
             raise InvalidParameterCombination(_TOGETHER.format(what=what))

@@ -298,6 +298,11 @@ def test_addresses_that_a_block_cannot_give(ec2: Any, vpc_id: str) -> None:
     made = interface(ec2, bare)["NetworkInterfaceId"]
     assert error(ec2.assign_ipv6_addresses, NetworkInterfaceId=made, Ipv6AddressCount=1) == none
     assert code(ec2.assign_ipv6_addresses, NetworkInterfaceId=made) == "MissingParameter"
+    for call, given in (
+        (ec2.assign_ipv6_addresses, {"NetworkInterfaceId": made}),
+        (ec2.create_network_interface, {"SubnetId": place}),
+    ):
+        assert code(call, **given, Ipv6AddressCount=-1) == "InvalidParameterValue"
     assert code(ec2.assign_ipv6_addresses, NetworkInterfaceId=made, Ipv6AddressCount=51) == (
         "PrivateIpAddressLimitExceeded"
     )
@@ -369,6 +374,9 @@ def test_launches_that_cannot_be_addressed(ec2: Any, vpc_id: str, image: str) ->
     )
     plug = {"DeviceIndex": 0, "SubnetId": bare}
     assert code(ec2.run_instances, **base, NetworkInterfaces=[plug], Ipv6AddressCount=1) == (
+        "InvalidParameterCombination"
+    )
+    assert code(ec2.run_instances, **base, NetworkInterfaces=[plug], EnablePrimaryIpv6=True) == (
         "InvalidParameterCombination"
     )
     two = {**base, "MinCount": 2, "MaxCount": 2, "SubnetId": bare, "Ipv6Addresses": [{"Ipv6Address": "2001:db8::9"}]}
