@@ -216,12 +216,17 @@ async def _subnets(tx: Tx, vpc_ids: Sequence[str], guards: Mapping[str, str]) ->
     for vpc_id in vpc_ids:
         tables = [row.id for row in await route_tables.of_vpc(tx, vpc_id)]
         routes = await route_tables.routes_of(tx, tables)
+        named = {one.destination for some in routes.values() for one in some if route_tables.is_list(one.destination)}
+        blocks = await prefix_lists.blocks(tx, named)
+        leads = {
+            table_id: tuple(route_tables.spread([(one.destination, one.gateway_id) for one in some], blocks))
+            for table_id, some in routes.items()
+        }
         held = [one for some in (await route_tables.associations_of(tx, tables)).values() for one in some]
         own = {one.subnet_id: one.route_table_id for one in held}
         for row in await subnets.of_vpc(tx, vpc_id):
             table_id = own.get(row.id) or own[None]
-            leads = tuple((one.destination, one.gateway_id) for one in routes.get(table_id, ()))
-            found.append(reach.Subnet(row.id, vpc_id, guards[row.id], table_id, leads))
+            found.append(reach.Subnet(row.id, vpc_id, guards[row.id], table_id, leads.get(table_id, ())))
     return found
 
 

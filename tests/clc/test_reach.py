@@ -190,6 +190,16 @@ def test_a_peers_guest_is_reached_where_both_have_routes(fresh: Any, run: Run) -
     assert run(guest, other, "--port", "80")[0] == 3, "its groups are asked"
     ec2.delete_route(**back)
     assert run(guest, other, "--port", "22")[0] == 3
+    listed = ec2.create_managed_prefix_list(
+        PrefixListName="back", AddressFamily="IPv4", MaxEntries=2, Entries=[{"Cidr": "10.0.0.0/24"}]
+    )["PrefixList"]["PrefixListId"]
+    by_list = {"RouteTableId": fresh.tables[5][0], "DestinationPrefixListId": listed}
+    ec2.create_route(**by_list, VpcPeeringConnectionId=peering)
+    status, said = run(guest, other, "--port", "22")
+    assert (status, f"the way back: 10.0.0.0/24 leads to {peering}" in said) == (0, True)
+    ec2.delete_route(**by_list)
+    assert run(guest, other, "--port", "22")[0] == 3
+    ec2.delete_managed_prefix_list(PrefixListId=listed)
     ec2.delete_route(**there)
     ec2.delete_vpc_peering_connection(VpcPeeringConnectionId=peering)
     assert run(guest, other, "--port", "22")[0] != 0

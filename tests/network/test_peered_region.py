@@ -122,6 +122,24 @@ def test_guests_meet_for_as_long_as_the_api_says(two_hosts: Region) -> None:
     ec2.create_route(RouteTableId=two.table, DestinationCidrBlock=one.block, VpcPeeringConnectionId=peering)
     two_hosts.settle()
     assert all_reach()
+    ec2.delete_route(RouteTableId=two.table, DestinationCidrBlock=one.block)
+    by_list = ec2.create_managed_prefix_list(
+        PrefixListName="side", AddressFamily="IPv4", MaxEntries=2, Entries=[{"Cidr": "192.0.2.0/24"}]
+    )["PrefixList"]["PrefixListId"]
+    ec2.create_route(RouteTableId=two.table, DestinationPrefixListId=by_list, VpcPeeringConnectionId=peering)
+    two_hosts.settle()
+    assert all(kept_out(b, a, 4003) for a, b in pairs), "the list is about others"
+    change = {"PrefixListId": by_list, "CurrentVersion": 1}
+    ec2.modify_managed_prefix_list(**change, AddEntries=[{"Cidr": one.block}])
+    two_hosts.settle()
+    assert all_reach(), "a list's entry is a route"
+    change = {"PrefixListId": by_list, "CurrentVersion": 2}
+    ec2.modify_managed_prefix_list(**change, RemoveEntries=[{"Cidr": one.block}])
+    two_hosts.settle()
+    assert all(kept_out(b, a, 4004) for a, b in pairs)
+    ec2.modify_managed_prefix_list(PrefixListId=by_list, CurrentVersion=3, AddEntries=[{"Cidr": one.block}])
+    two_hosts.settle()
+    assert all_reach()
     ec2.delete_vpc_peering_connection(VpcPeeringConnectionId=peering)
     two_hosts.settle()
     assert all_reach(kept_out)

@@ -342,7 +342,7 @@ class RouteAlreadyExists(ApiError):
 
 class InvalidRouteNotFound(ApiError):
     code = "InvalidRoute.NotFound"
-    message = "no route with destination-cidr-block {cidr} in route table {table}"
+    message = "no route with destination-{member} {destination} in route table {table}"
 
 
 class GatewayNotFound(ApiError):

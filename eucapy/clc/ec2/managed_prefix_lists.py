@@ -1,10 +1,10 @@
 """Prefix lists of customers: create, modify, restore, delete, describe them, their entries, and who refers to them.
 
-Rules of security groups may name a list in place of a block (`permissions.py`); it weighs there as many rules as it may
-have entries, so a list that is to grow asks its groups first. What is wanted is done when the call returns. What cannot
-be done for the sake of others fails as EC2's own work in the background does: the call succeeds, and the list's state
-(`modify-failed`, `delete-failed`) and message tell. Source: "Work with customer-managed prefix lists", VPC guide; API
-reference, ModifyManagedPrefixList.
+Rules of security groups may name a list in place of a block (`permissions.py`), and so may routes (`route_tables.py`); it
+weighs there as many as it may have entries, so a list that is to grow asks its groups and tables first. What is wanted is
+done when the call returns. What cannot be done for the sake of others fails as EC2's own work in the background does: the
+call succeeds, and the list's state (`modify-failed`, `delete-failed`) and message tell. Source: "Work with customer-managed
+prefix lists", VPC guide; API reference, ModifyManagedPrefixList.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from eucapy.clc.ec2.errors import (
     UnsupportedOperation,
 )
 from eucapy.clc.ec2.service import ec2
-from eucapy.clc.store import prefix_lists, security_group_rules
+from eucapy.clc.store import prefix_lists, route_tables, security_group_rules
 from eucapy.clc.store import tags as tag_rows
 from eucapy.clc.store.prefix_lists import Entry
 from eucapy.database import Row
@@ -111,7 +111,7 @@ async def restore_managed_prefix_list_version(call: Call, p: Mapping[str, Any]) 
 @ec2.action("DeleteManagedPrefixList")
 async def delete_managed_prefix_list(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     row = await required(call, p["PrefixListId"])
-    users = sorted(await security_group_rules.groups_that_refer_to(call.tx, row.id))
+    users = await _users(call, row)
     if users:
         message = f"The prefix list is referenced by the following resources: {', '.join(users[:MOST_NAMED])}"
         await prefix_lists.set_values(call.tx, row.id, status="delete-failed", status_message=message)
@@ -166,7 +166,7 @@ async def get_managed_prefix_list_associations(call: Call, p: Mapping[str, Any])
     row = await required(call, p["PrefixListId"])
     limit, token = paging.bounds(p, low=5, high=255)
     after = paging.position(call, token)
-    users = sorted(await security_group_rules.groups_that_refer_to(call.tx, row.id))
+    users = await _users(call, row)
     shown, more = paging.cut([value for value in users if value > after], limit)
     return {
         "PrefixListAssociations": [{"ResourceId": value, "ResourceOwner": row.account} for value in shown],
@@ -180,6 +180,12 @@ async def required(call: Call, list_id: str) -> Row:
     if row is None:
         raise ids.missing("pl", [list_id])
     return row
+
+
+async def _users(call: Call, row: Row) -> list[str]:
+    """The groups and route tables that name the list."""
+    groups = await security_group_rules.groups_that_refer_to(call.tx, row.id)
+    return sorted((*groups, *await route_tables.that_lead_to_list(call.tx, row.id)))
 
 
 async def _now(call: Call, row: Row) -> list[Entry]:
@@ -199,7 +205,8 @@ async def _say(call: Call, row: Row, wanted: Sequence[Entry]) -> None:
 
 
 async def _resized(call: Call, row: Row, most: int) -> dict[str, Any]:
-    """The columns of a list that is to have room for `most`: unless it holds more, or a group would come to weigh too much."""
+    """The columns of a list that is to have room for `most`: unless it holds more, or a group or a route
+    table would come to weigh too much."""
     if most < len(await _now(call, row)):
         raise InvalidParameterValue(
             "The maximum number of entries cannot be less than the number of entries in the list."
@@ -216,11 +223,20 @@ async def _resized(call: Call, row: Row, most: int) -> dict[str, Any]:
         and security_group_rules.weight([rule for rule in held if rule.is_egress is egress], sizes)
         > quotas.RULES_PER_SECURITY_GROUP
     )
+    crowded += await _crowded_tables(call, row, most)
     if crowded:
         named = ", ".join(dict.fromkeys(crowded[:MOST_NAMED]))
         message = f"The following resources do not support the new maximum size: {named}"
         return {"status": "modify-failed", "status_message": message}
     return {"max_entries": most}
+
+
+async def _crowded_tables(call: Call, row: Row, most: int) -> list[str]:
+    """The route tables that could not bear the list with room for `most`."""
+    held = await route_tables.routes_of(call.tx, await route_tables.that_lead_to_list(call.tx, row.id))
+    sizes = await route_tables.list_sizes(call.tx, [route for some in held.values() for route in some])
+    sizes[row.id] = most
+    return [table_id for table_id, some in held.items() if route_tables.weight(some, sizes) > quotas.ROUTES_PER_TABLE]
 
 
 def _changed(

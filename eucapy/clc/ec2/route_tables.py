@@ -3,7 +3,8 @@
 Two routes carry packets: `local`, which every table is born with, one a block, and 0.0.0.0/0 to the VPC's internet gateway,
 which is what gives a subnet's public addresses their way out, or to a NAT gateway, behind whose address a whole subnet goes
 out; of IPv6 ::/0 to the internet gateway or to an egress-only one. A third kind leads to a peering connection, by any
-destination, and carries them once that is active.
+destination, and carries them once that is active; a prefix list may be such a destination, for all the blocks that it holds
+at the time, and weighs in the table's limit as many routes as it may have entries.
 Targets and destinations beyond these are refused; gateways of kinds that this cloud has not are NotFound, each with EC2's own
 code.
 """
@@ -119,14 +120,15 @@ async def create_route(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     held = (await route_tables.routes_of(call.tx, [table.id])).get(table.id, [])
     if any(row.destination == destination for row in held):
         raise RouteAlreadyExists(cidr=destination)
-    if await _is_inside(call, vpc, destination):
+    if not route_tables.is_list(destination) and await _is_inside(call, vpc, destination):
         raise InvalidParameterValue(
             f"The destination CIDR block {destination} is equal to or more specific than one of this VPC's CIDR blocks. "
             "This route can target only an interface or an instance."
         )
     if not gateway_id.startswith("pcx-"):
         _refuse_narrow(destination)
-    if len(held) >= quotas.ROUTES_PER_TABLE:
+    room = quotas.ROUTES_PER_TABLE - route_tables.weight(held, await route_tables.list_sizes(call.tx, held))
+    if await _weight(call, destination) > room:
         raise RouteLimitExceeded
     await route_tables.insert_route(call.tx, table.id, destination, gateway_id)
     call.wake("cluster_sync")
@@ -161,7 +163,8 @@ async def delete_route(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
     destination = await _destination(call, p)
     route = await route_tables.route(call.tx, table.id, destination)
     if route is None:
-        raise InvalidRouteNotFound(cidr=destination, table=table.id)
+        member = "prefix-list-id" if route_tables.is_list(destination) else "cidr-block"
+        raise InvalidRouteNotFound(member=member, destination=destination, table=table.id)
     if route.gateway_id == "local":
         raise InvalidParameterValue(f"cannot remove local route {destination} in route table {table.id}")
     await route_tables.remove_route(call.tx, table.id, destination)
@@ -233,10 +236,22 @@ def _associated(member: str, association_id: str) -> dict[str, Any]:
     return {member: association_id, "AssociationState": {"State": "associated"}}
 
 
+async def _weight(call: Call, destination: str) -> int:
+    """For how many routes one to there counts."""
+    if not route_tables.is_list(destination):
+        return 1
+    return int((await managed_prefix_lists.required(call, destination)).max_entries)
+
+
 async def _destination(call: Call, p: Mapping[str, Any]) -> str:
+    """The block or the prefix list that the request is about."""
     if p.get("DestinationPrefixListId"):
-        await managed_prefix_lists.required(call, p["DestinationPrefixListId"])
-        raise UnsupportedOperation("Routes to prefix lists are not supported.")
+        for member in ("destinationCidrBlock", "destinationIpv6CidrBlock"):
+            if p.get(member[:1].upper() + member[1:]):
+                raise InvalidParameterCombination(
+                    f"The parameter destinationPrefixListId cannot be used with the parameter {member}"
+                )
+        return str((await managed_prefix_lists.required(call, p["DestinationPrefixListId"])).id)
     if p.get("DestinationIpv6CidrBlock"):
         if p.get("DestinationCidrBlock"):
             raise InvalidParameterCombination(
@@ -318,7 +333,9 @@ def _refuse_narrow(destination: str) -> None:
 
 
 def _refuse_family(destination: str, gateway_id: str) -> None:
-    """An egress-only gateway carries IPv6 alone, NAT gateways here IPv4 alone."""
+    """An egress-only gateway carries IPv6 alone, NAT gateways here IPv4 alone; none of them a list."""
+    if route_tables.is_list(destination):
+        return
     kind, ipv6 = gateway_id.partition("-")[0], ":" in destination
     if kind == "eigw" and not ipv6:
         raise InvalidParameterValue(
@@ -340,9 +357,7 @@ async def _views(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:
             "RouteTableId": row.id,
             "Routes": [
                 {
-                    "DestinationIpv6CidrBlock"
-                    if ":" in route.destination
-                    else "DestinationCidrBlock": route.destination,
+                    _destination_member(route.destination): route.destination,
                     _MEMBERS.get(route.gateway_id.partition("-")[0], "GatewayId"): route.gateway_id,
                     "Origin": route.origin,
                     "State": "active" if route.active else "blackhole",
@@ -355,6 +370,12 @@ async def _views(call: Call, rows: Sequence[Row]) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def _destination_member(destination: str) -> str:
+    if route_tables.is_list(destination):
+        return "DestinationPrefixListId"
+    return "DestinationIpv6CidrBlock" if ":" in destination else "DestinationCidrBlock"
 
 
 def _association_view(row: Row) -> dict[str, Any]:

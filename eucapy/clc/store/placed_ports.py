@@ -131,7 +131,7 @@ class Around:
     nat_gateways: Sequence[Row]
     behind_nat: Mapping[str, str]
     peerings: Sequence[Row]
-    to_peers: Sequence[Row]
+    to_peers: Sequence[route_tables.Way]
     flow_logs: Mapping[str, tuple[str, ...]]
     """What flow logs are about, by VPC."""
 

@@ -1,7 +1,7 @@
-"""Prefix lists of accounts: named lists of blocks that security group rules refer to, every version of them kept.
+"""Prefix lists of accounts: named lists of blocks that security group rules and routes refer to, every version of them kept.
 
 `status` is EC2's word for how the last thing went that was asked for (`create-complete`, `modify-failed` …): all is done
-within the request. Which rules name a list: `security_group_rules.py`.
+within the request. Which rules name a list: `security_group_rules.py`; which routes: `route_tables.py`.
 """
 
 from __future__ import annotations

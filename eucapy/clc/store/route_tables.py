@@ -3,16 +3,20 @@
 A subnet without an association of its own is served by the VPC's main table. A route's state is not stored: it is a
 `blackhole` while its internet gateway is not attached to the table's VPC, its NAT gateway or its egress-only internet gateway
 is none any more, or its peering connection is not active.
+
+A route to a prefix list stands for one to each block that the list holds now: `spread`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from eucapy import ids
-from eucapy.clc.store import filters
+from eucapy.clc.store import filters, prefix_lists
 from eucapy.clc.store.base import account_column, created_column, metadata
 from eucapy.clc.store.egress_only_gateways import egress_only_gateways
 from eucapy.clc.store.internet_gateways import internet_gateways
@@ -41,8 +45,8 @@ routes = sa.Table(
     sa.Column("gateway_id", sa.String(32), nullable=False),
     sa.Column("origin", sa.String(32), nullable=False),
 )
-"""`destination` is a block of IPv4 or IPv6; `gateway_id` is `local`, an internet gateway, an egress-only one, a NAT gateway or
-a peering connection; `origin` CreateRouteTable or CreateRoute."""
+"""`destination` is a block of IPv4 or IPv6, or a prefix list; `gateway_id` is `local`, an internet gateway, an egress-only one,
+a NAT gateway or a peering connection; `origin` CreateRouteTable or CreateRoute."""
 
 associations = sa.Table(
     "route_table_associations",
@@ -77,7 +81,18 @@ _TO_NAT = routes.c.gateway_id.startswith("nat-")
 _TO_PEER = routes.c.gateway_id.startswith("pcx-")
 _TO_EGRESS_ONLY = routes.c.gateway_id.startswith("eigw-")
 _OF_IPV6 = routes.c.destination.contains(":")
+_TO_LIST = routes.c.destination.startswith("pl-")
 EVERYWHERE, EVERYWHERE6 = "0.0.0.0/0", "::/0"
+_RESERVED = tuple(map(ipaddress.ip_network, ("169.254.168.0/22", "fd00:ec2::/32")))
+"""Where the metadata, the resolver and the clock of a VPC answer: no entry of a list leads away from them."""
+
+
+class Way(NamedTuple):
+    """Where a subnet's route table leads: `id` is the subnet's, `destination` a block."""
+
+    id: str
+    gateway_id: str
+    destination: str
 
 
 def _route(column: sa.ColumnElement[str]) -> filters.Filter:
@@ -105,9 +120,9 @@ FILTERS: dict[str, filters.Filter] = {
     "association.subnet-id": _association(associations.c.subnet_id),
     "association.gateway-id": filters.never,
     "association.main": _association(sa.case((associations.c.subnet_id.is_(None), "true"), else_="false")),
-    "route.destination-cidr-block": _route(sa.case((_OF_IPV6, None), else_=routes.c.destination)),
+    "route.destination-cidr-block": _route(sa.case((sa.or_(_OF_IPV6, _TO_LIST), None), else_=routes.c.destination)),
     "route.destination-ipv6-cidr-block": _route(sa.case((_OF_IPV6, routes.c.destination), else_=None)),
-    "route.destination-prefix-list-id": filters.never,
+    "route.destination-prefix-list-id": _route(sa.case((_TO_LIST, routes.c.destination), else_=None)),
     "route.egress-only-internet-gateway-id": _route(sa.case((_TO_EGRESS_ONLY, routes.c.gateway_id), else_=None)),
     "route.gateway-id": _route(sa.case((sa.or_(_TO_NAT, _TO_PEER, _TO_EGRESS_ONLY), None), else_=routes.c.gateway_id)),
     "route.instance-id": filters.never,
@@ -265,10 +280,76 @@ async def ways6(tx: Tx, vpc_ids: Sequence[str]) -> dict[str, str]:
     return found
 
 
-async def to_peers(tx: Tx, vpc_ids: Sequence[str]) -> list[Row]:
-    """What subnets of these VPCs send to peers, in whatever state the connection is: subnet `id`, `gateway_id`,
-    `destination`."""
-    return list(await tx.all(_ways(vpc_ids).where(_TO_PEER).order_by(subnets.c.id, routes.c.destination)))
+async def to_peers(tx: Tx, vpc_ids: Sequence[str]) -> list[Way]:
+    """What subnets of these VPCs send to peers, in whatever state the connection is, in the order of subnets and blocks."""
+    rows = await tx.all(_ways(vpc_ids).where(_TO_PEER).order_by(subnets.c.id, routes.c.destination))
+    ways = [Way(row.id, row.gateway_id, row.destination) for row in rows]
+    named = {way.destination for way in ways if is_list(way.destination)}
+    if not named:
+        return ways
+    blocks = await prefix_lists.blocks(tx, named)
+    held: dict[str, list[tuple[str, str]]] = {}
+    for row in await tx.all(_ways(vpc_ids).where(_having_lists())):
+        held.setdefault(row.id, []).append((row.destination, row.gateway_id))
+    found = [way for way in ways if way.id not in held]
+    for subnet_id, leads in held.items():
+        found += [Way(subnet_id, to, block) for block, to in spread(leads, blocks) if to.startswith("pcx-")]
+    return sorted(found, key=lambda way: (way.id, way.destination))
+
+
+def is_list(destination: str) -> bool:
+    """Whether a route's destination is a prefix list."""
+    return destination.startswith("pl-")
+
+
+def spread(leads: Iterable[tuple[str, str]], lists: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    """One table's routes, (destination, target), with those to lists as routes to the blocks of these.
+
+    A route to a block goes before a list's to the same; of two lists with the same block the one of the lower id has it, as
+    long as both are there. Entries within a block of the VPC are passed over. Source: "How route priority works", VPC guide,
+    which leaves the choice between lists to chance and holds on to it.
+    """
+    given = sorted(leads)
+    found = {destination: target for destination, target in given if not is_list(destination)}
+    own = [ipaddress.ip_network(destination) for destination, target in found.items() if target == "local"]
+    for destination, target in given:
+        for block in lists.get(destination, ()):
+            if block not in found and not _within(block, (*own, *_RESERVED)):
+                found[block] = target
+    return list(found.items())
+
+
+def _within(block: str, others: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    net = ipaddress.ip_network(block)
+    return any(
+        net.version == other.version and net.network_address in other and net.prefixlen >= other.prefixlen
+        for other in others
+    )
+
+
+async def that_lead_to_list(tx: Tx, list_id: str) -> list[str]:
+    """The tables that have a route to this prefix list."""
+    rows = await tx.all(
+        sa.select(routes.c.route_table_id).where(routes.c.destination == list_id).order_by(routes.c.route_table_id)
+    )
+    return [row.route_table_id for row in rows]
+
+
+async def list_sizes(tx: Tx, held: Iterable[Row]) -> dict[str, int]:
+    """How many entries the prefix lists that routes lead to may have."""
+    named = {str(row.destination) for row in held if is_list(row.destination)}
+    return {row.id: row.max_entries for row in (await prefix_lists.by_ids(tx, named)).values()}
+
+
+def weight(held: Iterable[Row], sizes: Mapping[str, int]) -> int:
+    """What routes count for under a table's limit: one to a prefix list as many as the list may have entries."""
+    return sum(sizes[row.destination] if is_list(row.destination) else 1 for row in held)
+
+
+def _having_lists() -> sa.ColumnElement[bool]:
+    """For `_ways`: of the tables with a route to a prefix list."""
+    other = routes.alias("other")
+    return routes.c.route_table_id.in_(sa.select(other.c.route_table_id).where(other.c.destination.startswith("pl-")))
 
 
 def _defaults(vpc_ids: Sequence[str], everywhere: str) -> sa.Select[tuple[str, str, str]]:

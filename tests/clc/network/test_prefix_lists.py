@@ -261,14 +261,6 @@ def test_pages_of_entries_show_the_version_that_they_began_with(ec2: Any) -> Non
     assert code(ec2.get_managed_prefix_list_entries, PrefixListId=list_id, TargetVersion=3) == "InvalidParameterValue"
 
 
-def test_a_route_to_a_list_is_refused_as_what_it_is(ec2: Any) -> None:
-    (table,) = ec2.describe_route_tables()["RouteTables"]
-    route = {"RouteTableId": table["RouteTableId"], "GatewayId": "local"}
-    known, unknown = listed(ec2)["PrefixListId"], "pl-0123456789abcdef0"
-    assert code(ec2.create_route, **route, DestinationPrefixListId=known) == "UnsupportedOperation"
-    assert code(ec2.create_route, **route, DestinationPrefixListId=unknown) == "InvalidPrefixListID.NotFound"
-
-
 def told(region: Cloud, group_id: str) -> set[tuple[str, int]]:
     """What the nodes hold of the group's rules for what comes in: block and port."""
     specs = [node.eucanetd._keeper.spec for zone in region.dev.zones.values() for node in zone.nodes.values()]
