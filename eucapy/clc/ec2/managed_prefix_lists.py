@@ -9,6 +9,7 @@ prefix lists", VPC guide; API reference, ModifyManagedPrefixList.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -233,10 +234,15 @@ async def _resized(call: Call, row: Row, most: int) -> dict[str, Any]:
 
 async def _crowded_tables(call: Call, row: Row, most: int) -> list[str]:
     """The route tables that could not bear the list with room for `most`."""
-    held = await route_tables.routes_of(call.tx, await route_tables.that_lead_to_list(call.tx, row.id))
-    sizes = await route_tables.list_sizes(call.tx, [route for some in held.values() for route in some])
-    sizes[row.id] = most
-    return [table_id for table_id, some in held.items() if route_tables.weight(some, sizes) > quotas.ROUTES_PER_TABLE]
+    routes = await route_tables.routes_of(call.tx, await route_tables.that_lead_to_list(call.tx, row.id))
+    held = {table_id: [route.destination for route in some] for table_id, some in routes.items()}
+    sizes = await route_tables.list_sizes(call.tx, itertools.chain(*held.values()))
+    sizes[row.id] = (row.family, most)
+    return [
+        table_id
+        for table_id, some in held.items()
+        if route_tables.weights(some, sizes)[row.family] > quotas.ROUTES_PER_TABLE
+    ]
 
 
 def _changed(

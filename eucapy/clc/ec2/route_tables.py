@@ -127,8 +127,10 @@ async def create_route(call: Call, p: Mapping[str, Any]) -> dict[str, Any]:
         )
     if not gateway_id.startswith("pcx-"):
         _refuse_narrow(destination)
-    room = quotas.ROUTES_PER_TABLE - route_tables.weight(held, await route_tables.list_sizes(call.tx, held))
-    if await _weight(call, destination) > room:
+    wanted = [destination, *(row.destination for row in held)]
+    sizes = await route_tables.list_sizes(call.tx, wanted)
+    ((family, _),) = route_tables.weights([destination], sizes).items()
+    if route_tables.weights(wanted, sizes)[family] > quotas.ROUTES_PER_TABLE:
         raise RouteLimitExceeded
     await route_tables.insert_route(call.tx, table.id, destination, gateway_id)
     call.wake("cluster_sync")
@@ -234,13 +236,6 @@ async def _association(call: Call, association_id: str) -> Row:
 
 def _associated(member: str, association_id: str) -> dict[str, Any]:
     return {member: association_id, "AssociationState": {"State": "associated"}}
-
-
-async def _weight(call: Call, destination: str) -> int:
-    """For how many routes one to there counts."""
-    if not route_tables.is_list(destination):
-        return 1
-    return int((await managed_prefix_lists.required(call, destination)).max_entries)
 
 
 async def _destination(call: Call, p: Mapping[str, Any]) -> str:

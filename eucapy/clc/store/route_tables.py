@@ -10,6 +10,7 @@ A route to a prefix list stands for one to each block that the list holds now: `
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -83,7 +84,7 @@ _TO_EGRESS_ONLY = routes.c.gateway_id.startswith("eigw-")
 _OF_IPV6 = routes.c.destination.contains(":")
 _TO_LIST = routes.c.destination.startswith("pl-")
 EVERYWHERE, EVERYWHERE6 = "0.0.0.0/0", "::/0"
-_RESERVED = tuple(map(ipaddress.ip_network, ("169.254.168.0/22", "fd00:ec2::/32")))
+_RESERVED = tuple(map(ipaddress.ip_network, ("169.254.0.0/16", "fd00:ec2::/32")))
 """Where the metadata, the resolver and the clock of a VPC answer: no entry of a list leads away from them."""
 
 
@@ -335,15 +336,19 @@ async def that_lead_to_list(tx: Tx, list_id: str) -> list[str]:
     return [row.route_table_id for row in rows]
 
 
-async def list_sizes(tx: Tx, held: Iterable[Row]) -> dict[str, int]:
-    """How many entries the prefix lists that routes lead to may have."""
-    named = {str(row.destination) for row in held if is_list(row.destination)}
-    return {row.id: row.max_entries for row in (await prefix_lists.by_ids(tx, named)).values()}
+async def list_sizes(tx: Tx, destinations: Iterable[str]) -> dict[str, tuple[str, int]]:
+    """Of the prefix lists among destinations: the family of each, and how many entries it may have."""
+    lists = await prefix_lists.by_ids(tx, (destination for destination in destinations if is_list(destination)))
+    return {row.id: (row.family, row.max_entries) for row in lists.values()}
 
 
-def weight(held: Iterable[Row], sizes: Mapping[str, int]) -> int:
-    """What routes count for under a table's limit: one to a prefix list as many as the list may have entries."""
-    return sum(sizes[row.destination] if is_list(row.destination) else 1 for row in held)
+def weights(destinations: Iterable[str], sizes: Mapping[str, tuple[str, int]]) -> Mapping[str, int]:
+    """What routes count for under a table's limit, by family: one to a prefix list as many as the list may have entries."""
+    found: Counter[str] = Counter()
+    for destination in destinations:
+        family, size = sizes.get(destination) or ("IPv6" if ":" in destination else "IPv4", 1)
+        found[family] += size
+    return found
 
 
 def _having_lists() -> sa.ColumnElement[bool]:

@@ -135,6 +135,12 @@ def test_a_list_weighs_in_a_table_what_it_may_have(ec2: Any, peered: Peered) -> 
     ec2.delete_route(RouteTableId=peered.table, DestinationCidrBlock="10.9.0.0/16")
     grown = ec2.modify_managed_prefix_list(PrefixListId=large, MaxEntries=49)["PrefixList"]
     assert (grown["State"], grown["MaxEntries"]) == ("modify-complete", 49)
+    six = listed(ec2, most=49, family="IPv6")
+    to_list(ec2, peered, six)  # the other family is counted by itself
+    ec2.create_route(**way, DestinationIpv6CidrBlock="2001:db8::/32")
+    assert code(ec2.create_route, **way, DestinationIpv6CidrBlock="2001:db9::/32") == "RouteLimitExceeded"
+    failed = ec2.modify_managed_prefix_list(PrefixListId=six, MaxEntries=50)["PrefixList"]
+    assert (failed["State"], failed["MaxEntries"]) == ("modify-failed", 49)
 
 
 def test_a_list_that_a_route_names_is_not_deleted(ec2: Any, peered: Peered) -> None:
@@ -159,8 +165,8 @@ def test_a_list_that_a_route_names_is_not_deleted(ec2: Any, peered: Peered) -> N
         ({"pl-2": "pcx-2", "pl-1": "pcx-1"}, {"10.2.0.0/16": "pcx-1", "10.3.0.0/16": "pcx-1", "10.3.4.0/24": "pcx-2"}),
         ({"10.2.0.0/15": "local", "pl-2": "pcx-2"}, {"10.2.0.0/15": "local"}),
         ({"10.3.0.0/17": "local", "pl-2": "pcx-2"}, {"10.3.0.0/17": "local", "10.3.0.0/16": "pcx-2"}),
-        ({"pl-3": "pcx-3"}, {"169.254.0.0/16": "pcx-3", "2001:db8::/32": "pcx-3"}),
-        ({"::/0": "local", "pl-3": "pcx-3"}, {"::/0": "local", "169.254.0.0/16": "pcx-3"}),
+        ({"pl-3": "pcx-3"}, {"169.0.0.0/8": "pcx-3", "2001:db8::/32": "pcx-3"}),
+        ({"::/0": "local", "pl-3": "pcx-3"}, {"::/0": "local", "169.0.0.0/8": "pcx-3"}),
         ({"pl-4": "pcx-4"}, {}),
     ],
 )
@@ -168,7 +174,7 @@ def test_a_table_leads_where_its_lists_say(leads: dict[str, str], wanted: dict[s
     lists = {
         "pl-1": ("10.2.0.0/16", "10.3.0.0/16"),
         "pl-2": ("10.3.0.0/16", "10.3.4.0/24"),
-        "pl-3": ("169.254.169.254/32", "169.254.0.0/16", "fd00:ec2::254/128", "2001:db8::/32"),
+        "pl-3": ("169.254.169.254/32", "169.254.0.0/16", "169.0.0.0/8", "fd00:ec2::254/128", "2001:db8::/32"),
         "pl-4": (),
     }
     spread_out = {block: to for block, to in spread(leads.items(), lists) if not block.startswith("pl-")}
