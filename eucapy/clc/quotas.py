@@ -27,8 +27,8 @@ SECURITY_GROUPS = 2500
 RULES_PER_SECURITY_GROUP = 60
 """Of each direction and family."""
 GROUPS_PER_INTERFACE = 5
-NETWORK_INTERFACES = 5000
-"""Of a region."""
+NETWORK_INTERFACES = 50_000
+"""Of a region: several for each of 10,000 instances. AWS begins with 5,000."""
 IPS_PER_INTERFACE = 50
 """Of each family."""
 INTERFACES_PER_INSTANCE = 8

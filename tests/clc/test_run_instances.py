@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from eucapy.clc import quotas
-from eucapy.clc.store import private_ips
+from eucapy.clc.store import network_interfaces, private_ips
 from eucapy.database import Tx
 from tests.clc.launching import described, error, image, launch, state
 from tests.harness.cloud import Cloud
@@ -335,6 +335,17 @@ def test_where_the_cloud_chooses_a_zone_whose_subnet_is_full_is_left_out(cloud: 
     assert [one["Placement"]["AvailabilityZone"] for one in three] == ["us-east-1b"] * 3
     code, _ = error(ec2.run_instances, **wanted, MinCount=1, MaxCount=1, SubnetId=full["SubnetId"])
     assert code == "InsufficientFreeAddressesInSubnet"
+
+
+def test_an_account_has_room_for_ten_thousand_instances(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    ec2, image_id = cloud.client("ec2"), image(cloud)
+
+    async def many(tx: Tx, account: str) -> int:
+        return 10_000
+
+    monkeypatch.setattr(network_interfaces, "count", many)
+    ec2.run_instances(ImageId=image_id, InstanceType="t2.micro", MinCount=1, MaxCount=1)
+    ec2.create_network_interface(SubnetId=ec2.describe_subnets()["Subnets"][0]["SubnetId"])
 
 
 def test_a_launch_is_held_to_the_limits_of_interfaces(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
