@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,11 +24,24 @@ UP_WITHIN_S = 120.0
 def wait_for_operator(installation: Installation) -> Operator:
     """The operator port, as soon as it answers. Raises CliError, naming the log to look into."""
     operator = Operator.of(installation, timeout_s=10.0)
+    _answered(installation, partial(operator.get, "/admin/status"))
+    return operator
+
+
+def register_components(operator: Operator, installation: Installation) -> None:
+    """Tell the cloud controller where its agents are; safe to repeat. A connection that is lost meanwhile is made anew.
+    Raises CliError."""
+    for component in layout.components(installation.record()):
+        _answered(installation, partial(operator.post, "/admin/components", component))
+
+
+def _answered(installation: Installation, call: Callable[[], object]) -> None:
+    """Make a call that may be repeated until the cloud controller answers it. Raises CliError when it never does."""
     deadline = time.monotonic() + ANSWERS_WITHIN_S
     while True:
         try:
-            operator.get("/admin/status")
-            return operator
+            call()
+            return
         except Unreachable as error:
             if time.monotonic() > deadline:
                 seen = running.where_logged(installation, "clc")
@@ -35,12 +49,6 @@ def wait_for_operator(installation: Installation) -> Operator:
                     f"the cloud controller did not come up in {ANSWERS_WITHIN_S:.0f} s: see {seen}"
                 ) from error
             time.sleep(0.2)
-
-
-def register_components(operator: Operator, installation: Installation) -> None:
-    """Tell the cloud controller where its agents are; safe to repeat."""
-    for component in layout.components(installation.record()):
-        operator.post("/admin/components", component)
 
 
 def ensure_admin(operator: Operator, installation: Installation) -> tuple[Keys, bool]:
