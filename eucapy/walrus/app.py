@@ -21,6 +21,7 @@ from eucapy.clock import Clock
 from eucapy.drivers.blob import loader
 from eucapy.http import Limits, Server, Site
 from eucapy.walrus import internal, metrics, webserver
+from eucapy.walrus.bucketmetrics import BucketMetrics
 from eucapy.walrus.clc_keys import ClcKeys
 from eucapy.walrus.config import Config
 from eucapy.walrus.context import Walrus
@@ -150,7 +151,7 @@ class App:
         self.logs = LogDelivery(walrus, config.log_delivery_s)
         self.logs.start()
         self._stack.push_async_callback(self.logs.stop)
-        finisher = Finisher(walrus, self.logs)
+        finisher = Finisher(walrus, self.logs, BucketMetrics(walrus) if config.metrics else None)
         chain = Chain(router, environment, region=config.region, clock=self._clock.time, finish=finisher.finish)
         website = webserver.WebServer(walrus, finisher)
         edge = Edge(chain, foreign={webserver.SERVICE: website.handle}, proxies=config.proxies)
@@ -164,9 +165,9 @@ class App:
         self.port = site.port
         log.info("S3 is served", extra={"data": {"host": config.host, "port": self.port}})
         if config.metrics:
-            await self._serve_metrics(finisher.metrics, server)
+            await self._serve_metrics(finisher, server)
 
-    async def _serve_metrics(self, counted: metrics.Metrics, server: Server) -> None:
+    async def _serve_metrics(self, finisher: Finisher, server: Server) -> None:
         """Raises OSError where the address cannot be had, ValueError where it is none."""
         host, _, port = self._config.metrics.rpartition(":")
         data = Path(self._config.data)
@@ -174,10 +175,11 @@ class App:
 
         def now() -> Iterator[str]:
             said = {name: worker.status() for name, worker in self.workers.items()}
-            return metrics.gauges(data, files, server.open_connections, said)
+            yield from finisher.render()
+            yield from metrics.gauges(data, files, server.open_connections, said)
 
         limits = Limits()
-        runner = web.AppRunner(metrics.application(counted, now), access_log=None)
+        runner = web.AppRunner(metrics.application(now), access_log=None)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         site = Site(runner, host.strip("[]"), int(port), limits)

@@ -6,6 +6,7 @@ Only requests that name an Origin or a payer, and those to buckets that are logg
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import msgspec
 
@@ -15,6 +16,7 @@ from eucapy.aws.message import Incoming, Outgoing
 from eucapy.database import Tx
 from eucapy.errors import ApiError
 from eucapy.walrus import access, accesslog, cors
+from eucapy.walrus.bucketmetrics import BucketMetrics
 from eucapy.walrus.context import Walrus
 from eucapy.walrus.metrics import PAGE, UNKNOWN, Metrics
 from eucapy.walrus.s3.cors import SETTING
@@ -25,12 +27,19 @@ log = logging.getLogger(__name__)
 
 
 class Finisher:
-    """The chain's `finish`, and the website endpoint's."""
+    """The chain's `finish`, and the website endpoint's. Without `bucket_metrics` nothing is counted for single buckets."""
 
-    def __init__(self, walrus: Walrus, logs: LogDelivery) -> None:
+    def __init__(self, walrus: Walrus, logs: LogDelivery, bucket_metrics: BucketMetrics | None = None) -> None:
         self._walrus = walrus
         self._logs = logs
         self.metrics = Metrics()
+        self._bucket_metrics = bucket_metrics
+
+    def render(self) -> Iterator[str]:
+        """The lines of all that was counted, for Prometheus."""
+        yield from self.metrics.render()
+        if self._bucket_metrics is not None:
+            yield from self._bucket_metrics.render()
 
     async def finish(self, exchange: Exchange) -> Outgoing:
         """Never fails: what cannot be said or logged is left out."""
@@ -55,6 +64,8 @@ class Finisher:
             key = labels.get("Key")
             operation = accesslog.operation_of(exchange.route.action, incoming.method, key is not None)
             await self._note(bucket, key, operation, exchange.identity, incoming, outgoing, exchange.error)
+            if self._bucket_metrics is not None:
+                await self._bucket_metrics.note(exchange, outgoing)
         except Exception:
             log.exception("request %s is answered as it is", incoming.request_id)
         return outgoing

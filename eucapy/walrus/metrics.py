@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,39 +64,45 @@ class Metrics:
         self, operation: str, incoming: Incoming, outgoing: Outgoing, error: ApiError | None, now: float
     ) -> None:
         """Count what is about to be answered."""
-        received = (incoming.stream.length or 0) if incoming.stream is not None else len(incoming.body)
-        body = outgoing.body
-        sent = len(body) if isinstance(body, bytes | bytearray) else body.length or 0
+        received, sent = body_bytes(incoming, outgoing)
         self.note(
             operation,
             outgoing.status,
             error.code if error is not None else None,
             max(0.0, now - incoming.now),
             received,
-            0 if incoming.method == "HEAD" else sent,
+            sent,
         )
 
     def render(self) -> Iterator[str]:
         """The lines of what was counted."""
         operations = sorted(self._operations.items())
-        yield from _family("requests_total", "counter", "Answers by operation and status.")
+        yield from family("requests_total", "counter", "Answers by operation and status.")
         for name, seen in operations:
-            yield from (_line("requests_total", n, operation=name, status=s) for s, n in sorted(seen.statuses.items()))
-        yield from _family("errors_total", "counter", "Answers that were errors, by operation and code.")
+            yield from (line("requests_total", n, operation=name, status=s) for s, n in sorted(seen.statuses.items()))
+        yield from family("errors_total", "counter", "Answers that were errors, by operation and code.")
         for name, seen in operations:
-            yield from (_line("errors_total", n, operation=name, code=c) for c, n in sorted(seen.errors.items()))
-        yield from _family("received_bytes_total", "counter", "Bytes of requests' bodies, as announced.")
-        yield from (_line("received_bytes_total", seen.received, operation=name) for name, seen in operations)
-        yield from _family("sent_bytes_total", "counter", "Bytes of answers' bodies, as announced.")
-        yield from (_line("sent_bytes_total", seen.sent, operation=name) for name, seen in operations)
-        yield from _family("request_seconds", "histogram", "From the head of a request to the head of its answer.")
+            yield from (line("errors_total", n, operation=name, code=c) for c, n in sorted(seen.errors.items()))
+        yield from family("received_bytes_total", "counter", "Bytes of requests' bodies, as announced.")
+        yield from (line("received_bytes_total", seen.received, operation=name) for name, seen in operations)
+        yield from family("sent_bytes_total", "counter", "Bytes of answers' bodies, as announced.")
+        yield from (line("sent_bytes_total", seen.sent, operation=name) for name, seen in operations)
+        yield from family("request_seconds", "histogram", "From the head of a request to the head of its answer.")
         for name, seen in operations:
             total = 0
             for bound, count in zip((*BOUNDS_S, "+Inf"), seen.slots, strict=True):
                 total += count
-                yield _line("request_seconds_bucket", total, operation=name, le=bound)
-            yield _line("request_seconds_sum", round(seen.seconds, 6), operation=name)
-            yield _line("request_seconds_count", total, operation=name)
+                yield line("request_seconds_bucket", total, operation=name, le=bound)
+            yield line("request_seconds_sum", round(seen.seconds, 6), operation=name)
+            yield line("request_seconds_count", total, operation=name)
+
+
+def body_bytes(incoming: Incoming, outgoing: Outgoing) -> tuple[int, int]:
+    """(received, sent): bytes of the two bodies, as they are announced."""
+    received = (incoming.stream.length or 0) if incoming.stream is not None else len(incoming.body)
+    body = outgoing.body
+    sent = len(body) if isinstance(body, bytes | bytearray) else body.length or 0
+    return received, 0 if incoming.method == "HEAD" else sent
 
 
 def gauges(data: Path, metadata: Iterable[Path], connections: int, workers: Mapping[str, Any]) -> Iterator[str]:
@@ -109,19 +115,19 @@ def gauges(data: Path, metadata: Iterable[Path], connections: int, workers: Mapp
         ("connections", connections, "Open connections of the S3 port."),
     )
     for name, value, told in now:
-        yield from _family(name, "gauge", told)
-        yield _line(name, value)
-    yield from _family("worker", "gauge", "What a background worker did in its last pass, or has done in this one.")
+        yield from family(name, "gauge", told)
+        yield line(name, value)
+    yield from family("worker", "gauge", "What a background worker did in its last pass, or has done in this one.")
     for worker, status in sorted(workers.items()):
         for what, number in _numbers(status):
-            yield _line("worker", number, worker=worker, what=what)
+            yield line("worker", number, worker=worker, what=what)
 
 
-def application(metrics: Metrics, now: Any) -> web.Application:
-    """GET /metrics. `now()` gives the lines of `gauges`."""
+def application(now: Callable[[], Iterable[str]]) -> web.Application:
+    """GET /metrics. `now()` gives the lines."""
 
     async def get(request: web.Request) -> web.Response:
-        text = "".join(f"{line}\n" for line in (*metrics.render(), *now()))
+        text = "".join(f"{said}\n" for said in now())
         return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
 
     app = web.Application()
@@ -138,12 +144,14 @@ def _numbers(status: Any) -> Iterator[tuple[str, float]]:
             yield name, float(value) if isinstance(value, float) else int(value)
 
 
-def _family(name: str, kind: str, told: str) -> Iterator[str]:
+def family(name: str, kind: str, told: str) -> Iterator[str]:
+    """The two lines that declare a metric."""
     yield f"# HELP eucapy_s3_{name} {told}"
     yield f"# TYPE eucapy_s3_{name} {kind}"
 
 
-def _line(name: str, value: float, **labels: object) -> str:
+def line(name: str, value: float, **labels: object) -> str:
+    """A sample."""
     said = ",".join(f'{label}="{_escaped(str(text))}"' for label, text in labels.items())
     return f"eucapy_s3_{name}{{{said}}} {value}" if said else f"eucapy_s3_{name} {value}"
 

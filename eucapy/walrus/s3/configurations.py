@@ -1,4 +1,4 @@
-"""What a bucket can be asked for and, here, never has: acceleration, analytics, metrics, intelligent tiering.
+"""What a bucket can be asked for and, here, never has: acceleration, analytics, intelligent tiering.
 
 Setting any of these answers 501. Reading one says, as AWS does for a bucket where it was not set, that it is not there, or
 what holds then: tools (Terraform, s3cmd) read them all of every bucket.
@@ -17,13 +17,11 @@ from eucapy.walrus.s3.service import s3
 ABSENT: dict[str, type[ApiError]] = {
     "GetBucketAnalyticsConfiguration": errors.NoSuchConfiguration,
     "GetBucketIntelligentTieringConfiguration": errors.NoSuchConfiguration,
-    "GetBucketMetricsConfiguration": errors.NoSuchConfiguration,
 }
 HOLDS: dict[str, Mapping[str, Any]] = {
     "GetBucketAccelerateConfiguration": {},
     "ListBucketAnalyticsConfigurations": {"IsTruncated": False},
     "ListBucketIntelligentTieringConfigurations": {"IsTruncated": False},
-    "ListBucketMetricsConfigurations": {"IsTruncated": False},
 }
 
 

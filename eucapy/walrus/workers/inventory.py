@@ -34,7 +34,8 @@ from eucapy.walrus.context import Call, Walrus
 from eucapy.walrus.identity import Principal
 from eucapy.walrus.receiving import InMemory, Source
 from eucapy.walrus.s3 import objects as puts
-from eucapy.walrus.s3.inventory import ALL, ARN, SETTING, load
+from eucapy.walrus.s3.inventory import ALL, ARN, SETTING
+from eucapy.walrus.s3.named import load
 from eucapy.walrus.store import buckets, content, listings
 from eucapy.walrus.store.buckets import Bucket
 from eucapy.walrus.store.objects import Version
