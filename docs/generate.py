@@ -20,6 +20,7 @@ from eucapy.cli.configuration import sample_of, struct_of
 from eucapy.cli.faststart.programs import DESCRIPTIONS
 from eucapy.cli.programs import DAEMONS
 from eucapy.lifecycle.machine import Lifecycle
+from eucapy.walrus.s3.unserved import UNSERVED
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTE = "<!-- Generated from the code: `make docs`. -->\n"
@@ -82,6 +83,8 @@ def compatibility() -> str:
         counts = f"{len(served)} of {len(every)} operations, {authorized} of them with declared actions"
         parts.append(f"* [{title}](#{title.lower()}): {counts}")
         sections.append(f"\n## {title}\n\n" + ", ".join(f"`{name}`" for name in served) + "\n")
+    rows = [f"| `{name}` | {reason} |" for name, reason in sorted(UNSERVED.items())]
+    sections.append("\n".join(["### Of S3 left out", "", "| operation | why |", "|---|---|", *rows, ""]))
     return "\n".join([*parts, *sections])
 
 

@@ -113,6 +113,8 @@ _ACTIONS = {
     "PutBucketReplication": "PutReplicationConfiguration", "DeleteBucketReplication": "PutReplicationConfiguration",
     "GetBucketMetricsConfiguration": "GetMetricsConfiguration",
     "ListBucketMetricsConfigurations": "GetMetricsConfiguration",
+    "DeleteBucketAnalyticsConfiguration": "PutAnalyticsConfiguration",
+    "DeleteBucketIntelligentTieringConfiguration": "PutIntelligentTieringConfiguration",
     "PutBucketMetricsConfiguration": "PutMetricsConfiguration",
     "DeleteBucketMetricsConfiguration": "PutMetricsConfiguration",
 }  # fmt: skip

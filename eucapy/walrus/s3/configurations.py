@@ -1,7 +1,7 @@
 """What a bucket can be asked for and, here, never has: acceleration, analytics, intelligent tiering.
 
-Setting any of these answers 501. Reading one says, as AWS does for a bucket where it was not set, that it is not there, or
-what holds then: tools (Terraform, s3cmd) read them all of every bucket.
+Setting any of these answers 501. Reading or deleting one says, as AWS does for a bucket where it was not set, that it is not
+there, or what holds then: tools (Terraform, s3cmd) read them all of every bucket.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from eucapy.walrus.context import Call
 from eucapy.walrus.s3.service import s3
 
 ABSENT: dict[str, type[ApiError]] = {
+    "DeleteBucketAnalyticsConfiguration": errors.NoSuchConfiguration,
+    "DeleteBucketIntelligentTieringConfiguration": errors.NoSuchConfiguration,
     "GetBucketAnalyticsConfiguration": errors.NoSuchConfiguration,
     "GetBucketIntelligentTieringConfiguration": errors.NoSuchConfiguration,
 }
