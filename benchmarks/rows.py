@@ -96,9 +96,11 @@ S3 = (
     Row("PUT 4 KiB, 16 in flight", "s3", "put4k", "value", "req/s", 1500, True, where=_with(16)),
     Row("… server CPU", "s3", "put4k", _CPU, "µs", 500, where=_with(16)),
     Row("PUT 64 MiB", "s3", "put64m", "value", "MiB/s", 220, True),
+    Row("… server CPU a MiB", "s3", "put64m", "server_cpu_ms_per_mib", "ms", 3.5),
     Row("GET 64 MiB", "s3", "get64m", "value", "MiB/s", None, True),
     Row("1 MiB ranges of 64 MiB", "s3", "range64m", "value", "req/s", 400, True),
     Row("multipart upload of 256 MiB", "s3", "mp256m", "value", "MiB/s", 180, True),
+    Row("… its Complete", "s3", "mp256m_complete", "value", "ms", 15),
     Row("LIST of 10,000 keys", "s3", "list10k", "value", "ms", 150),
     Row("memory after the run", "s3", "rss", "value", "MiB", 150),
 )
