@@ -40,6 +40,8 @@ Foreign = Callable[[web.BaseRequest, Claim], Awaitable[web.StreamResponse]]
 
 _SERVER = {"ec2": "AmazonEC2", "s3": "AmazonS3"}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+LARGE_BYTES = 1 << 18
+"""A body that is announced with more is read as it comes."""
 
 
 class Edge:
@@ -230,9 +232,14 @@ def _pieces(request: web.BaseRequest) -> Callable[[], Awaitable[bytes]]:
     """Reads what has arrived of the body, b"" at its end. A client that goes away, breaks its own framing, or stops in the
     middle, has sent an incomplete body and not caused a fault of ours."""
     content = request.content
+    is_large = (request.content_length or 0) > LARGE_BYTES
 
     async def more() -> bytes:
         try:
+            if is_large:  # piece by piece: what has gathered would be copied into one piece first
+                async with asyncio.timeout(http.BODY_S):
+                    piece, _ = await content.readchunk()
+                    return piece
             here = content.read_nowait()
             if here or content.at_eof():  # most small bodies come with their head: no clock is needed
                 return here
