@@ -56,6 +56,7 @@ async def test_a_debian_that_never_saw_a_cloud(tmp_path: Path) -> None:
     assert await seen.kind("/etc/systemd/system/multi-user.target.wants/cloud-guest.service") == "link"
     assert await seen.kind("/etc/systemd/system/getty.target.wants/serial-getty@ttyS0.service") == "link"
     assert "169.254.169.254" in await seen.text("/usr/local/lib/cloud-guest/start")
+    assert "\nBefore=ssh.service sshd.service\n" in await seen.text("/etc/systemd/system/cloud-guest.service")
     whole = run_now("e2fsck", "-fn", f"{image}?offset={MIB}", check=False)
     assert whole.status == 0, whole.stdout
 
