@@ -122,6 +122,7 @@ _MEMBERS: dict[str, Any] = {
     "ServerSideEncryptionConfiguration": {
         "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
     },
+    "MetricsConfiguration": {"Id": "one"},
     "InventoryConfiguration": {
         "Id": "one",
         "IsEnabled": True,
